@@ -78,10 +78,10 @@ def sample_factors(n: int, rng: np.random.Generator) -> SceneFactors:
 
 
 def render(factors: SceneFactors, resolution: int = 32) -> tuple[Array, Array]:
-    """Draw scenes: images (n, 3, resolution, resolution) in [-1, 1] and object masks (n, resolution, resolution) in [0, 1].
+    """Draw scenes: images (n, 3, resolution, resolution) in [-1, 1] and object masks (n, resolution, resolution).
 
-    Both are anti-aliased by the signed distance to the outline; the mask is the exact share with which the object
-    was blended over its background.
+    Both are anti-aliased by the signed distance to the outline; the mask is the exact share in [0, 1] with which
+    the object was blended over its background.
     """
     images = np.empty((len(factors), 3, resolution, resolution), np.float32)
     masks = np.empty((len(factors), resolution, resolution), np.float32)
@@ -153,15 +153,17 @@ def _rotated(dx: Array, dy: Array, rotation: Array) -> tuple[Array, Array]:
 
 def _distance(shape: str, u: Array, v: Array, size: Array) -> Array:
     """Signed distance to the outline, negative inside (exact but for the outer side of corners)."""
-    if shape == "disc":
-        return np.sqrt(u * u + v * v) - size
-    if shape == "ring":
+    if shape in ("disc", "ring"):
+        radius: Array = np.sqrt(u * u + v * v)
         middle, half = (1 + RING_HOLE) / 2, (1 - RING_HOLE) / 2
-        return np.abs(np.sqrt(u * u + v * v) - middle * size) - half * size
-    if shape == "triangle":
-        return np.maximum(v, np.float32(3**0.5 / 2) * np.abs(u) - 0.5 * v) - 0.5 * size
+        return radius - size if shape == "disc" else np.abs(radius - middle * size) - half * size
     a, b = np.abs(u), np.abs(v)
-    return np.maximum(np.maximum(a, b) - PLUS_ARM * size, np.minimum(a, b) - PLUS_HALF_WIDTH * size)
+    outline: Array
+    if shape == "triangle":
+        outline = np.maximum(v, np.float32(3**0.5 / 2) * a - 0.5 * v) - 0.5 * size
+    else:
+        outline = np.maximum(np.maximum(a, b) - PLUS_ARM * size, np.minimum(a, b) - PLUS_HALF_WIDTH * size)
+    return outline
 
 
 @cache
