@@ -1,0 +1,133 @@
+"""gdbench: a fair benchmark for methods that find interpretable directions in GAN latent spaces.
+
+Names that need torch are loaded at first use, so ``import gdbench`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gdbench.errors import (
+    Busy,
+    GdbenchError,
+    IntegrityError,
+    MissingFile,
+    PluginError,
+    UsageError,
+)
+from gdbench.hooks import hookimpl
+from gdbench.specs import (
+    Checkpoint,
+    Column,
+    DomainSpec,
+    GeneratorSpec,
+    MethodSpec,
+    MetricSpec,
+    NoParams,
+)
+
+if TYPE_CHECKING:
+    from gdbench.api import load_domain, load_generator, read_run, run
+    from gdbench.calibration import Calibration, calibrate
+    from gdbench.codes import Codes
+    from gdbench.context import Context
+    from gdbench.directions import LinearDirections
+    from gdbench.distance import distance, embed
+    from gdbench.files import atomic_write, sha256, write_text
+    from gdbench.moments import Moments, moments
+    from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
+    from gdbench.streams import Stream, initialised, integers, normal, uniform
+    from gdbench.subject import Edits, Subject
+    from gdbench.weights import load_weights
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "run": "api",
+    "load_generator": "api",
+    "load_domain": "api",
+    "read_run": "api",
+    "Calibration": "calibration",
+    "calibrate": "calibration",
+    "Codes": "codes",
+    "Context": "context",
+    "LinearDirections": "directions",
+    "distance": "distance",
+    "embed": "distance",
+    "atomic_write": "files",
+    "sha256": "files",
+    "write_text": "files",
+    "Moments": "moments",
+    "moments": "moments",
+    "Directions": "protocols",
+    "Domain": "protocols",
+    "Factor": "protocols",
+    "Generator": "protocols",
+    "Oracle": "protocols",
+    "Scores": "protocols",
+    "Void": "protocols",
+    "Stream": "streams",
+    "initialised": "streams",
+    "integers": "streams",
+    "normal": "streams",
+    "uniform": "streams",
+    "Edits": "subject",
+    "Subject": "subject",
+    "load_weights": "weights",
+}
+
+__all__ = [
+    "Busy",
+    "Calibration",
+    "Checkpoint",
+    "Codes",
+    "Column",
+    "Context",
+    "Directions",
+    "Domain",
+    "DomainSpec",
+    "Edits",
+    "Factor",
+    "GdbenchError",
+    "Generator",
+    "GeneratorSpec",
+    "IntegrityError",
+    "LinearDirections",
+    "MethodSpec",
+    "MetricSpec",
+    "MissingFile",
+    "Moments",
+    "NoParams",
+    "Oracle",
+    "PluginError",
+    "Scores",
+    "Stream",
+    "Subject",
+    "UsageError",
+    "Void",
+    "__version__",
+    "atomic_write",
+    "calibrate",
+    "distance",
+    "embed",
+    "hookimpl",
+    "initialised",
+    "integers",
+    "load_domain",
+    "load_generator",
+    "load_weights",
+    "moments",
+    "normal",
+    "read_run",
+    "run",
+    "sha256",
+    "uniform",
+    "write_text",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"gdbench.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'gdbench' has no attribute {name!r}")

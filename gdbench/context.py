@@ -1,0 +1,97 @@
+"""What a plugin may use while it runs: seed, device, streams, domain, progress, resume points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from gdbench.files import atomic_write
+from gdbench.protocols import Domain
+from gdbench.streams import Stream
+
+
+class Task(Protocol):
+    """A piece of work whose progress is shown."""
+
+    def advance(self, steps: int = 1, **numbers: float) -> None:
+        """``steps`` more are done; ``numbers`` (loss, accuracy) are shown beside. Pass plain floats, and rarely."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where progress and messages go: a live display, plain lines, or nothing."""
+
+    @contextmanager
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+        """Show a task of ``total`` steps, ``done`` of them already."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Show one line."""
+        ...
+
+
+class _Silent:
+    def advance(self, steps: int = 1, **numbers: float) -> None: ...
+
+    @contextmanager
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+        yield self
+
+    def log(self, text: str) -> None: ...
+
+
+SILENT: Reporter = _Silent()
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """One file in which a stage keeps its state, replaced atomically; None keeps nothing."""
+
+    path: Path | None = None
+    every: float = 60.0
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state, or None. Read with ``weights_only``: no code from a file is ever run."""
+        if self.path is None or not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the state."""
+        if self.path is not None:
+            with atomic_write(self.path) as file:
+                torch.save(dict(state), file)
+
+    def clear(self) -> None:
+        """Forget the state: the stage is done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a plugin may use.
+
+    k: how many directions are asked for. space: where they must live. tier: the budget's name.
+    domain: what the images show, where the plugin's ``needs`` name it. resume: where a learned method keeps its state.
+    """
+
+    seed: int
+    device: torch.device
+    k: int
+    space: str
+    tier: Literal["quick", "standard", "paper", "smoke"] = "quick"
+    domain: Domain | None = None
+    reporter: Reporter = SILENT
+    resume: ResumePoint = field(default_factory=ResumePoint)
+
+    def stream(self, purpose: str) -> Stream:
+        """The random stream of (seed, purpose)."""
+        return Stream(self.seed, purpose)

@@ -1,0 +1,79 @@
+"""Straight directions: unit vectors with one sign convention, and how directions are read back from disk."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gdbench.codes import Codes
+from gdbench.errors import IntegrityError, PluginError
+from gdbench.protocols import Directions
+
+TENSORS, FACTS = "directions.safetensors", "directions.json"
+
+
+@dataclass(frozen=True)
+class LinearDirections:
+    """``k`` straight directions.
+
+    vectors: (k, dim), made unit length with the component of largest absolute value positive, so that equal
+    directions give equal files. unit: (k,) latent length of one step of the method's own scale (1 where it has none):
+    only ``rca_paper`` uses it, everything else is calibrated. A zero vector stays zero: a dead direction.
+    """
+
+    vectors: Tensor
+    space: str
+    unit: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        vectors = self.vectors.detach().to("cpu", torch.float32)
+        if vectors.dim() != 2 or not torch.isfinite(vectors).all():
+            raise PluginError(f"directions must be finite (k, dim), got shape {tuple(vectors.shape)}")
+        length = torch.linalg.vector_norm(vectors.double(), dim=1, keepdim=True)
+        vectors = (vectors.double() / length.clamp_min(1e-12)).float()
+        largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+        vectors = torch.where(largest < 0, -vectors, vectors)
+        unit = torch.ones(len(vectors)) if self.unit is None else self.unit.detach().to("cpu", torch.float32)
+        object.__setattr__(self, "vectors", vectors.contiguous())
+        object.__setattr__(self, "unit", unit.contiguous())
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
+        """Codes moved by ``magnitude * vectors[index]``."""
+        vectors = self.vectors.to(codes.latents.device)
+        index, magnitude = index.to(vectors.device), magnitude.to(vectors)
+        return codes.shifted(magnitude[:, None] * vectors[index])
+
+    def save(self, folder: Path) -> None:
+        """Write ``directions.safetensors`` and ``directions.json``."""
+        assert self.unit is not None
+        save_file({"vectors": self.vectors, "unit": self.unit}, folder / TENSORS)
+        facts = {"class": "gdbench.directions:LinearDirections", "space": self.space, "k": len(self)}
+        (folder / FACTS).write_text(json.dumps(facts, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path) -> LinearDirections:
+        """The directions that ``save`` wrote."""
+        tensors = load_file(folder / TENSORS)
+        return cls(tensors["vectors"], json.loads((folder / FACTS).read_text())["space"], tensors["unit"])
+
+
+def load_directions(folder: Path, classes: frozenset[str]) -> Directions:
+    """Directions saved in ``folder`` by a class among ``classes`` ("module:Class" of core and installed plugins).
+
+    The class name comes from a file, so only names that an installed plugin's package owns are imported.
+    """
+    name = json.loads((folder / FACTS).read_text())["class"]
+    module, _, attribute = str(name).partition(":")
+    if module.partition(".")[0] not in classes:
+        raise IntegrityError(f"{folder / FACTS}: class {name!r} belongs to no installed plugin")
+    loaded: Directions = getattr(importlib.import_module(module), attribute).load(folder)
+    return loaded

@@ -1,0 +1,43 @@
+"""The perceptual distance of a domain: LPIPS form over the feature maps of oracle A (Zhang et al. 2018, eq. 1, w = 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gdbench.protocols import Oracle
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Unit-normalised, flattened feature maps of images, scaled so that a plain squared distance is the LPIPS form.
+
+    maps: (n, m) with m = sum over layers of c*h*w. pooled: (n, d) features for KID, precision and diversity.
+    """
+
+    maps: Tensor
+    pooled: Tensor
+
+
+def flatten(maps: Sequence[Tensor]) -> Tensor:
+    """Feature maps [(n, c, h, w)] -> (n, m): unit channels, each layer weighted by 1 / (h*w*layers)."""
+    flat = []
+    for layer in maps:
+        unit = layer / layer.square().sum(1, keepdim=True).sqrt().clamp_min(1e-10)
+        weight = (layer.shape[2] * layer.shape[3] * len(maps)) ** -0.5
+        flat.append((unit * weight).flatten(1))
+    return torch.cat(flat, 1)
+
+
+def embed(oracle: Oracle, images: Tensor) -> Embedded:
+    """Images (n, c, h, w), clamped to [-1, 1], as points in which squared distance is perceptual distance."""
+    maps, pooled = oracle.embed(images.clamp(-1, 1))
+    return Embedded(flatten(maps), pooled)
+
+
+def distance(a: Embedded, b: Embedded) -> Tensor:
+    """Perceptual distance (n,) of image pairs: mean over layers and positions of the squared channel difference."""
+    return (a.maps - b.maps).square().sum(1)

@@ -1,0 +1,49 @@
+"""The hooks of gdbench: what a plugin can answer. Entry-point group ``gdbench``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+
+if TYPE_CHECKING:
+    import typer
+
+    from gdbench.record import RunRecord
+
+hookspec = pluggy.HookspecMarker("gdbench")
+hookimpl = pluggy.HookimplMarker("gdbench")
+
+
+@hookspec
+def gdbench_generators() -> Iterable[GeneratorSpec]:  # type: ignore[empty-body]
+    """Offer families of generators."""
+
+
+@hookspec
+def gdbench_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
+    """Offer methods that discover directions."""
+
+
+@hookspec
+def gdbench_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
+    """Offer metrics that score directions."""
+
+
+@hookspec
+def gdbench_domains() -> Iterable[DomainSpec]:  # type: ignore[empty-body]
+    """Offer domains: images, masks, factors and oracles of what generators show."""
+
+
+@hookspec
+def gdbench_commands(app: typer.Typer) -> None:
+    """Add sub-commands to the command line."""
+
+
+@hookspec
+def gdbench_run_finished(record: RunRecord, folder: Path) -> None:
+    """Observe a finished run, for trackers; an error here is reported and changes nothing."""

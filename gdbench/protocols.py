@@ -1,0 +1,158 @@
+"""What stages ask of one another: small protocols instead of base classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdbench.codes import Codes
+
+
+class Generator(Protocol):
+    """A pretrained GAN, loaded; parameters frozen, deterministic, differentiable in the latents.
+
+    spaces: where codes can live, the default for discovery first. image_shape: (channels, height, width).
+    domain: what the images show. device: where ``render`` computes.
+    """
+
+    spaces: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    domain: str
+    device: torch.device
+
+    def dim(self, space: str) -> int:
+        """The dimension of a code in ``space``."""
+        ...
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        """``n`` codes from the prior of ``space``, on the generator's device; drawn on the CPU from ``rng``."""
+        ...
+
+    def render(self, codes: Codes) -> Tensor:
+        """Images (n, channels, height, width), nominally in [-1, 1], never clamped."""
+        ...
+
+
+class MapsToW(Protocol):
+    """Capability ``"mapping"``: z -> w."""
+
+    def map(self, codes: Codes) -> Codes:
+        """Codes in w of codes in z; labels are kept."""
+        ...
+
+
+class Features(Protocol):
+    """Capability ``"features"``: named intermediate layers."""
+
+    feature_layers: tuple[str, ...]
+
+    def features(self, codes: Codes, layer: str) -> Tensor:
+        """The output of ``layer``: (n, ...)."""
+        ...
+
+
+class ModulationWeights(Protocol):
+    """Capability ``"modulation"``: the first affine weights that act on a space (SeFa, arXiv 2007.06600)."""
+
+    def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
+        """Layer name -> weights (units, dim): one row per output unit that is linear in the code."""
+        ...
+
+
+class Directions(Protocol):
+    """What a method found: ``len`` directions in ``space``, straight or curved."""
+
+    space: str
+
+    def __len__(self) -> int: ...
+
+    def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
+        """Codes moved along direction ``index`` (n,) int64 by signed ``magnitude`` (n,) in units of latent length."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write tensors (safetensors) and plain values (JSON) into ``folder``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of variation that an oracle reads off an image.
+
+    kind: ``"linear"`` (a number), ``"circular"`` (turns in [0, 1)), ``"class"`` (probabilities).
+    visible_with: (factor, threshold): the factor can be read only where that one is above the threshold.
+    """
+
+    name: str
+    kind: Literal["linear", "circular", "class"] = "linear"
+    visible_with: tuple[str, float] | None = None
+
+
+class Oracle(Protocol):
+    """A network that reads an image of its domain.
+
+    passed: for each factor, whether held-out renders were read well enough (R² or accuracy >= .95).
+    """
+
+    passed: Mapping[str, bool]
+
+    def read(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Factor name -> (n,) values, turns, or (n, classes) probabilities."""
+        ...
+
+    def embed(self, images: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+        """Feature maps [(n, c, h, w)] for the domain's distance, and pooled features (n, d)."""
+        ...
+
+    def mask(self, images: Tensor) -> Tensor:
+        """Probability of the object at each pixel: (n, h, w) in [0, 1]."""
+        ...
+
+
+class Domain(Protocol):
+    """What images show, with its held-out images, masks, factors and oracles.
+
+    distance: the recorded name of the perceptual distance (``oracle a`` of the domain, or ``lpips-alex``).
+    oracles: ``a`` gives distance, features and labels for supervised methods; ``b`` scores.
+    """
+
+    name: str
+    distance: str
+    factors: tuple[Factor, ...]
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        """``n`` real images of the held-out set or renderer."""
+        ...
+
+    def pairs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """``n`` real images with exact object masks (n, h, w)."""
+        ...
+
+    def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """``n`` real images with true factors: linear values, turns, or int64 classes."""
+        ...
+
+    def oracle(self, which: Literal["a", "b"]) -> Oracle:
+        """Oracle ``a`` or ``b``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Void:
+    """A score that could not be given, with the reason that the reader sees."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a metric measured: column -> number or Void; per-direction columns of length K beside it."""
+
+    values: Mapping[str, float | Void]
+    directions: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""The record of a run: everything that is kept, as one frozen value that reads from and writes to JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gdbench.errors import IntegrityError
+
+SCHEMA = 1
+PROTOCOL = 1
+"""Version of PROTOCOL.md: raised when a change of the protocol changes numbers."""
+
+Status = Literal["done", "incompatible", "failed", "timeout", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of a metric, or None with the reason why it is void."""
+
+    value: float | None
+    void: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.void is None):
+            raise ValueError("a score is a number, or void with a reason")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueError(f"a score must be finite, got {self.value}")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage used. images: rendered in discovery (one each); backward: images differentiated through."""
+
+    images: int = 0
+    backward: int = 0
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What identifies a run: checkpoint x method x seed with its parameters. ``suite`` names the file it came from."""
+
+    generator: str
+    checkpoint: str
+    method: str
+    seed: int
+    k: int
+    space: str
+    tier: str
+    generator_params: Mapping[str, Any] = field(default_factory=dict)
+    method_params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One execution of a cell.
+
+    versions: "protocol", "generator", "method", "domain" and one per metric, as "metric:NAME". roles: how the
+    leaderboard groups the row. metric_params: the parameters each metric was measured with. scores: metric -> column ->
+    Score. costs: stage -> Cost. files: relative path -> sha256.
+    """
+
+    id: str
+    cell: Cell
+    status: Status
+    reason: str = ""
+    role: str = "method"
+    domain: str = ""
+    distance: str = ""
+    checkpoint_sha256: str = ""
+    checkpoint_status: str = "ready"
+    schema: int = SCHEMA
+    versions: Mapping[str, int] = field(default_factory=dict)
+    metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    date: str = ""
+
+    def to_json(self) -> str:
+        """Indented JSON without NaN or infinity."""
+        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "record") -> RunRecord:
+        """The record in ``text``; unknown fields of an older or newer schema are refused by name.
+
+        Raises IntegrityError, naming ``origin``, when the text is no record that this version can read.
+        """
+        try:
+            data = json.loads(text)
+            if data["schema"] != SCHEMA:
+                raise IntegrityError(f"{origin}: schema {data['schema']}, this gdbench reads {SCHEMA}")
+            data["cell"] = Cell(**data["cell"])
+            data["costs"] = {stage: Cost(**cost) for stage, cost in data["costs"].items()}
+            data["scores"] = {
+                metric: {column: Score(**score) for column, score in columns.items()}
+                for metric, columns in data["scores"].items()
+            }
+            return cls(**data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise IntegrityError(f"{origin}: not a run record ({error})") from None

@@ -1,0 +1,187 @@
+"""What a plugin says it offers: frozen values, checked when they are made, free to import."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from gdbench.errors import PluginError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+CAPABILITIES = ("mapping", "features", "modulation")
+TIERS = ("quick", "standard", "paper")
+
+Lazy = Callable[..., Any] | str
+"""A callable, or ``"module:attribute"`` which is imported at the first call, so that declaring costs nothing."""
+
+
+@dataclass(frozen=True)
+class NoParams:
+    """Parameters of a plugin that has none."""
+
+
+def resolve(lazy: Lazy) -> Callable[..., Any]:
+    """The callable behind ``lazy``."""
+    if not isinstance(lazy, str):
+        return lazy
+    module, _, attribute = lazy.partition(":")
+    target: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+    return target
+
+
+def _check(kind: str, name: str, params: type, lazies: Mapping[str, Lazy | None]) -> None:
+    if not NAME.fullmatch(name):
+        raise PluginError(f"{kind} name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
+    if not (isinstance(params, type) and is_dataclass(params) and params.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+        raise PluginError(f"{kind} {name!r}: params must be a frozen dataclass type, got {params!r}")
+    for role, lazy in lazies.items():
+        if lazy is not None and not callable(lazy) and not re.fullmatch(r"[\w.]+:\w+", lazy):
+            raise PluginError(f"{kind} {name!r}: {role} must be a callable or 'module:attribute', got {lazy!r}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The card of a generator's weights.
+
+    ``file`` is a path inside the package (shipped), or a bare file name in the user's checkpoint folder
+    (``url`` then says where it comes from). ``card`` holds whatever else is known: training command, CPU hours, gates.
+    """
+
+    name: str
+    domain: str
+    file: str
+    sha256: str | None = None
+    size: int | None = None
+    url: str | None = None
+    licence: str = "unknown"
+    resolution: int | None = None
+    status: Literal["ready", "preview"] = "ready"
+    shipped: bool = False
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """A family of generators.
+
+    ``load(path, params, device) -> Generator``: ``path`` is None for a family that needs no weights.
+    ``recognise(path) -> str | None``: the name of the file format, judged by content, or None.
+    ``convert(path) -> (tensors, facts)``: reads an official file into named tensors and the facts of its architecture.
+    ``recipe``: networks, losses and schedule for training a small checkpoint.
+    """
+
+    name: str
+    summary: str
+    load: Lazy
+    params: type = NoParams
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    checkpoints: tuple[Checkpoint, ...] = ()
+    provides: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ("z",)
+    domain: str | None = None
+    recognise: Lazy | None = None
+    convert: Lazy | None = None
+    recipe: Lazy | None = None
+    version: int = 1
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        lazies = {"load": self.load, "recognise": self.recognise, "convert": self.convert, "recipe": self.recipe}
+        _check("generator", self.name, self.params, lazies)
+        strange = set(self.provides) - set(CAPABILITIES)
+        if strange:
+            raise PluginError(f"generator {self.name!r}: unknown capability {sorted(strange)}; known: {CAPABILITIES}")
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A way to discover directions: ``discover(generator, params, context) -> Directions``.
+
+    ``tiers`` overrides parameters per budget (``quick``, ``standard``, ``paper``); ``needs`` names capabilities of the
+    generator, or ``"domain"``; ``role`` keeps controls and supervised references apart from the ranked methods.
+    ``deterministic``: the result does not depend on the seed, so seeds repeat only the evaluation.
+    """
+
+    name: str
+    summary: str
+    discover: Lazy
+    params: type = NoParams
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    shape: Literal["linear", "curved"] = "linear"
+    role: Literal["method", "control", "reference"] = "method"
+    supervision: Literal["none", "self", "labels"] = "none"
+    learned: bool = False
+    deterministic: bool = False
+    version: int = 1
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        _check("method", self.name, self.params, {"discover": self.discover})
+        strange = set(self.tiers) - set(TIERS)
+        if strange:
+            raise PluginError(f"method {self.name!r}: unknown tier {sorted(strange)}; known: {TIERS}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a metric: unit, direction of better and whether methods are ranked by it."""
+
+    name: str
+    summary: str
+    better: Literal["higher", "lower", "neither"] = "higher"
+    unit: str = ""
+    ranked: bool = False
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A measurement of directions: ``measure(subject, params, context) -> Scores``.
+
+    ``default``: measured by every run; the others on request. ``needs`` names what the domain must offer
+    (``"factors"``, ``"masks"``) or capabilities of the generator.
+    """
+
+    name: str
+    summary: str
+    measure: Lazy
+    columns: tuple[Column, ...]
+    params: type = NoParams
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    default: bool = False
+    version: int = 1
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        _check("metric", self.name, self.params, {"measure": self.measure})
+        names = [column.name for column in self.columns]
+        if not names or len(set(names)) != len(names):
+            raise PluginError(f"metric {self.name!r}: columns must be named, once each; got {names}")
+
+
+@dataclass(frozen=True)
+class DomainSpec:
+    """What images show: ``load(device) -> Domain``. ``offers``: ``"factors"``, ``"masks"``, ``"images"``."""
+
+    name: str
+    summary: str
+    load: Lazy
+    offers: tuple[str, ...] = ()
+    version: int = 1
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        _check("domain", self.name, NoParams, {"load": self.load})
+
+
+Spec = GeneratorSpec | MethodSpec | MetricSpec | DomainSpec
+KINDS: Mapping[str, type] = MappingProxyType(
+    {"generators": GeneratorSpec, "methods": MethodSpec, "metrics": MetricSpec, "domains": DomainSpec}
+)

@@ -1,0 +1,51 @@
+"""Counter-based random streams: what a stage draws depends on seed, purpose and step, and on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The random numbers of one purpose. ``at(step)`` is the same whatever was drawn before (Philox, Salmon et al. 2011)."""
+
+    seed: int
+    purpose: str
+
+    def at(self, step: int = 0) -> np.random.Generator:
+        """The generator of ``step``: key = hash of (seed, purpose), counter = step in the highest word."""
+        digest = hashlib.sha256(f"{self.seed}/{self.purpose}".encode()).digest()
+        key = np.frombuffer(digest[:16], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, step], dtype=np.uint64)))
+
+    def of(self, part: str) -> Stream:
+        """The stream of a part of this purpose."""
+        return Stream(self.seed, f"{self.purpose}/{part}")
+
+
+def normal(rng: np.random.Generator, *shape: int) -> Tensor:
+    """Standard normal float32 tensor on the CPU."""
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+
+def uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Tensor:
+    """Uniform float32 tensor in [low, high) on the CPU."""
+    return torch.from_numpy(rng.random(shape, dtype=np.float32)) * (high - low) + low
+
+
+def integers(rng: np.random.Generator, high: int, *shape: int) -> Tensor:
+    """Uniform int64 tensor in [0, high) on the CPU."""
+    return torch.from_numpy(rng.integers(0, high, shape))
+
+
+def initialised(rng: np.random.Generator, build: Callable[[], nn.Module]) -> nn.Module:
+    """A module built with torch's own initialisers, seeded by ``rng``; global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(rng.integers(2**62)))
+        return build()
