@@ -29,7 +29,7 @@ class Codes:
         return replace(self, latents=self.latents[index], labels=labels)
 
     def shifted(self, delta: Tensor) -> Codes:
-        """The codes moved by ``delta`` (n, dim) or (dim,); space and labels stay, so the class of a pair never differs."""
+        """The codes moved by ``delta`` (n, dim) or (dim,); space and labels stay: a pair never differs in class."""
         if self.latents.dim() == 3 and delta.dim() == 2:
             delta = delta[:, None, :]
         return replace(self, latents=self.latents + delta)

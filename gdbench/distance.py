@@ -1,4 +1,4 @@
-"""The perceptual distance of a domain: LPIPS form over the feature maps of oracle A (Zhang et al. 2018, eq. 1, w = 1)."""
+"""The perceptual distance of a domain: LPIPS form over feature maps of oracle A (Zhang et al. 2018, eq. 1, w = 1)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Stream:
-    """The random numbers of one purpose. ``at(step)`` is the same whatever was drawn before (Philox, Salmon et al. 2011)."""
+    """The random numbers of one purpose: ``at(step)`` does not depend on earlier draws (Philox, Salmon et al. 2011)."""
 
     seed: int
     purpose: str

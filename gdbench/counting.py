@@ -1,0 +1,87 @@
+"""Counting what a stage costs: rendered images, differentiated images, CPU and wall-clock seconds, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.codes import Codes
+from gdbench.protocols import Generator
+from gdbench.record import Cost
+
+
+class Counted:
+    """A generator that counts: one for each image rendered or computed up to a feature layer, one for each image that a
+    gradient flows back through. Everything else is the generator's own."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self.images = 0
+        self.backward = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def render(self, codes: Codes) -> Tensor:
+        """The generator's images, counted."""
+        return self._count(self._generator.render(codes), len(codes))
+
+    def features(self, codes: Codes, layer: str) -> Tensor:
+        """The generator's features, counted as images."""
+        return self._count(self._generator.features(codes, layer), len(codes))  # type: ignore[attr-defined]
+
+    def _count(self, output: Tensor, n: int) -> Tensor:
+        self.images += n
+        if output.requires_grad:
+            output.register_hook(lambda _: self._count_backward(n))
+        return output
+
+    def _count_backward(self, n: int) -> None:
+        self.backward += n
+
+
+class Meter:
+    """Seconds and images since it was made; ``cost()`` reads it."""
+
+    def __init__(self, counted: Counted | None = None) -> None:
+        self._counted = counted
+        self._images = counted.images if counted else 0
+        self._backward = counted.backward if counted else 0
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def cost(self) -> Cost:
+        """The cost until now."""
+        return Cost(
+            images=self._counted.images - self._images if self._counted else 0,
+            backward=self._counted.backward - self._backward if self._counted else 0,
+            cpu_seconds=round(time.process_time() - self._cpu, 3),
+            wall_seconds=round(time.perf_counter() - self._wall, 3),
+            peak_memory=peak_memory(),
+        )
+
+
+def peak_memory() -> int:
+    """Peak memory in bytes: of the CUDA device where one was used, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def threads(n: int | None) -> Iterator[None]:
+    """Run with ``n`` torch threads; None leaves the number as it is."""
+    before = torch.get_num_threads()
+    if n is not None:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
