@@ -44,16 +44,24 @@ class ResidualBlock(nn.Module):
 
 
 def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """Append one channel: the standard deviation over groups of images, averaged over features and pixels (ProGAN, section 3)."""
+    """Append one channel: the standard deviation over groups of images, averaged over features and pixels (ProGAN, section 3).
+
+    Neighbours form a group, so that a batch of reals followed by fakes never mixes the two.
+    """
     n, _, h, w = x.shape
     group = math.gcd(group, n)
-    grouped = x.reshape(group, n // group, -1)
-    deviation = ((grouped - grouped.mean(0)).square().mean(0) + 1e-8).sqrt().mean(1)
-    return torch.cat([x, deviation.repeat(group)[:, None, None, None].expand(n, 1, h, w)], 1)
+    grouped = x.reshape(n // group, group, -1)
+    deviation = (grouped.var(1, correction=0) + 1e-8).sqrt().mean(1)
+    return torch.cat([x, deviation.repeat_interleave(group)[:, None, None, None].expand(n, 1, h, w)], 1)
 
 
 class Discriminator(nn.Module):
-    """Images (n, c, r, r) to logits (n,); `widths` are the channels at r, r/2, ... 4."""
+    """Images (n, c, r, r) to logits (n,); `widths` are the channels at r, r/2, ... 4.
+
+    `path_length`, the running mean of equation 4, lives here because the discriminator is what training alone needs.
+    """
+
+    path_length: Tensor
 
     def __init__(self, widths: tuple[int, ...], image_channels: int = 3) -> None:
         super().__init__()
@@ -63,6 +71,7 @@ class Discriminator(nn.Module):
         self.conv = Conv(last + 1, last, 3)
         self.dense = Dense(last * 16, last)
         self.out = Dense(last, 1)
+        self.register_buffer("path_length", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(self.from_rgb(x))
