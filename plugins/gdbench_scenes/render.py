@@ -92,7 +92,7 @@ def render(factors: SceneFactors, resolution: int = 32) -> tuple[Array, Array]:
 
 def hsv(hue: Array, saturation: float, value: float) -> Array:
     """Colours (n, 3) in [0, 1] of hues (n,), taken modulo 1 (Smith 1978)."""
-    distance = np.abs((hue[:, None] * 6 + np.array([5, 3, 1], np.float32)) % 6 - 3)
+    distance = np.abs((hue[:, None] * 6 + np.array([3, 1, 5], np.float32)) % 6 - 3)
     return np.asarray(value * (1 - saturation * (1 - np.clip(2 - distance, 0, 1))), np.float32)
 
 
