@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from gdbench import Factor
 from torch import Tensor
 
+from gdbench import Factor
 from gdbench_scenes.render import POSITION, ROTATION, SCALE, SHAPES, SceneFactors
 
 PRESENCE_VISIBLE = 0.3
@@ -49,7 +49,7 @@ CODE_WIDTH = sum(WIDTHS[factor.kind] for factor in FACTORS)
 
 def split(code: Tensor) -> dict[str, Tensor]:
     """The columns (n, width) of each factor in codes (n, CODE_WIDTH)."""
-    parts = code.split([WIDTHS[factor.kind] for factor in FACTORS], dim=1)
+    parts = torch.split(code, [WIDTHS[factor.kind] for factor in FACTORS], dim=1)
     return {factor.name: part for factor, part in zip(FACTORS, parts, strict=True)}
 
 

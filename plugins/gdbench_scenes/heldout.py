@@ -1,4 +1,4 @@
-"""How well an oracle reads held-out renders: the figures on its card, and the same figures measured again by the tests."""
+"""How well an oracle reads held-out renders: the figures on its card, which the tests measure again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from gdbench import Oracle
 from torch import Tensor
 
+from gdbench import Oracle
 from gdbench_scenes.factors import FACTORS, PRESENCE_VISIBLE, TEXTURE_VISIBLE, truth
 from gdbench_scenes.render import render, sample_factors
 
@@ -24,9 +24,9 @@ def held_out(oracle: Oracle, n: int, rng: np.random.Generator) -> dict[str, floa
     """
     scenes = sample_factors(n, rng)
     images, masks = (torch.from_numpy(array) for array in render(scenes))
-    reads = [oracle.read(batch) for batch in images.split(BATCH)]
+    reads = [oracle.read(batch) for batch in torch.split(images, BATCH)]
     read = {name: torch.cat([part[name] for part in reads]) for name in reads[0]}
-    painted = torch.cat([oracle.mask(batch) for batch in images.split(BATCH)])
+    painted = torch.cat([oracle.mask(batch) for batch in torch.split(images, BATCH)])
     true = truth(scenes)
     visible = _visible(true)
     figures = {

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import torch
-from gdbench import IntegrityError, MissingFile, UsageError, sha256
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
+from gdbench import IntegrityError, MissingFile, UsageError, sha256
 from gdbench_scenes.factors import CODE_WIDTH, decode
 
 RESOLUTION = 32
@@ -40,17 +41,17 @@ class Plain(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (24, 48, 96, 128)
+        widths = (16, 32, 64, 96)
         self.stem = convolution(3, widths[0], 3, 1, nn.ReLU)
         self.stages = nn.ModuleList(
             nn.Sequential(convolution(i, o, 3, 2, nn.ReLU), convolution(o, o, 3, 1, nn.ReLU))
-            for i, o in zip(widths, widths[1:], strict=False)
+            for i, o in pairwise(widths)
         )
         self.features = head(widths[-1], nn.ReLU)
         self.code = nn.Linear(FEATURES, CODE_WIDTH)
-        self.laterals = nn.ModuleList(nn.Conv2d(width, 24, 1) for width in widths)
-        self.smooth = nn.ModuleList(convolution(24, 24, 3, 1, nn.ReLU) for _ in widths[1:])
-        self.mask = nn.Conv2d(24, 1, 1)
+        self.laterals = nn.ModuleList(nn.Conv2d(width, 16, 1) for width in widths)
+        self.smooth = nn.ModuleList(convolution(16, 16, 3, 1, nn.ReLU) for _ in widths[1:])
+        self.mask = nn.Conv2d(16, 1, 1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Maps at 32, 16, 8 and 4 px."""
@@ -73,16 +74,14 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (40, 64, 112)
+        widths = (32, 56, 96)
         self.stem = convolution(3, widths[0], 5, 2, nn.SiLU)
         self.blocks = nn.ModuleList(ResidualBlock(width) for width in widths)
-        self.down = nn.ModuleList(
-            convolution(i, o, 3, 2, nn.SiLU) for i, o in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(convolution(i, o, 3, 2, nn.SiLU) for i, o in pairwise(widths))
         self.features = head(widths[-1], nn.SiLU)
         self.code = nn.Linear(FEATURES, CODE_WIDTH)
-        self.context = nn.Conv2d(widths[1] + widths[2], 32, 1)
-        self.mask = nn.Sequential(convolution(widths[0] + 32, 48, 3, 1, nn.SiLU), nn.Conv2d(48, 4, 3, padding=1))
+        self.context = nn.Conv2d(widths[1] + widths[2], 24, 1)
+        self.mask = nn.Sequential(convolution(widths[0] + 24, 32, 3, 1, nn.SiLU), nn.Conv2d(32, 4, 3, padding=1))
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Maps at 16, 8 and 4 px."""
@@ -116,7 +115,7 @@ Network = Plain | Residual
 NETWORKS: Mapping[str, type[Plain] | type[Residual]] = {"a": Plain, "b": Residual}
 
 
-@dataclass(frozen=True)
+@dataclass
 class SceneOracle:
     """A trained network behind gdbench's `Oracle` protocol; images (n, 3, 32, 32) on the network's device.
 
@@ -164,10 +163,10 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> SceneOra
             raise MissingFile(f"{file} is missing; python -m gdbench_scenes.train_oracle --which {which} makes it")
     card = json.loads(card_file.read_text())
     if sha256(weights) != card["sha256"]:
-        raise IntegrityError(f"{weights} is not the file that its card describes (sha256 differs); install gdbench again")
+        raise IntegrityError(f"{weights} is not the file of its card (sha256 differs); install gdbench again")
     with torch.device("meta"):  # no initial values, so no draw from the global random state
         network = NETWORKS[which]()
     tensors = load_file(weights)
     network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True)
-    network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return SceneOracle(network, card["passed"])

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gdbench import Stream, atomic_write, initialised, normal, sha256, uniform, write_text
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, cross_entropy, pad
 
+from gdbench import Stream, atomic_write, initialised, normal, sha256, uniform, write_text
 from gdbench_scenes.factors import FACTORS, PRESENCE_VISIBLE, RANGES, split, truth
 from gdbench_scenes.heldout import held_out
 from gdbench_scenes.oracle import NETWORKS, RESOLUTION, WEIGHTS, Network, Which, load, paths
@@ -114,7 +114,7 @@ def advance(training: Training, rng: np.random.Generator, progress: float) -> Te
     for group in training.optimiser.param_groups:
         group["lr"] = RATE * min(1.0, progress / WARM_UP + 1e-2, (1 - progress) / (1 - WARM_UP))
     training.optimiser.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     training.optimiser.step()
     follow(training)
     return loss.detach()
@@ -188,8 +188,6 @@ def publish(training: Training, which: Which, minutes: float, folder: Path) -> s
     text = json.dumps(card, indent=2) + "\n"
     write_text(card_file, text)
     return text
-
-
 
 
 if __name__ == "__main__":
