@@ -1,0 +1,132 @@
+"""Parameters: from text and mappings to the frozen dataclass that a plugin declared, checked once and for all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_type_hints
+
+from gdbench.errors import PluginError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+T = TypeVar("T")
+
+
+class Parameter(NamedTuple):
+    """One parameter, as ``info`` and the documentation show it. ``default``: JSON text, or "" where it is required."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
+def build(params_type: type[T], *overrides: Mapping[str, Any], where: str) -> T:
+    """The dataclass ``params_type`` with its defaults changed by ``overrides``; later mappings win.
+
+    Types are taken strictly, as in JSON: no bool for a number, no text for a number, 3.0 is no int; a list fills a
+    tuple. Raises UsageError ``"where: name: got X, expected Y"``, or with the nearest known name.
+    """
+    given = {name: value for mapping in overrides for name, value in mapping.items()}
+    fields = {field.name: field for field in dataclasses.fields(params_type)}  # type: ignore[arg-type]
+    for name in given:
+        if name not in fields:
+            raise UsageError(f"{where}: {unknown('parameter', str(name)[:60], fields)}")
+    hints = _hints(params_type)
+    checked = {name: _check(hints[name], value, f"{where}: {name}") for name, value in given.items()}
+    missing = [name for name, field in fields.items() if name not in checked and _required(field)]
+    if missing:
+        raise UsageError(f"{where}: {missing[0]}: a value is required")
+    try:
+        return params_type(**checked)
+    except (ValueError, TypeError) as error:  # from the plugin's own __post_init__
+        raise UsageError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """``["lr=1e-3", "form=ortho"]`` -> ``{"lr": 0.001, "form": "ortho"}``; the last of equal names wins."""
+    from gdbench.yamlfile import parse_scalar
+
+    values = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip().isidentifier():
+            raise UsageError(f"{text[:60]!r}: expected name=value")
+        values[name.strip()] = parse_scalar(value.strip())
+    return values
+
+
+def as_plain(params: Any) -> dict[str, Any]:
+    """A parameter dataclass as JSON-able values, from which ``build`` makes an equal one."""
+    from pydantic import TypeAdapter
+
+    plain: dict[str, Any] = TypeAdapter(type(params)).dump_python(params, mode="json")
+    return plain
+
+
+def describe(params_type: type) -> list[Parameter]:
+    """Name, type, default and help (``field(metadata={"help": ...})``) of each parameter."""
+    hints = _hints(params_type)
+    return [
+        Parameter(field.name, _type_text(hints[field.name]), _default(field), str(field.metadata.get("help", "")))
+        for field in dataclasses.fields(params_type)
+    ]
+
+
+def _hints(params_type: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(params_type, include_extras=True)
+    except NameError as error:
+        raise PluginError(f"{params_type.__module__}.{params_type.__qualname__}: {error}") from None
+
+
+def _check(hint: Any, value: Any, where: str) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise UsageError(f"{where}: got {_short(value)}, expected finite numbers") from None
+    except TypeError:
+        raise UsageError(f"{where}: got {_short(value)}, expected text, numbers, lists or mappings") from None
+    try:
+        return TypeAdapter(hint).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise UsageError(f"{where}{_complaint(error)}") from None
+
+
+def _complaint(error: ValidationError) -> str:
+    """``"[2]: got X, expected Y"`` of the first fault; the alternatives of a union are joined."""
+    faults = error.errors(include_url=False, include_context=False)
+    place = "".join(f"[{part}]" for part in faults[0]["loc"] if isinstance(part, int))
+    expected = dict.fromkeys(fault["msg"].removeprefix("Input should be ") for fault in faults)
+    return f"{place}: got {_short(faults[0]['input'])}, expected {' or '.join(expected)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if _required(field):
+        return ""
+    factory = field.default_factory
+    value = field.default if factory is dataclasses.MISSING else factory()
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _type_text(hint: Any) -> str:
+    from typing import Annotated, get_args, get_origin
+
+    if get_origin(hint) is Annotated:
+        base, *bounds = get_args(hint)
+        return f"{_type_text(base)} ({', '.join(map(str, bounds))})"
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
