@@ -109,8 +109,8 @@ class Calibration:
     def save(self, folder: Path) -> None:
         """Write ``calibration.safetensors`` and ``calibration.json``."""
         names = ("magnitudes", "change", "limit", "outside", "deviations")
-        save_file({name: getattr(self, name).contiguous() for name in names}, folder / TENSORS)
         (folder / FACTS).write_text(json.dumps({"dbar": self.dbar, "taus": TAUS, "headline": HEADLINE, "cap": CAP}))
+        save_file({name: getattr(self, name).contiguous() for name in names}, folder / TENSORS)
 
     @classmethod
     def load(cls, folder: Path) -> Calibration:

@@ -1,0 +1,99 @@
+"""Measuring: each metric in a guard of its own; what it returns becomes scores and a table."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdbench.counting import Meter
+from gdbench.errors import PluginError
+from gdbench.files import atomic_write, write_text
+from gdbench.params import as_plain
+from gdbench.planning import Plan, missing_metrics
+from gdbench.record import RunRecord, Score
+from gdbench.registry import Offer
+from gdbench.specs import MetricSpec, resolve
+from gdbench.store import RunFolder
+
+if TYPE_CHECKING:
+    from gdbench.context import Context
+    from gdbench.subject import Subject
+
+
+def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context) -> RunRecord:
+    """Measure what the record lacks. A metric that raises voids its own columns and marks the run failed."""
+    for offer in missing_metrics(record, plan.metrics, plan.metric_params):
+        spec = offer.spec
+        meter = Meter()
+        params = plan.metric_params[spec.name]
+        try:
+            columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
+        except Exception as error:
+            write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
+            reason = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
+            columns = {column.name: Score(None, reason) for column in spec.columns}
+            record = replace(record, status="failed", reason=reason)
+        record = replace(
+            record,
+            scores={**record.scores, spec.name: columns},
+            versions={**record.versions, f"metric:{spec.name}": spec.version},
+            metric_params={**record.metric_params, spec.name: as_plain(params)},
+            costs={**record.costs, f"measure:{spec.name}": meter.cost()},
+        )
+    return record
+
+
+def _one_metric(
+    offer: Offer[MetricSpec], subject: Subject, params: Any, context: Context, folder: RunFolder
+) -> dict[str, Score]:
+    spec = offer.spec
+    offered = {*_offers(subject), "domain"}
+    missing = [need for need in spec.needs if need not in offered]
+    if missing:
+        return {column.name: Score(None, f"this domain has no {', '.join(missing)}") for column in spec.columns}
+    scores = resolve(spec.measure)(subject, params, context)
+    expected = {column.name for column in spec.columns}
+    if set(scores.values) != expected:
+        raise PluginError(f"returned columns {sorted(scores.values)}, declared {sorted(expected)}")
+    if scores.directions:
+        _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
+    return as_scores(scores.values)
+
+
+def _offers(subject: Subject) -> set[str]:
+    """What the subject's domain offers to metrics, judged by the domain itself."""
+    domain = subject.domain
+    if domain is None:
+        return set()
+    return {"factors", "masks", "images"} if domain.factors else {"images"}
+
+
+def as_scores(values: Mapping[str, Any]) -> dict[str, Score]:
+    return {name: _score(value) for name, value in values.items()}
+
+
+def _score(value: Any) -> Score:
+    if hasattr(value, "reason"):
+        return Score(None, value.reason)
+    number = float(value)
+    return Score(number) if math.isfinite(number) else Score(None, f"the metric returned {number}")
+
+
+def _save_table(path: Path, columns: Mapping[str, Sequence[float]]) -> None:
+    import pandas as pd
+
+    path.parent.mkdir(exist_ok=True)
+    frame = pd.DataFrame(columns)
+    frame.index.name = "direction"
+    with atomic_write(path) as file:
+        frame.to_parquet(file, write_page_checksum=True)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, shortened; its type where it has none."""
+    text = str(error).strip().splitlines()
+    return text[0][:300] if text else type(error).__name__

@@ -1,0 +1,254 @@
+"""The straight line of a run: request -> cell -> generator -> directions -> calibration -> scores -> record."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
+from gdbench.files import write_text
+from gdbench.planning import Plan, missing_metrics, plan, request_of
+from gdbench.record import Cost, RunRecord
+from gdbench.registry import Offer, Registry
+from gdbench.specs import MethodSpec, resolve
+from gdbench.store import RunFolder, open_run
+
+if TYPE_CHECKING:
+    from gdbench.calibration import Calibration
+    from gdbench.context import Context, Reporter
+    from gdbench.protocols import Directions, Domain, Generator
+    from gdbench.subject import Subject
+
+CALIBRATION_CODES = {"smoke": 8, "quick": 32, "standard": 64, "paper": 64}
+EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
+COST = "discovery.json"
+
+
+def execute(plan: Plan, registry: Registry, reporter: Reporter, command: str = "") -> tuple[RunRecord, RunFolder]:
+    """Run a plan to its record. What a plugin raises becomes a failed record; an interruption is recorded and raised.
+
+    A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured.
+    Raises Busy when another process holds the folder.
+    """
+    with open_run(plan.request.out, plan.id) as folder, _terminable():
+        if plan.request.fresh:
+            folder.clear()
+        old = _finished(folder)
+        if old is not None and not missing_metrics(old, plan.metrics, plan.metric_params):
+            return old, folder
+        record = old or _blank(plan, command)
+        if plan.incompatible:
+            return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
+        try:
+            record = _compute(plan, registry, folder, record, reporter)
+        except (KeyboardInterrupt, SystemExit):
+            folder.write(replace(record, status="interrupted", reason="interrupted; the same command resumes it"))
+            raise
+        except Exception as error:
+            write_text(folder.path / "traceback.txt", traceback.format_exc())
+            record = replace(record, status="failed", reason=_one_line(error, plan))
+        record = folder.write(record)
+    registry.run_finished(record, folder.path, reporter)
+    return record, folder
+
+
+def _finished(folder: RunFolder) -> RunRecord | None:
+    if not folder.done:
+        return None
+    record = folder.read(verify=True)
+    return record if record.status == "done" else None
+
+
+def _blank(plan: Plan, command: str) -> RunRecord:
+    from gdbench.environment import describe
+
+    card = plan.checkpoint.checkpoint
+    return RunRecord(
+        id=plan.id,
+        cell=plan.cell,
+        status="failed",
+        reason="not finished",
+        role=plan.method.spec.role,
+        domain=plan.domain.spec.name,
+        checkpoint_sha256=plan.checkpoint.sha256,
+        checkpoint_status=card.status if card else "ready",
+        versions=plan.versions,
+        environment=describe(),
+        command=command or "gdbench " + " ".join(sys.argv[1:]),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter) -> RunRecord:
+    """Load, discover, calibrate, measure; each stage's value is saved before the next begins."""
+    from gdbench.counting import Counted, Meter, threads
+    from gdbench.measuring import as_scores, measure
+
+    device = pick_device(plan.request.device)
+    with threads(plan.request.threads):
+        generator = Counted(resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device))
+        domain: Domain = resolve(plan.domain.spec.load)(device)
+        context = _context(plan, folder, reporter, device, domain)
+        directions, cost = _discover(plan, registry, folder, generator, context)
+        meter = Meter()
+        calibration, moments = _calibrate(plan, folder, generator, directions, domain, reporter)
+        costs = {"discover": cost, "calibrate": meter.cost()}
+        subject = _subject(plan, generator, directions, calibration, domain, moments, cost, reporter)
+        record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
+        record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
+        return measure(plan, folder, record, subject, context)
+
+
+def _context(plan: Plan, folder: RunFolder, reporter: Reporter, device: Any, domain: Domain) -> Context:
+    from gdbench.context import Context, ResumePoint
+
+    return Context(
+        seed=plan.request.seed,
+        device=device,
+        k=plan.request.k,
+        space=plan.cell.space,
+        tier=plan.request.tier,
+        domain=domain,
+        reporter=reporter,
+        resume=ResumePoint(folder.resume),
+    )
+
+
+def _discover(
+    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context
+) -> tuple[Directions, Cost]:
+    from gdbench.counting import Meter
+    from gdbench.directions import load_directions
+
+    if (folder.path / COST).exists():
+        return load_directions(folder.path, registry.packages), Cost(**json.loads((folder.path / COST).read_text()))
+    meter = Meter(generator)
+    needs_domain = "domain" in plan.method.spec.needs
+    context = context if needs_domain else replace(context, domain=None)
+    directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
+    check_directions(directions, plan.request.k, plan.cell.space, plan.method)
+    cost = meter.cost()
+    directions.save(folder.path)
+    write_text(folder.path / COST, json.dumps(asdict(cost)))
+    context.resume.clear()
+    return directions, cost
+
+
+def _calibrate(
+    plan: Plan, folder: RunFolder, generator: Generator, directions: Directions, domain: Domain, reporter: Reporter
+) -> tuple[Calibration, Any]:
+    from gdbench.calibration import TENSORS, Calibration, calibrate
+    from gdbench.moments import moments
+    from gdbench.streams import Stream
+
+    spread = moments(generator, directions.space)
+    if (folder.path / TENSORS).exists():
+        return Calibration.load(folder.path), spread
+    stream = Stream(plan.request.seed, "calibrate")
+    codes = CALIBRATION_CODES[plan.request.tier]
+    calibration = calibrate(generator, directions, domain.oracle("a"), spread, stream, codes, reporter=reporter)
+    calibration.save(folder.path)
+    return calibration, spread
+
+
+def _subject(
+    plan: Plan,
+    generator: Generator,
+    directions: Directions,
+    calibration: Calibration,
+    domain: Domain,
+    moments: Any,
+    cost: Cost,
+    reporter: Reporter,
+) -> Subject:
+    from gdbench.subject import Subject
+
+    return Subject(
+        generator=generator,
+        directions=directions,
+        calibration=calibration,
+        domain=domain,
+        moments=moments,
+        seed=plan.request.seed,
+        n=EDIT_CODES[plan.request.tier],
+        cost=cost,
+        cache=plan.request.out / ".cache",
+        checkpoint=plan.checkpoint.sha256,
+        reporter=reporter,
+    )
+
+
+def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:
+    """Raise PluginError, naming the plugin, unless there are ``k`` directions in ``space``."""
+    try:
+        found = len(directions), directions.space
+    except (AttributeError, TypeError) as error:
+        raise PluginError(f"method {offer.spec.name} ({offer.origin}) returned no Directions: {error}") from None
+    if found != (k, space):
+        raise PluginError(
+            f"method {offer.spec.name} ({offer.origin}) returned {found[0]} directions in {found[1]!r}, "
+            f"asked for {k} in {space!r}"
+        )
+
+
+def pick_device(name: str) -> Any:
+    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:n``. Raises UsageError where it does not exist."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
+        )
+    return device
+
+
+def _one_line(error: Exception, plan: Plan) -> str:
+    from gdbench.measuring import first_line
+
+    if isinstance(error, GdbenchError):
+        return first_line(error)
+    return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.origin})"
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as tidily as Ctrl-C does; only possible in the main thread."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(143)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def remeasure(
+    folder: RunFolder, names: Sequence[str], registry: Registry, reporter: Reporter, device: str = "auto"
+) -> RunRecord:
+    """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
+    record = folder.read(verify=True)
+    if record.status != "done" or not (folder.path / COST).exists():
+        raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
+    request = request_of(record, folder.path.parent, names, device)
+    made = plan(request, registry)
+    if made.id != record.id:
+        raise UsageError(
+            f"{folder.path}: made with other versions or weights than are installed ({record.versions}); run it again"
+        )
+    return execute(made, registry, reporter, record.command)[0]
