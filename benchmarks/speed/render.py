@@ -9,7 +9,6 @@ import statistics
 import time
 
 import numpy as np
-
 from gdbench_scenes.render import render, sample_factors
 
 IMAGES, ROUNDS = 4096, 7
