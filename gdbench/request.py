@@ -1,0 +1,93 @@
+"""What a user asks for, as one frozen value: checked when it is made, and able to travel to a child process as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gdbench.errors import UsageError, unknown
+from gdbench.specs import TIERS
+
+MAX_K = 10_000
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run: generator x method x seed, with everything that changes its numbers.
+
+    checkpoint: a name or a path; None is the generator's first. space: None is the generator's default.
+    metrics: names, or ``("all",)``; empty means those that every run measures. device: ``auto``, ``cpu``, ``cuda`` or
+    ``cuda:N``. out: the folder in which run folders are made. fresh: compute again what is there already.
+    Raises UsageError, one line, for whatever is out of range.
+    """
+
+    gan: str
+    method: str
+    checkpoint: str | None = None
+    space: str | None = None
+    k: int = 32
+    seed: int = 0
+    tier: Literal["quick", "standard", "paper", "smoke"] = "quick"
+    metrics: tuple[str, ...] = ()
+    device: str = "auto"
+    threads: int | None = None
+    offline: bool = False
+    method_params: Mapping[str, Any] = field(default_factory=dict)
+    generator_params: Mapping[str, Any] = field(default_factory=dict)
+    metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    out: Path = Path("runs")
+    suite: str | None = None
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", tuple(self.metrics))
+        object.__setattr__(self, "out", Path(self.out))
+        for name in ("gan", "method"):
+            _require(_is_text(getattr(self, name)), name, getattr(self, name), "a name")
+        for name in ("checkpoint", "space", "suite"):
+            value = getattr(self, name)
+            _require(value is None or _is_text(value), name, value, "text")
+        _require(_is_int(self.k, 1, MAX_K), "k", self.k, f"a whole number from 1 to {MAX_K}")
+        _require(_is_int(self.seed, 0, 2**63 - 1), "seed", self.seed, "a whole number, 0 or more")
+        _require(self.threads is None or _is_int(self.threads, 1, 1024), "threads", self.threads, "1 or more")
+        if self.tier not in (*TIERS, "smoke"):
+            raise unknown("tier", str(self.tier), TIERS)
+        _require(all(map(_is_text, self.metrics)), "metrics", self.metrics, "names")
+        device = isinstance(self.device, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device)
+        _require(bool(device), "device", self.device, "auto, cpu, cuda or cuda:N")
+
+    def to_json(self) -> str:
+        """JSON from which ``from_json`` makes an equal request."""
+        try:
+            return json.dumps({**dataclasses.asdict(self), "out": str(self.out)}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"parameters must be plain finite values: {error}") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> RunRequest:
+        """The request in ``text``. Raises UsageError where it is none."""
+        from gdbench.params import build
+
+        try:
+            data = dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"request: not JSON of a request ({error})") from None
+        return build(cls, data, where="request")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 4096 and value.isprintable()
+
+
+def _is_int(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _require(ok: bool, name: str, value: Any, expected: str) -> None:
+    if not ok:
+        raise UsageError(f"{name}: got {repr(value)[:60]}, expected {expected}")
