@@ -1,0 +1,135 @@
+"""Weights on disk: reading files from strangers without running them, and gdbench's own safetensors with facts.
+
+The kind of a file is judged by its first bytes, never by its name. Nothing here can be switched to an unsafe reader.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.errors import GdbenchError, IntegrityError, MissingFile, UsageError
+from gdbench.files import atomic_write
+from gdbench.unpickle import load_pickle
+
+FACTS = "gdbench"  # the key of the safetensors header that holds our facts
+TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c as a pickled long
+HEAD = 600
+LINE = 300
+
+
+class InertConfig:
+    """Stands for pytorch_GAN_zoo's config object: attributes, no behaviour."""
+
+
+def load_weights(path: Path) -> Any:
+    """The content of a weights file that nobody vouches for; no code of it is run and no option changes that.
+
+    torch files (zip or legacy) give what was saved, safetensors a dict of tensors, NVIDIA pickles dicts, tuples, numpy
+    arrays and ``Record`` values. Raises MissingFile, or IntegrityError in one line: which global was refused, what is
+    damaged, or what the file is instead.
+    """
+    path = Path(path)
+    reader = _reader(path)
+    try:
+        return reader(path)
+    except GdbenchError as error:
+        raise type(error)(f"{path.name}: {error}") from None
+    except Exception as error:  # damaged bytes make the parsers raise almost anything
+        raise IntegrityError(f"{path.name}: {_reason(error)}") from None
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write named tensors and the facts of their architecture (JSON values) as one safetensors file, atomically."""
+    from safetensors.torch import save
+
+    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    data = save(own, metadata={FACTS: json.dumps(dict(facts), sort_keys=True)})
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts in the header of a file of ours, without reading a tensor; {} for any other file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(length) if length < path.stat().st_size else b""
+    try:
+        return dict(json.loads(json.loads(header)["__metadata__"][FACTS]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _reader(path: Path) -> Callable[[Path], Any]:
+    if path.is_dir():
+        raise UsageError(f"{path.name} is a folder: a weights file was expected")
+    if not path.is_file():
+        raise MissingFile(f"no such file: {path}")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if what := _foreign(head):
+        raise IntegrityError(f"{path.name}: {what}")
+    if head.startswith(b"PK\x03\x04"):
+        return _load_zip
+    if head[8:9] == b"{":
+        return _load_safetensors
+    return _load_torch if TORCH_MAGIC in head[:24] else _load_nvidia
+
+
+def _foreign(head: bytes) -> str | None:
+    """What a file is that certainly holds no weights."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "the file is empty"
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "got an HTML page, not weights: open its address in a browser and download the file by hand"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself"
+    if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ")):
+        return "a packed archive: unpack it and give the file inside"
+    return None
+
+
+def _load_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        if not any(name.count("/") == 1 and name.endswith("/data.pkl") for name in archive.namelist()):
+            raise IntegrityError("a zip archive, but not one of torch.save: unpack it and give the file inside")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise IntegrityError("a zip archive with compressed entries, which torch.save never writes")
+        if damaged := archive.testzip():  # torch itself does not compare checksums
+            raise IntegrityError(f"damaged: the checksum of {damaged} is wrong")
+    return _load_torch(path)
+
+
+def _load_torch(path: Path) -> Any:
+    with torch.serialization.safe_globals([argparse.Namespace, (InertConfig, "models.utils.config.BaseConfig")]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _load_nvidia(path: Path) -> Any:
+    with path.open("rb") as file:
+        return load_pickle(file)
+
+
+def _reason(error: Exception) -> str:
+    """One line on why a parser gave up."""
+    text = str(error)
+    if refused := re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text):
+        return f"refused pickle: it asks for {refused[1]}, which no known checkpoint needs"
+    if isinstance(error, EOFError | zipfile.BadZipFile) or "truncated" in text or "Incomplete" in text:
+        return "truncated or damaged"
+    return f"no readable weights ({type(error).__name__}: {' '.join(text.split())[:LINE]})"
