@@ -43,7 +43,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, command: str = "
         old = _finished(folder)
         if old is not None and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
-        record = old or _blank(plan, command)
+        record = old or blank(plan, command)
         if plan.incompatible:
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         try:
@@ -59,6 +59,15 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, command: str = "
     return record, folder
 
 
+def is_complete(plan: Plan) -> bool:
+    """Whether the plan's run is recorded with every metric it asks for, in the installed versions."""
+    try:
+        record = _finished(RunFolder(plan.request.out / plan.id))
+    except IntegrityError:
+        return False
+    return record is not None and not missing_metrics(record, plan.metrics, plan.metric_params)
+
+
 def _finished(folder: RunFolder) -> RunRecord | None:
     if not folder.done:
         return None
@@ -66,7 +75,8 @@ def _finished(folder: RunFolder) -> RunRecord | None:
     return record if record.status == "done" else None
 
 
-def _blank(plan: Plan, command: str) -> RunRecord:
+def blank(plan: Plan, command: str) -> RunRecord:
+    """The record of a run of which nothing is known yet."""
     from gdbench.environment import describe
 
     card = plan.checkpoint.checkpoint
@@ -206,9 +216,7 @@ def pick_device(name: str) -> Any:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
-        )
+        raise UsageError(f"--device {name}: {torch.cuda.device_count()} CUDA devices here; try --device cpu")
     return device
 
 
@@ -239,13 +247,18 @@ def _terminable() -> Iterator[None]:
 
 
 def remeasure(
-    folder: RunFolder, names: Sequence[str], registry: Registry, reporter: Reporter, device: str = "auto"
+    folder: RunFolder,
+    names: Sequence[str],
+    registry: Registry,
+    reporter: Reporter,
+    device: str = "auto",
+    threads: int | None = None,
 ) -> RunRecord:
     """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
     record = folder.read(verify=True)
     if record.status != "done" or not (folder.path / COST).exists():
         raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
-    request = request_of(record, folder.path.parent, names, device)
+    request = replace(request_of(record, folder.path.parent, names), device=device, threads=threads)
     made = plan(request, registry)
     if made.id != record.id:
         raise UsageError(

@@ -146,7 +146,7 @@ def missing_metrics(
     ]
 
 
-def request_of(record: RunRecord, out: Path, metrics: Sequence[str], device: str = "auto") -> RunRequest:
+def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:
     """The request that repeats a record's cell."""
     cell = record.cell
     return RunRequest(
@@ -158,7 +158,6 @@ def request_of(record: RunRecord, out: Path, metrics: Sequence[str], device: str
         seed=cell.seed,
         tier=cell.tier,  # type: ignore[arg-type]
         metrics=tuple(metrics),
-        device=device,
         method_params=cell.method_params,
         generator_params=cell.generator_params,
         out=out,

@@ -47,9 +47,7 @@ class RunFolder:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise IntegrityError(
-                f"{self.path}: no {RECORD}; this is no run folder, or its run never finished"
-            ) from None
+            raise IntegrityError(f"{self.path}: no {RECORD}: no run folder, or its run never finished") from None
         except (OSError, UnicodeDecodeError) as error:
             raise IntegrityError(f"{path}: cannot be read ({error})") from None
         record = RunRecord.from_json(text, origin=str(path))
@@ -66,7 +64,7 @@ class RunFolder:
                 raise IntegrityError(f"{file}: sha256 {found[:12]}..., the record says {expected[:12]}...")
 
     def write(self, record: RunRecord) -> RunRecord:
-        """Record the run: hashes of all files, then ``record.json``, then ``done``. Returns the record with its files."""
+        """Record the run: hashes of all files, ``record.json``, then ``done``. Returns the record with its files."""
         (self.path / DONE).unlink(missing_ok=True)
         self._sweep()
         record = replace(record, files={name: sha256(self.path / name) for name in self._files()})

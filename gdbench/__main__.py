@@ -1,0 +1,5 @@
+"""``python -m gdbench``."""
+
+from gdbench.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""The command line: one module per noun; each adds its commands to the app and holds no logic of its own."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gdbench.cli import bench, catalogue, checkpoint, doctor, leaderboard, measure, run, show
+from gdbench.errors import EXIT_CODES, GdbenchError
+from gdbench.registry import Registry, load_registry
+
+COMMANDS = (run, measure, bench, catalogue, show, leaderboard, checkpoint, doctor)
+
+
+def build_app(registry: Registry) -> typer.Typer:
+    """The whole command line, with the sub-commands of plugins."""
+    codes = " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    app = typer.Typer(
+        name="gdbench",
+        help="A fair benchmark for methods that find interpretable directions in GAN latent spaces.",
+        epilog=f"Exit codes: {codes}.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for module in COMMANDS:
+        module.add(app, registry)
+    registry.commands(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; a GdbenchError becomes one line on standard error and its exit code."""
+    try:
+        build_app(load_registry())()
+    except GdbenchError as error:
+        typer.echo(f"gdbench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("gdbench: interrupted; the same command resumes", err=True)
+        sys.exit(130)

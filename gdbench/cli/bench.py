@@ -1,0 +1,51 @@
+"""``gdbench bench``: a suite, cell by cell in child processes, and its leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``bench``."""
+
+    @app.command()
+    def bench(
+        suite: Path = typer.Argument(..., help="A YAML file, as those in benchmarks/."),
+        out: Path = typer.Option(None, help="Folder for runs and leaderboard; the default is results/SUITE."),
+        jobs: int = typer.Option(1, min=1, help="Cells at a time; give each one --threads."),
+        only: str = typer.Option("", help="Only cells whose name contains this text."),
+        timeout: float = typer.Option(None, min=1, help="Seconds of wall-clock per cell."),
+        device: str = options.DEVICE,
+        threads: int = options.THREADS,
+        offline: bool = options.OFFLINE,
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Run what a suite lacks, each cell in a process of its own, and write the leaderboard."""
+        from dataclasses import replace
+
+        from gdbench import console
+        from gdbench.bench import Bench
+        from gdbench.pipeline import is_complete
+        from gdbench.planning import plan
+                from gdbench.suite import read_suite
+
+        offers = options.registry_with(registry, plugin)
+        asked = read_suite(suite)
+        out = out or Path("results") / asked.name
+        requests = [replace(r, out=out, device=device, threads=threads, offline=offline) for r in asked.requests]
+        plans = [made for made in (plan(request, offers) for request in requests) if only in made.id]
+        waiting = [made for made in plans if not is_complete(made)]
+        reporter = console.reporter()
+        reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
+        failures = 0
+        for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
+            failures += outcome.status != "done"
+            reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
+        console.write_leaderboard(out, offers, asked, as_json=as_json)
+        raise typer.Exit(1 if failures else 0)

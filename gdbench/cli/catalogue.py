@@ -1,0 +1,59 @@
+"""``gdbench list``, ``gdbench info`` and ``gdbench check-plugin``: what there is, and whether it keeps its contract."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+Noun = Enum(
+    "Noun",
+    {noun: noun for noun in ("all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins", "runs")},
+)
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``list``, ``info`` and ``check-plugin``."""
+    names = sorted({*registry.generators, *registry.methods, *registry.metrics, *registry.domains})
+
+    @app.command("list")
+    def list_(
+        noun: Noun = typer.Argument(Noun["all"], help="What to list."),
+        folder: Path = typer.Option(options.RUNS, help="Where runs are looked for."),
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
+        from gdbench import console
+
+        console.show_list(noun.value, options.registry_with(registry, plugin), folder, as_json=as_json)
+
+    @app.command()
+    def info(
+        name: str = typer.Argument(..., help="A name from the list.", autocompletion=options.completer(names)),
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Everything about one generator, method, metric or domain: parameters, tiers, columns, checkpoints, source."""
+        from gdbench import console
+
+        console.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
+
+    @app.command("check-plugin")
+    def check_plugin(
+        name: str = typer.Argument(..., help="A name from the list.", autocompletion=options.completer(names)),
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Run the contract checks of one generator, method, metric or domain."""
+        from gdbench import console
+        from gdbench.testing import check_plugin as run_checks
+
+        offers = options.registry_with(registry, plugin)
+        results = run_checks(name, offers, console.reporter())
+        console.show_checks(name, results, as_json=as_json)
+        raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)

@@ -1,0 +1,24 @@
+"""``gdbench doctor``: what this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``doctor``."""
+
+    @app.command()
+    def doctor(as_json: bool = options.JSON) -> None:
+        """Check the installation: versions, device, shipped weights, broken plugins."""
+        from gdbench import checkpoints, console
+        from gdbench.environment import describe
+
+        facts: dict[str, object] = dict(describe())
+        problems = [f"plugin broken: {fault}" for fault in registry.broken]
+        problems += [str(fault) for fault in checkpoints.faults(registry)]
+        console.show_doctor(facts, problems, as_json=as_json)
+        raise typer.Exit(1 if problems else 0)

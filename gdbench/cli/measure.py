@@ -1,0 +1,49 @@
+"""``gdbench measure``: more metrics on directions that were found before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``measure``."""
+
+    @app.command()
+    def measure(
+        runs: list[Path] = typer.Argument(
+            ..., help="Run folders, or folders that hold some.", autocompletion=options.run_folders
+        ),
+        metric: list[str] = typer.Option(
+            ["all"], "--metric", help="A metric's name, or all.", autocompletion=options.completer(registry.metrics)
+        ),
+        device: str = options.DEVICE,
+        threads: int = options.THREADS,
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Measure finished runs with more metrics; nothing is discovered anew."""
+        from gdbench import console
+        from gdbench.errors import GdbenchError, UsageError
+        from gdbench.pipeline import remeasure
+        from gdbench.store import find_runs
+
+        offers = options.registry_with(registry, plugin)
+        folders = [folder for root in runs for folder in find_runs(root)]
+        if not folders:
+            raise UsageError(f"no run folder in {', '.join(map(str, runs))}: name a folder that holds a record.json")
+        failures = 0
+        for folder in folders:
+            try:
+                record = remeasure(folder, metric, offers, console.reporter(), device, threads)
+            except GdbenchError as error:
+                typer.echo(f"gdbench: {error}", err=True)
+                failures += 1
+                continue
+            failures += record.status != "done"
+            console.show_run(record, folder.path, offers, as_json=as_json)
+        raise typer.Exit(1 if failures else 0)

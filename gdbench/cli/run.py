@@ -1,0 +1,65 @@
+"""``gdbench run``: one cell, from names to scores, pictures and the next command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``run``."""
+    generators, methods = registry.generators, registry.methods
+    example = f"gdbench run --gan {next(iter(generators), 'NAME')} --method {next(iter(methods), 'NAME')}"
+
+    @app.command(epilog=f"Example: {example}")
+    def run(
+        gan: str = typer.Option(..., help="Generator.", autocompletion=options.completer(generators)),
+        method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),
+        checkpoint: str = typer.Option(None, help="Name or path of its weights; the default is the shipped one."),
+        space: str = typer.Option(None, help="Where directions live; the default is the generator's first space."),
+        k: int = typer.Option(32, min=1, help="How many directions."),
+        seed: int = typer.Option(0, min=0, help="Seed of the discovery and of the evaluation."),
+        tier: str = typer.Option("quick", help="Budget: quick (a demonstration), standard, paper; or smoke (a test)."),
+        metrics: str = typer.Option(
+            "", help="Names, separated by commas, or all.", autocompletion=options.completer(["all", *registry.metrics])
+        ),
+        parameter: list[str] = options.PARAMETER,
+        device: str = options.DEVICE,
+        threads: int = options.THREADS,
+        offline: bool = options.OFFLINE,
+        out: Path = typer.Option(options.RUNS, help="Folder for run folders."),
+        fresh: bool = typer.Option(False, "--fresh", help="Compute again what is there already."),
+        plugin: list[Path] = options.PLUGIN,
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Discover directions with one method on one generator, measure them, and show them."""
+        from gdbench import console
+        from gdbench.pipeline import execute
+        from gdbench.planning import plan
+        from gdbench.request import RunRequest
+
+        offers = options.registry_with(registry, plugin)
+        request = RunRequest(
+            gan=gan,
+            method=method,
+            checkpoint=checkpoint,
+            space=space,
+            k=k,
+            seed=seed,
+            tier=tier,  # type: ignore[arg-type]
+            metrics=tuple(name for name in metrics.split(",") if name),
+            device=device,
+            threads=threads,
+            offline=offline,
+            out=out,
+            fresh=fresh,
+            **options.split_assignments(parameter, offers.metrics),
+        )
+        made = plan(request, offers)
+        record, folder = execute(made, offers, console.reporter())
+        console.show_run(record, folder.path, offers, as_json=as_json)
+        raise typer.Exit(0 if record.status == "done" else 1)

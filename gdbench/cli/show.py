@@ -1,0 +1,25 @@
+"""``gdbench show``: a run again, from its folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``show``."""
+
+    @app.command()
+    def show(
+        run: Path = typer.Argument(..., help="A run folder.", autocompletion=options.run_folders),
+        as_json: bool = options.JSON,
+    ) -> None:
+        """Show the scores of a run, after checking the hash of every file of it."""
+        from gdbench import console
+        from gdbench.store import RunFolder
+
+        console.show_run(RunFolder(run).read(verify=True), run, registry, as_json=as_json)
