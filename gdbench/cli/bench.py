@@ -33,7 +33,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench.bench import Bench
         from gdbench.pipeline import is_complete
         from gdbench.planning import plan
-                from gdbench.suite import read_suite
+        from gdbench.suite import read_suite
 
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite)
