@@ -1,4 +1,4 @@
-"""What numbers were made on: versions, processor, device, state of the checkout. Records are public: no names, no paths."""
+"""What numbers were made on: versions, processor, device, checkout. Records are public: no user, host or path."""
 
 from __future__ import annotations
 
