@@ -190,7 +190,7 @@ class LiveReporter:
 
         self.screen = screen
         self._progress: Progress = Progress(
-            SpinnerColumn(), BarColumn(24), _state_column(), console=screen, transient=True, refresh_per_second=5
+            SpinnerColumn(), BarColumn(12), _state_column(), console=screen, transient=True, refresh_per_second=5
         )
         self._running = 0
 

@@ -43,7 +43,6 @@ def record(text="x"):
         reason=text,
         scores=scores,
         costs={text: Cost(5, 2, 1.5, 2.5, 2**21)},
-        **changes,
     )
 
 
