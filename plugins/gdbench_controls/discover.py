@@ -1,0 +1,59 @@
+"""Random, coordinate, duplicated and dead directions (PROTOCOL section 8)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gdbench import Context, Generator, LinearDirections, NoParams, PluginError, moments, normal
+from gdbench_controls.params import ControlParams
+
+
+def random(generator: Generator, params: ControlParams, context: Context) -> LinearDirections:
+    """Orthonormal directions, uniformly distributed; the same that `voynov` starts from at this seed.
+
+    Outside z they are orthonormal in whitened coordinates and mapped by S^(1/2): drawn raw, they would leave a flat
+    prior, and a method that respects it would win by that alone.
+    """
+    return _mapped(_orthonormal(generator, context), generator, params, context)
+
+
+def duplicated(generator: Generator, params: ControlParams, context: Context) -> LinearDirections:
+    """The first random direction, K times: nothing can tell them apart."""
+    first = _orthonormal(generator, context)[:1]
+    return _mapped(first.expand(context.k, -1), generator, params, context)
+
+
+def coordinate(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
+    """K axes of the space, without repetition, drawn by the seed. A step is the axis's prior deviation."""
+    dim = _dim(generator, context)
+    axes = torch.from_numpy(context.stream("discover").at().permutation(dim)[: context.k])
+    unit = None if context.space == "z" else moments(generator, context.space).covariance.diagonal().sqrt()[axes]
+    return LinearDirections(torch.eye(dim)[axes], context.space, unit)
+
+
+def dead(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
+    """Zero vectors: dead on any generator, whatever its insensitive directions are."""
+    return LinearDirections(torch.zeros(context.k, generator.dim(context.space)), context.space)
+
+
+def _dim(generator: Generator, context: Context) -> int:
+    dim = generator.dim(context.space)
+    if context.k > dim:
+        raise PluginError(f"K = {context.k} directions were asked for, but the space has {dim} dimensions")
+    return dim
+
+
+def _orthonormal(generator: Generator, context: Context) -> Tensor:
+    """Rows (k, dim): QR with a positive diagonal makes the distribution uniform (Mezzadri 2007, section 5)."""
+    dim = _dim(generator, context)
+    q, r = torch.linalg.qr(normal(context.stream("discover").of("orthonormal").at(), context.k, dim).T)
+    rows: Tensor = (q * r.diagonal().sign()).T
+    return rows
+
+
+def _mapped(rows: Tensor, generator: Generator, params: ControlParams, context: Context) -> LinearDirections:
+    if not params.whiten or context.space == "z":  # the prior of z is white already
+        return LinearDirections(rows, context.space)
+    vectors = rows.double() @ moments(generator, context.space).root()
+    return LinearDirections(vectors, context.space, vectors.norm(dim=1))

@@ -1,0 +1,77 @@
+"""Principal components of samples that come in batches, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdbench import PluginError
+
+Array = NDArray[np.float64]
+WIDEST = 8_192
+"""The covariance of wider samples takes more than half a gigabyte."""
+
+
+class Components(NamedTuple):
+    """mean (width,); rows (k, width) of unit length, largest variance first; deviation (k,) along each row."""
+
+    mean: Array
+    rows: Array
+    deviation: Array
+
+
+def covariance(batches: Iterable[Array]) -> tuple[Array, Array]:
+    """Mean (width,) and covariance (width, width) of rows (n, width), n - 1 in the denominator, exact to float64.
+
+    Raises PluginError where the rows are too wide for it.
+    """
+    count, pivot, total, outer = 0, np.zeros(0), np.zeros(0), np.zeros((0, 0))
+    for rows in batches:
+        if count == 0:  # differences from a nearby point lose no digits to a large mean
+            pivot, total, outer = rows.mean(0), np.zeros(rows.shape[1]), _square(rows.shape[1])
+        centred = rows - pivot
+        count += len(rows)
+        total += centred.sum(0)
+        outer += centred.T @ centred
+    mean = total / count
+    return pivot + mean, (outer - count * np.outer(mean, mean)) / (count - 1)
+
+
+def exact(mean: Array, matrix: Array, k: int) -> Components:
+    """The first ``k`` components of a covariance matrix; raises PluginError where they do not exist."""
+    from scipy.linalg import eigh
+
+    width = len(matrix)
+    if k > width:
+        raise PluginError(f"ganspace: {k} components were asked for, of samples {width} wide")
+    values, vectors = eigh(matrix, subset_by_index=(width - k, width - 1))
+    return _varying(Components(mean, vectors.T[::-1], np.sqrt(values[::-1].clip(0))))
+
+
+def incremental(batches: Iterable[Array], k: int) -> Components:
+    """The first ``k`` components by scikit-learn's IncrementalPCA (Ross et al. 2008), as in the official code."""
+    from sklearn.decomposition import IncrementalPCA
+
+    pca = IncrementalPCA(k)
+    for rows in batches:
+        if k > min(rows.shape) and not hasattr(pca, "components_"):
+            raise PluginError(f"ganspace: {k} components were asked for, of {len(rows)} samples {rows.shape[1]} wide")
+        pca.partial_fit(rows)
+    return _varying(Components(pca.mean_, pca.components_, np.sqrt(pca.explained_variance_)))
+
+
+def _square(width: int) -> Array:
+    if width > WIDEST:
+        raise PluginError(f"ganspace: samples {width} wide: take estimator=incremental, or a smaller layer")
+    return np.zeros((width, width))
+
+
+def _varying(components: Components) -> Components:
+    deviation = components.deviation
+    alive = int((deviation > 1e-6 * deviation.max()).sum())
+    if alive < len(deviation):
+        raise PluginError(f"ganspace: {len(deviation)} components were asked for, only {alive} vary")
+    return components
