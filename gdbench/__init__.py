@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
-    from gdbench.weights import load_weights
+    from gdbench.unpickle import Record
+    from gdbench.weights import load_weights, read_facts, save_weights
 
 __version__ = "0.1.0"
 
@@ -74,7 +75,10 @@ _LAZY = {
     "uniform": "streams",
     "Edits": "subject",
     "Subject": "subject",
+    "Record": "unpickle",
     "load_weights": "weights",
+    "read_facts": "weights",
+    "save_weights": "weights",
 }
 
 __all__ = [
@@ -101,6 +105,7 @@ __all__ = [
     "NoParams",
     "Oracle",
     "PluginError",
+    "Record",
     "Scores",
     "Stream",
     "Subject",
@@ -119,8 +124,10 @@ __all__ = [
     "load_weights",
     "moments",
     "normal",
+    "read_facts",
     "read_run",
     "run",
+    "save_weights",
     "sha256",
     "uniform",
     "write_text",

@@ -20,7 +20,7 @@ from gdbench.errors import GdbenchError, IntegrityError, MissingFile, UsageError
 from gdbench.files import atomic_write
 from gdbench.unpickle import load_pickle
 
-FACTS = "gdbench"  # the key of the safetensors header that holds our facts
+FACTS = "facts"  # the key of the safetensors header that holds our facts
 TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c as a pickled long
 HEAD = 600
 LINE = 300
@@ -47,25 +47,38 @@ def load_weights(path: Path) -> Any:
         raise IntegrityError(f"{path.name}: {_reason(error)}") from None
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write named tensors and the facts of their architecture (JSON values) as one safetensors file, atomically."""
+def save_weights(
+    path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], about: Mapping[str, str] | None = None
+) -> None:
+    """Write named tensors as one safetensors file, atomically.
+
+    facts: what a loader needs and tensors do not tell, as JSON values. about: more lines of the header (family, format).
+    """
     from safetensors.torch import save
 
     own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    data = save(own, metadata={FACTS: json.dumps(dict(facts), sort_keys=True)})
+    data = save(own, metadata={**(about or {}), FACTS: json.dumps(dict(facts), sort_keys=True)})
     with atomic_write(path) as file:
         file.write(data)
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """The facts in the header of a file of ours, without reading a tensor; {} for any other file."""
+def read_header(path: Path) -> dict[str, str]:
+    """The text in the header of a safetensors file, without reading a tensor; {} for a file of another kind."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(length) if length < path.stat().st_size else b""
     try:
-        return dict(json.loads(json.loads(header)["__metadata__"][FACTS]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return {str(name): str(text) for name, text in json.loads(header)["__metadata__"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts that ``save_weights`` wrote, without reading a tensor. Raises IntegrityError for a file without any."""
+    try:
+        return dict(json.loads(read_header(path)[FACTS]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise IntegrityError(f"{path.name}: not a weights file of gdbench (no facts in its header)") from None
 
 
 def _reader(path: Path) -> Callable[[Path], Any]:
