@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
+from torch.nn.functional import avg_pool2d
 
 from gdbench_toy.picture import AXIS, CHROMA, EDGE, HUES, NAMES, PATTERNS, RANGES, RESOLUTION, STRIPES, WHITE
 
 PIXEL = (2 / RESOLUTION) ** 2
 RIDGE = 1e-6
+LUMA_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,19 @@ class ToyOracle:
         presence = torch.hypot(cosine, sine) / STRIPES
         level = (even - (1 - presence) * WHITE) / presence.clamp_min(1e-3)
         phase = torch.atan2(-sine, cosine) / (2 * math.pi) % 1
-        values = (x, y, size, angle, blob, level, phase, presence)
+        values = (level, phase, angle, blob, size, x, y, presence)
         return {name: _within(name, value) for name, value in zip(NAMES, values, strict=True)}
 
     def embed(self, images: Tensor) -> tuple[Sequence[Tensor], Tensor]:
-        """Block means of the image beside a constant channel (n, 4, s, s), so that grey levels count; features (n, 64).
+        """Block means (n, 4, s, s) of chroma, brightness and a constant; pooled features (n, 64).
 
-        The constant keeps what unit-normalised channels would lose: two greys differ by an angle.
+        The constant keeps what unit-normalised channels would lose: two greys then differ by an angle. The weight of
+        brightness is such that each planted direction alone reaches every calibrated change.
         """
-        maps = [_with_constant(avg_pool2d(images, RESOLUTION // size)) for size in self.sizes]
-        coarse = torch.cat([images, self.mask(images)[:, None]], 1)
-        return maps, adaptive_avg_pool2d(coarse, 4).flatten(1)
+        luma = images.mean(1, keepdim=True)
+        signals = torch.cat([_chroma(images), LUMA_WEIGHT * luma, torch.ones_like(luma)], 1)
+        pooled = torch.cat([images, self.mask(images)[:, None]], 1)
+        return [avg_pool2d(signals, RESOLUTION // size) for size in self.sizes], avg_pool2d(pooled, 8).flatten(1)
 
     def mask(self, images: Tensor) -> Tensor:
         """The blob (n, 32, 32) in [0, 1]."""
@@ -76,11 +79,15 @@ def oracle_b() -> ToyOracle:
 
 def _mask_and_hue(images: Tensor) -> tuple[Tensor, Tensor]:
     """The strength of chroma as a mask (n, r, r), and the hue (n,) in turns of its sum over the image."""
-    basis = HUES.to(images) / 1.5  # the rows of HUES have squared length 1.5
-    chroma = torch.einsum("kc,nchw->nkhw", basis, images)
+    chroma = _chroma(images)
     total = chroma.sum((2, 3))
     strength = torch.hypot(chroma[:, 0], chroma[:, 1]) / CHROMA  # norm(dim=1) is fifty times slower
     return strength, torch.atan2(total[:, 1], total[:, 0]) / (2 * math.pi) % 1
+
+
+def _chroma(images: Tensor) -> Tensor:
+    """Coordinates (n, 2, r, r) of each pixel's colour in the basis HUES, whose rows have squared length 1.5."""
+    return torch.einsum("kc,nchw->nkhw", HUES.to(images) / 1.5, images)
 
 
 def _centre(weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +132,3 @@ def _within(name: str, value: Tensor) -> Tensor:
     """Values of an image that is no picture of the toy stay near the range: twice its width, around its middle."""
     low, high = RANGES[NAMES.index(name)]
     return value.clamp(low - (high - low) / 2, high + (high - low) / 2) if name not in ("hue", "phase") else value
-
-
-def _with_constant(images: Tensor) -> Tensor:
-    return torch.cat([images, torch.ones_like(images[:, :1])], 1)

@@ -16,22 +16,23 @@ from gdbench import Factor
 
 RESOLUTION = 32
 EDGE = 0.02  # softness of the blob's outline, in squared length
-CHROMA = 0.45  # strength of the blob's colour; with BRIGHTNESS it stays inside [-1, 1]
-STRIPES = 0.22  # amplitude of the stripes on a fully present background
+CHROMA = 0.45  # strength of the blob's colour; with the range of brightness it stays inside [-1, 1]
+STRIPES = 0.35  # amplitude of the stripes on a fully present background
 STRIPE_TURNS = (0.9, 0.6)  # turns of the stripes per unit of x and y
 WHITE = 1.0
+SOFTNESS = 5.0  # the prior fills the middle of each range, so that one factor alone can change a picture visibly
 
 FACTORS = (
-    Factor("x"),
-    Factor("y"),
-    Factor("size"),
-    Factor("hue", "circular"),
-    Factor("brightness"),
     Factor("level", "linear", ("presence", 0.3)),
     Factor("phase", "circular", ("presence", 0.3)),
+    Factor("hue", "circular"),
+    Factor("brightness"),
+    Factor("size"),
+    Factor("x"),
+    Factor("y"),
     Factor("presence"),
 )
-RANGES = ((-0.35, 0.35), (-0.35, 0.35), (0.25, 0.5), (0.1, 0.9), (-0.45, 0.45), (-0.5, 0.3), (0.1, 0.9), (0.0, 1.0))
+RANGES = ((-0.65, 0.5), (0.1, 0.9), (0.1, 0.9), (-0.5, 0.5), (0.2, 0.6), (-0.35, 0.35), (-0.35, 0.35), (0.0, 1.0))
 """Open interval of each factor; hue and phase are in turns, and never wrap."""
 
 NAMES = tuple(factor.name for factor in FACTORS)
@@ -51,12 +52,12 @@ HUES = torch.tensor([[1.0, -0.5, -0.5], [0.0, math.sqrt(0.75), -math.sqrt(0.75)]
 def squash(activations: Tensor) -> Tensor:
     """Factors (n, 8) of activations (n, 8): any real number into the factor's range, by a hyperbolic tangent."""
     low, high = activations.new_tensor(RANGES).unbind(1)
-    return low + (high - low) * (0.5 + 0.5 * torch.tanh(activations / 2))
+    return low + (high - low) * (0.5 + 0.5 * torch.tanh(activations / SOFTNESS))
 
 
 def draw(factors: Tensor) -> tuple[Tensor, Tensor]:
     """Images (n, 3, r, r) in [-1, 1] and masks (n, r, r) in [0, 1] of factors (n, 8); differentiable."""
-    x, y, size, hue, brightness, level, phase, presence = factors.unbind(1)
+    level, phase, hue, brightness, size, x, y, presence = factors.unbind(1)
     mask = _blob(x, y, size)
     ground = _background(level, phase, presence)
     luma = ground + mask * (brightness[:, None, None] - ground)
