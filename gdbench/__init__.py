@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
-    from gdbench.distance import distance, embed
     from gdbench.files import atomic_write, sha256, write_text
-    from gdbench.moments import Moments, moments
+    from gdbench.perception import distance, embed
+    from gdbench.prior import Moments, moments
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
@@ -54,13 +54,13 @@ _LAZY = {
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
-    "distance": "distance",
-    "embed": "distance",
+    "distance": "perception",
+    "embed": "perception",
     "atomic_write": "files",
     "sha256": "files",
     "write_text": "files",
-    "Moments": "moments",
-    "moments": "moments",
+    "Moments": "prior",
+    "moments": "prior",
     "Directions": "protocols",
     "Domain": "protocols",
     "Factor": "protocols",

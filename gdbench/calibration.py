@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
-from gdbench.distance import Embedded, distance, embed
-from gdbench.moments import Moments
+from gdbench.perception import Embedded, distance, embed
+from gdbench.prior import Moments
 from gdbench.protocols import Directions, Generator, Oracle
 from gdbench.specs import Column
 from gdbench.streams import Stream

@@ -155,7 +155,7 @@ def _calibrate(
     plan: Plan, folder: RunFolder, generator: Generator, directions: Directions, domain: Domain, reporter: Reporter
 ) -> tuple[Calibration, Any]:
     from gdbench.calibration import TENSORS, Calibration, calibrate
-    from gdbench.moments import moments
+    from gdbench.prior import moments
     from gdbench.streams import Stream
 
     spread = moments(generator, directions.space)

@@ -15,7 +15,7 @@ from gdbench.calibration import HEADLINE, SIGNS, Calibration
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
 from gdbench.files import write_text
-from gdbench.moments import Moments
+from gdbench.prior import Moments
 from gdbench.protocols import Directions, Domain, Generator
 from gdbench.record import Cost
 from gdbench.streams import Stream

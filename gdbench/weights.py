@@ -52,7 +52,7 @@ def save_weights(
 ) -> None:
     """Write named tensors as one safetensors file, atomically.
 
-    facts: what a loader needs and tensors do not tell, as JSON values. about: more lines of the header (family, format).
+    facts: what a loader needs and tensors do not tell, as JSON values. about: more lines for the header (family, ...).
     """
     from safetensors.torch import save
 

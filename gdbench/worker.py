@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from gdbench.bench import read_request
-from gdbench.console import LineReporter
+from gdbench.console import reporter
 from gdbench.errors import GdbenchError
 from gdbench.pipeline import execute
 from gdbench.planning import plan
@@ -18,7 +18,7 @@ def main() -> int:
     try:
         registry = load_registry([Path(argument) for argument in sys.argv[1:]])
         request = read_request(sys.stdin.read())
-        record, _ = execute(plan(request, registry), registry, LineReporter())
+        record, _ = execute(plan(request, registry), registry, reporter())
     except GdbenchError as error:
         print(f"gdbench: {error}", file=sys.stderr)
         return error.exit_code
