@@ -14,11 +14,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def doctor(as_json: bool = options.JSON) -> None:
         """Check the installation: versions, device, shipped weights, broken plugins."""
-        from gdbench import checkpoints, console
+        from gdbench import checkpoints
+        from gdbench.cli import views
         from gdbench.environment import describe
 
         facts: dict[str, object] = dict(describe())
         problems = [f"plugin broken: {fault}" for fault in registry.broken]
         problems += [str(fault) for fault in checkpoints.faults(registry)]
-        console.show_doctor(facts, problems, as_json=as_json)
+        views.show_doctor(facts, problems, as_json=as_json)
         raise typer.Exit(1 if problems else 0)

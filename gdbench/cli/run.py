@@ -38,6 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
         from gdbench import console
+        from gdbench.cli import views
         from gdbench.pipeline import execute
         from gdbench.planning import plan
         from gdbench.request import RunRequest
@@ -61,5 +62,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
         )
         made = plan(request, offers)
         record, folder = execute(made, offers, console.reporter())
-        console.show_run(record, folder.path, offers, as_json=as_json)
+        views.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(0 if record.status == "done" else 1)

@@ -1,6 +1,6 @@
 """Calibration against a generator whose perceptual distance has a closed form.
 
-Every pixel of the image is the unit vector (cos theta, sin theta) with theta = a . z, so the LPIPS form of two images is
+Every pixel of the image is the unit vector (cos theta, sin theta) with theta = a . z, so their LPIPS form is
 4 sin^2(dtheta / 2), whatever the code: t(tau) = 2 asin(sqrt(tau D-bar) / 2) / (a . u).
 """
 

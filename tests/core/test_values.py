@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from gdbench import Codes, LinearDirections, Stream, initialised, moments, normal
 from gdbench.directions import load_directions
-from gdbench.perception import Embedded, distance, flatten
 from gdbench.errors import GdbenchError, IntegrityError, PluginError
+from gdbench.perception import Embedded, distance, flatten
 from gdbench.prior import Moments
 
 
