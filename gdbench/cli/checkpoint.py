@@ -8,24 +8,95 @@ import typer
 
 from gdbench.cli import options
 from gdbench.registry import Registry
+from gdbench.specs import GeneratorSpec
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``checkpoint``."""
     group = typer.Typer(help="Weights: import official files, fetch, list, verify.", no_args_is_help=True)
     app.add_typer(group, name="checkpoint")
+    _add_import(group, registry)
+    _add_fetch(group, registry)
+    _add_list(group, registry)
+    _add_verify(group, registry)
 
+
+def _add_import(group: typer.Typer, registry: Registry) -> None:
     @group.command("import")
     def import_(
         path: Path = typer.Argument(..., help="An official file or folder, in any format that a family knows."),
         name: str = typer.Option(None, help="The name it gets; the default is that of the file."),
-        domain: str = typer.Option("unknown", help="What its images show."),
-        licence: str = typer.Option("unknown", help="The licence of the weights."),
+        domain: str = typer.Option(None, help="What its images show."),
+        licence: str = typer.Option(None, help="The licence of the weights."),
+        fact: list[str] = typer.Option(None, "--fact", metavar="NAME=VALUE", help="A fact that the file lacks."),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
         from gdbench import checkpoints
+        from gdbench.params import parse_assignments
 
-        offers = options.registry_with(registry, plugin)
-        card = checkpoints.import_checkpoint(path, offers, name=name, domain=domain, licence=licence)
-        typer.echo(f"imported {card.name}; use it with --checkpoint {card.name}")
+        card = checkpoints.import_checkpoint(
+            path,
+            _specs(options.registry_with(registry, plugin)),
+            checkpoints.default_folder(),
+            name=name,
+            domain=domain,
+            licence=licence,
+            facts=parse_assignments(fact or []),
+        )
+        typer.echo(f"imported {path.name} as {card.name}; use it with --checkpoint {card.name}")
+
+
+def _add_fetch(group: typer.Typer, registry: Registry) -> None:
+    @group.command()
+    def fetch(
+        generator: str = typer.Argument(..., autocompletion=options.completer(registry.generators)),
+        name: str = typer.Argument(..., help="An official checkpoint; see: gdbench checkpoint list."),
+        yes: bool = typer.Option(False, "--yes", help="Accept the licence without being asked."),
+    ) -> None:
+        """Download an official file, check its hash and import it. The licence is shown first."""
+        from gdbench import checkpoints, console
+
+        spec = registry.generator(generator).spec
+        card = next((card for card in spec.checkpoints if card.name == name), None)
+        if card is not None and card.url:
+            typer.echo(checkpoints.licence_of(card))
+            if not yes:
+                typer.confirm("Download it under this licence?", abort=True)
+        with console.reporter().task(f"fetch {name}", (card.size or 0) if card else 0) as task:
+            done = 0
+
+            def progress(now: int, total: int) -> None:
+                nonlocal done
+                task.advance(now - done)
+                done = now
+
+            made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), progress)
+        typer.echo(f"fetched {made.name}; use it with --gan {generator} --checkpoint {made.name}")
+
+
+def _add_list(group: typer.Typer, registry: Registry) -> None:
+    @group.command("list")
+    def list_(as_json: bool = options.JSON) -> None:
+        """List the checkpoints of all families, and whether their files are here."""
+        from gdbench import checkpoints
+        from gdbench.cli import views
+
+        entries = checkpoints.entries(_specs(registry), checkpoints.default_folder())
+        views.show_checkpoints(entries, as_json=as_json)
+
+
+def _add_verify(group: typer.Typer, registry: Registry) -> None:
+    @group.command()
+    def verify(as_json: bool = options.JSON) -> None:
+        """Read every checkpoint and compare its hash with its card."""
+        from gdbench import checkpoints
+        from gdbench.cli import views
+
+        verdicts = checkpoints.verify(_specs(registry), checkpoints.default_folder())
+        views.show_verdicts(verdicts, as_json=as_json)
+        raise typer.Exit(5 if any(verdict.state == "damaged" for verdict in verdicts) else 0)
+
+
+def _specs(registry: Registry) -> list[GeneratorSpec]:
+    return [offer.spec for offer in registry.generators.values()]

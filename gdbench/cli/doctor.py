@@ -20,6 +20,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         facts: dict[str, object] = dict(describe())
         problems = [f"plugin broken: {fault}" for fault in registry.broken]
-        problems += [str(fault) for fault in checkpoints.faults(registry)]
+        specs = [offer.spec for offer in registry.generators.values()]
+        verdicts = checkpoints.verify(specs, checkpoints.default_folder())
+        problems += [f"{v.family}/{v.name} is {v.state}: {v.detail}" for v in verdicts if v.state == "damaged"]
         views.show_doctor(facts, problems, as_json=as_json)
         raise typer.Exit(1 if problems else 0)

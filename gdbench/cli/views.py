@@ -16,6 +16,7 @@ from gdbench.registry import Offer, Registry
 from gdbench.specs import GeneratorSpec, MetricSpec
 
 if TYPE_CHECKING:
+    from gdbench.checkpoints import Entry, Verdict
     from gdbench.suite import Suite
     from gdbench.testing import CheckResult
 
@@ -60,6 +61,8 @@ def show_list(noun: str, registry: Registry, folder: Path, as_json: bool) -> Non
     if noun == "runs":
         _show_runs(folder, as_json)
         return
+    from gdbench import checkpoints
+
     kinds: dict[str, Mapping[str, Offer[Any]]] = {
         "generators": registry.generators,
         "methods": registry.methods,
@@ -69,7 +72,8 @@ def show_list(noun: str, registry: Registry, folder: Path, as_json: bool) -> Non
     wanted = kinds if noun == "all" else {name: offers for name, offers in kinds.items() if name == noun}
     rows = {kind: [_offer_row(kind, offer) for offer in offers.values()] for kind, offers in wanted.items()}
     if noun in ("all", "checkpoints"):
-        rows["checkpoints"] = _checkpoint_rows(registry)
+        specs = [offer.spec for offer in registry.generators.values()]
+        rows["checkpoints"] = _checkpoint_rows(checkpoints.entries(specs, checkpoints.default_folder()))
     if noun in ("all", "plugins"):
         rows["plugins"] = [_plugin_row(plugin) for plugin in registry.plugins]
         rows["broken"] = [_broken_row(fault) for fault in registry.broken]
@@ -103,26 +107,43 @@ def _offer_row(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     return row | {"summary": spec.summary, "from": offer.origin.distribution}
 
 
-def _checkpoint_rows(registry: Registry) -> list[dict[str, Any]]:
-    rows = []
-    for name, offer in registry.generators.items():
-        for card in offer.spec.checkpoints:
-            where = "shipped" if card.shipped else "to fetch" if card.url else "see its card"
-            gates = card.card.get("gates", {})
-            passed = sum(bool(gate.get("passed")) for gate in gates.values())
-            rows.append(
-                {
-                    "generator": name,
-                    "checkpoint": card.name,
-                    "domain": card.domain,
-                    "resolution": card.resolution or "",
-                    "status": card.status,
-                    "gates": f"{passed} of {len(gates)}" if gates else "",
-                    "where": where,
-                    "licence": card.licence,
-                }
-            )
-    return rows
+def _checkpoint_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    return [
+        {
+            "generator": entry.family,
+            "checkpoint": entry.checkpoint.name,
+            "domain": entry.checkpoint.domain,
+            "resolution": entry.checkpoint.resolution,
+            "status": entry.checkpoint.status,
+            "gates": _gates(entry.checkpoint.card.get("gates", {})),
+            "where": "here" if entry.present else "to fetch" if entry.checkpoint.url else "see its card",
+            "licence": entry.checkpoint.licence,
+        }
+        for entry in entries
+    ]
+
+
+def _gates(gates: Mapping[str, Any]) -> str:
+    passed = sum(bool(gate.get("passed")) for gate in gates.values())
+    return f"{passed} of {len(gates)}" if gates else ""
+
+
+def show_checkpoints(entries: Sequence[Entry], as_json: bool) -> None:
+    """The checkpoints that families offer or the user imported."""
+    rows = _checkpoint_rows(entries)
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show(_table("checkpoints", rows))
+
+
+def show_verdicts(verdicts: Sequence[Verdict], as_json: bool) -> None:
+    """What verification found."""
+    rows = [dataclasses.asdict(verdict) for verdict in verdicts]
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show(_table("checkpoints", rows))
 
 
 def _plugin_row(plugin: Any) -> dict[str, Any]:
