@@ -81,24 +81,8 @@ def read_facts(path: Path) -> dict[str, Any]:
         raise IntegrityError(f"{path.name}: not a weights file of gdbench (no facts in its header)") from None
 
 
-def _reader(path: Path) -> Callable[[Path], Any]:
-    if path.is_dir():
-        raise UsageError(f"{path.name} is a folder: a weights file was expected")
-    if not path.is_file():
-        raise MissingFile(f"no such file: {path}")
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if what := _foreign(head):
-        raise IntegrityError(f"{path.name}: {what}")
-    if head.startswith(b"PK\x03\x04"):
-        return _load_zip
-    if head[8:9] == b"{":
-        return _load_safetensors
-    return _load_torch if TORCH_MAGIC in head[:24] else _load_nvidia
-
-
-def _foreign(head: bytes) -> str | None:
-    """What a file is that certainly holds no weights."""
+def foreign(head: bytes) -> str | None:
+    """What a file certainly is instead of weights, judged by its first bytes; None if nothing speaks against it."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "the file is empty"
@@ -109,6 +93,22 @@ def _foreign(head: bytes) -> str | None:
     if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ")):
         return "a packed archive: unpack it and give the file inside"
     return None
+
+
+def _reader(path: Path) -> Callable[[Path], Any]:
+    if path.is_dir():
+        raise UsageError(f"{path.name} is a folder: a weights file was expected")
+    if not path.is_file():
+        raise MissingFile(f"no such file: {path}")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if what := foreign(head):
+        raise IntegrityError(f"{path.name}: {what}")
+    if head.startswith(b"PK\x03\x04"):
+        return _load_zip
+    if head[8:9] == b"{":
+        return _load_safetensors
+    return _load_torch if TORCH_MAGIC in head[:24] else _load_nvidia
 
 
 def _load_zip(path: Path) -> Any:

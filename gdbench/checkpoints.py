@@ -1,0 +1,364 @@
+"""The weights on this machine: shipped with plugins, or in the user's checkpoint folder with a card beside each file.
+
+    <folder>/<family>/<name>.safetensors   weights in the family's own layout, facts in the header
+    <folder>/<family>/<name>.json          the card: where they come from, licence, hashes
+    <folder>/<family>/<file>               an official file as it was downloaded
+
+A path that is given instead of a name is imported first, so that what was run can be found by name ever after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from gdbench.errors import GdbenchError, IntegrityError, MissingFile, PluginError, UsageError, unknown
+from gdbench.files import sha256, write_text
+from gdbench.specs import NAME, Checkpoint, GeneratorSpec, resolve
+
+OWN = "gdbench"  # the format name of files in a family's own layout
+UNKNOWN = "unknown"  # domain or licence that nobody stated
+NO_WEIGHTS = "none"  # the checkpoint name of a family that needs no file
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Weights to load: their name, file and SHA-256 (path None for a family without weights), and their card."""
+
+    name: str
+    path: Path | None
+    checkpoint: Checkpoint | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A checkpoint that a family offers or the user imported, and whether its file is here."""
+
+    family: str
+    checkpoint: Checkpoint
+    path: Path
+    present: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``verify`` found out about one checkpoint."""
+
+    family: str
+    name: str
+    state: Literal["ok", "missing", "damaged"]
+    detail: str = ""
+
+
+def default_folder() -> Path:
+    """The user's checkpoint folder, in the data directory of the XDG standard."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "gdbench" / "checkpoints"
+
+
+def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bool = False) -> Resolved:
+    """The weights called ``name``, or those in the file or folder ``name``; None is the family's first.
+
+    Their hash is checked. Raises MissingFile with the command that gets them, IntegrityError, or UsageError.
+    """
+    if not spec.checkpoints and spec.recognise is None and name in (None, NO_WEIGHTS):
+        return Resolved(NO_WEIGHTS, None, None, "")
+    known = {entry.checkpoint.name: entry for entry in entries([spec], folder)}
+    if name is None:
+        return _open(spec, _first(spec, known), folder, offline)
+    if str(name) in known:
+        return _open(spec, known[str(name)], folder, offline)
+    path = Path(name).expanduser()
+    if not path.exists():
+        if len(path.parts) > 1 or path.suffix:
+            raise MissingFile(f"{spec.name}: no checkpoint and no file or folder {str(name)!r}")
+        raise unknown(f"{spec.name} checkpoint", str(name), known)
+    for entry in known.values():
+        if entry.present and entry.path.samefile(path):
+            return _open(spec, entry, folder, offline)
+    card = import_checkpoint(path, [spec], folder)
+    return _checked(card, folder / spec.name / card.file)
+
+
+def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
+    """All checkpoints of ``specs``, shipped and official ones first; an imported one replaces its namesake."""
+    found: dict[tuple[str, str], Entry] = {}
+    for spec in specs:
+        for card in (*spec.checkpoints, *_imported(spec, folder)):
+            path = (_package(spec) if card.shipped else folder / spec.name) / card.file
+            found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
+    return list(found.values())
+
+
+def verify(specs: Iterable[GeneratorSpec], folder: Path) -> list[Verdict]:
+    """Read every checkpoint of ``specs`` and compare its hash with its card; weights without a card are damaged."""
+    specs = list(specs)
+    cardless = [
+        Verdict(spec.name, path.stem, "damaged", f"{path}: its card cannot be read; import its source again")
+        for spec in specs
+        for path in sorted((folder / spec.name).glob("*.safetensors"))
+        if _read_card(path.with_suffix(".json")) is None
+    ]
+    return [*map(_verdict, entries(specs, folder)), *cardless]
+
+
+def fetch_checkpoint(
+    spec: GeneratorSpec, name: str, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> Checkpoint:
+    """Download the official file of ``name`` and import it. Show ``licence_of`` to the user before.
+
+    Raises MissingFile when no address is known or the network fails, IntegrityError for wrong content.
+    """
+    from gdbench.download import fetch
+
+    official = {card.name: card for card in spec.checkpoints if not card.shipped}
+    if name not in official:
+        raise unknown(f"official {spec.name} checkpoint", name, official)
+    card, target = official[name], folder / spec.name / official[name].file
+    if card.url is None:
+        raise MissingFile(_how_to_get(spec, card, target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fetch(card.url, target, card.sha256, progress)
+    return import_checkpoint(target, [spec], folder, name=name)
+
+
+def licence_of(checkpoint: Checkpoint) -> str:
+    """What a user must read before a download: licence, size and source, in one line."""
+    return f"{checkpoint.file} ({_size(checkpoint)}) from {checkpoint.url}: licence {checkpoint.licence}"
+
+
+def import_checkpoint(
+    path: Path,
+    specs: Iterable[GeneratorSpec],
+    folder: Path,
+    *,
+    name: str | None = None,
+    domain: str = UNKNOWN,
+    licence: str = UNKNOWN,
+    facts: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Convert a file or folder, recognised by content among ``specs``, and keep it in ``folder`` with a card.
+
+    name: default from the file's; domain, licence: default from the official card of the same hash or name.
+    facts: overrides of what the file does not say. Importing the same again gives the card that is there.
+    Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read.
+    """
+    path, given = Path(path), dict(facts or {})
+    spec, form = _recognised(path, list(specs))
+    source = _source_hash(path)
+    if same := _same(spec, folder, source, given, name):
+        return same
+    known = _described(path, spec, form, source, name)
+    name = _free_name(spec, folder, name or known.name, source, given, fixed=name is not None)
+    card = Checkpoint(
+        name=name,
+        domain=known.domain if domain == UNKNOWN else domain,
+        file=f"{name}.safetensors",
+        licence=known.licence if licence == UNKNOWN else licence,
+        card={"family": spec.name, "format": form, "source": path.name, "source_sha256": source, "given": given},
+    )
+    (folder / spec.name).mkdir(parents=True, exist_ok=True)
+    return _convert(path, spec, card, folder / spec.name)
+
+
+def _described(path: Path, spec: GeneratorSpec, form: str, source: str, name: str | None) -> Checkpoint:
+    """What is known of a source: its official card, the card beside a file of ours, or next to nothing."""
+    for card in spec.checkpoints:
+        if card.sha256 == source or (card.name == name and not card.shipped):
+            return card
+    if form != OWN:
+        return Checkpoint(_slug(path), UNKNOWN, "")
+    from gdbench.weights import read_facts
+
+    beside = _read_card(path.with_suffix(".json"))
+    return beside or Checkpoint(_slug(path), str(read_facts(path).get("domain", UNKNOWN)), "")
+
+
+def _convert(path: Path, spec: GeneratorSpec, card: Checkpoint, folder: Path) -> Checkpoint:
+    """Write weights and card; nothing stays behind of a file that does not load."""
+    from gdbench.weights import save_weights
+
+    target = folder / card.file
+    tensors, facts = _content(path, spec, str(card.card["format"]))
+    notes = facts.pop("notes", [])
+    facts.update(card.card["given"], domain=card.domain)
+    save_weights(target, tensors, facts, {"family": spec.name, "format": str(card.card["format"])})
+    try:
+        shape, spaces = _tried(spec, target)
+    except BaseException:
+        target.unlink()
+        raise
+    about = {**card.card, "facts": facts, "notes": notes, "image_shape": shape, "spaces": spaces}
+    card = replace(card, sha256=sha256(target), size=target.stat().st_size, resolution=shape[-1], card=about)
+    write_text(target.with_suffix(".json"), json.dumps(asdict(card), indent=2) + "\n")
+    return card
+
+
+def _content(path: Path, spec: GeneratorSpec, form: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    from gdbench.weights import load_weights, read_facts
+
+    if form == OWN:
+        return load_weights(path), read_facts(path)
+    if spec.convert is None:
+        raise PluginError(f"generator {spec.name}: recognises {form} but offers no convert")
+    tensors, facts = resolve(spec.convert)(path)
+    return tensors, dict(facts)
+
+
+def _tried(spec: GeneratorSpec, path: Path) -> tuple[list[int], list[str]]:
+    """Image shape and spaces of the generator, which proves that the converted weights load."""
+    import torch
+
+    try:
+        generator = resolve(spec.load)(path, spec.params(), torch.device("cpu"))
+    except GdbenchError:
+        raise
+    except Exception as error:
+        raise IntegrityError(f"the weights do not fit {spec.name}: {' '.join(str(error).split())[:300]}") from None
+    return list(generator.image_shape), list(generator.spaces)
+
+
+def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSpec, str]:
+    from gdbench.weights import FACTS, read_header
+
+    if not path.exists():
+        raise MissingFile(f"no such file or folder: {path}")
+    header = read_header(path) if path.is_file() else {}
+    found = [(spec, OWN) for spec in specs if FACTS in header and header.get("family", spec.name) == spec.name]
+    if FACTS not in header:
+        answers = [(spec, resolve(spec.recognise)(path)) for spec in specs if spec.recognise is not None]
+        found = [(spec, form) for spec, form in answers if form]
+    if len(found) == 1:
+        return found[0]
+    families = ", ".join(spec.name for spec, _ in found) if found else ", ".join(spec.name for spec in specs)
+    if found:
+        raise UsageError(f"{path.name} could belong to {families}: name the family")
+    raise UsageError(f"{path.name}: weights of no known layout of {families}")
+
+
+def _same(
+    spec: GeneratorSpec, folder: Path, source: str, given: Mapping[str, Any], name: str | None
+) -> Checkpoint | None:
+    """The intact result of an earlier import of the same source."""
+    for card in _imported(spec, folder):
+        same = _identity(card) == (source, given) or card.sha256 == source
+        path = folder / spec.name / card.file
+        if same and name in (None, card.name) and path.is_file() and sha256(path) == card.sha256:
+            return card
+    return None
+
+
+def _free_name(spec: GeneratorSpec, folder: Path, name: str, source: str, given: Mapping[str, Any], fixed: bool) -> str:
+    """``name``; where other weights have it, with the start of the hash appended, or UsageError if it is ``fixed``."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"checkpoint name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
+    wanted = (source, dict(given))
+    taken = {card.name: _identity(card) for card in _imported(spec, folder)}
+    official = {card.name: card.sha256 or source for card in spec.checkpoints}
+    if taken.get(name, wanted) == wanted and official.get(name, source) == source:
+        return name
+    if fixed:
+        raise UsageError(f"{spec.name}/{name} is another checkpoint: choose another name")
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest() if given else source
+    return f"{name[:55]}-{digest[:8]}"
+
+
+def _identity(card: Checkpoint) -> tuple[Any, Any]:
+    return card.card.get("source_sha256"), card.card.get("given")
+
+
+def _slug(path: Path) -> str:
+    stem = path.name if path.is_dir() else path.stem
+    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("._-")[:64] or "unnamed"
+
+
+def _source_hash(path: Path) -> str:
+    """The SHA-256 of a file; of a folder, that of the names and hashes of its files."""
+    if path.is_file():
+        return sha256(path)
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    lines = "".join(f"{sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _first(spec: GeneratorSpec, known: Mapping[str, Entry]) -> Entry:
+    """The checkpoint that is meant when none is named: ready before preview, present before absent."""
+    if not known:
+        raise MissingFile(f"{spec.name} has no checkpoint here: give the path of official weights as --checkpoint")
+    cards = known.values()
+    return min(cards, key=lambda e: (not e.checkpoint.shipped, e.checkpoint.status != "ready", not e.present))
+
+
+def _open(spec: GeneratorSpec, entry: Entry, folder: Path, offline: bool) -> Resolved:
+    card = entry.checkpoint
+    if not entry.present:
+        raise MissingFile(_how_to_get(spec, card, entry.path, offline))
+    found = _checked(card, entry.path)
+    if card.shipped or "source_sha256" in card.card:
+        return found
+    card = import_checkpoint(entry.path, [spec], folder, name=card.name)  # official, not converted yet
+    return _checked(card, folder / spec.name / card.file)
+
+
+def _checked(card: Checkpoint, path: Path) -> Resolved:
+    digest = sha256(path)
+    if card.sha256 not in (None, digest):
+        raise IntegrityError(f"{path}: sha256 is {digest}, its card says {card.sha256}; delete it and get it again")
+    return Resolved(card.name, path, card, digest)
+
+
+def _how_to_get(spec: GeneratorSpec, card: Checkpoint, target: Path, offline: bool = False) -> str:
+    what = f"{spec.name}/{card.name} is not here: {card.file} ({_size(card)}, sha256 {card.sha256 or 'not known'})"
+    if card.url is None:
+        page = card.card.get("page", "its authors")
+        return f"{what} must be downloaded by hand from {page}; then: gdbench checkpoint import FILE --name {card.name}"
+    where = "on a machine with a network, or without --offline: " if offline else ""
+    return f"{what} from {card.url} to {target}; {where}gdbench checkpoint fetch {spec.name}/{card.name}"
+
+
+def _size(card: Checkpoint) -> str:
+    return f"{card.size / 1e6:.1f} MB" if card.size else "size not known"
+
+
+def _verdict(entry: Entry) -> Verdict:
+    name = entry.checkpoint.name
+    if not entry.present:
+        return Verdict(entry.family, name, "missing", str(entry.path))
+    try:
+        _checked(entry.checkpoint, entry.path)
+    except (IntegrityError, OSError) as error:
+        return Verdict(entry.family, name, "damaged", str(error))
+    return Verdict(entry.family, name, "ok", "" if entry.checkpoint.sha256 else "no hash is known")
+
+
+def _imported(spec: GeneratorSpec, folder: Path) -> Iterator[Checkpoint]:
+    """The cards in the user's folder; one that cannot be read is passed over, its weights can be imported again."""
+    for path in sorted((folder / spec.name).glob("*.json")):
+        if card := _read_card(path):
+            yield card
+
+
+def _read_card(path: Path) -> Checkpoint | None:
+    try:
+        values = json.loads(path.read_text())
+        card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+    own = Path(str(card.file)).name == f"{path.stem}.safetensors" and isinstance(card.card, dict)
+    return card if own else None
+
+
+def _package(spec: GeneratorSpec) -> Path:
+    """The folder of the plugin that offers ``spec``."""
+    module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__
+    found = importlib.util.find_spec(module.partition(".")[0])
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
