@@ -76,10 +76,21 @@ class Broken:
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that loaded, and the hooks it answers."""
+    """A plugin that loaded: the module it is imported from ("" for a file) and the hooks it answers."""
 
     origin: Origin
+    module: str
     hooks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a plugin can be imported from: its module ("" for a file), its top-level package, and the call that does."""
+
+    origin: Origin
+    module: str
+    package: str
+    load: Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -162,13 +173,11 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
     Raises UsageError for a file in ``plugins`` that does not exist.
     """
     broken: list[Broken] = []
-    loaded: list[tuple[Origin, Any]] = []
-    packages = {BUILT_IN}
+    loaded: list[tuple[_Source, Any]] = []
     with contextlib.redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
-        for origin, package, load in [*_installed(), *_files(plugins)]:
-            with _guard(origin, broken):
-                loaded.append((origin, load()))
-                packages.add(package)
+        for source in [*_installed(), *_files(plugins)]:
+            with _guard(source.origin, broken):
+                loaded.append((source, source.load()))
         accepted, implementations = _register(loaded, broken)
         offers = {kind: _collect(kind, implementations, broken) for kind in KINDS}
     if reporter is not None:
@@ -181,13 +190,9 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
         domains=cast(Mapping[str, Offer[DomainSpec]], offers["domains"]),
         plugins=_summary(accepted, implementations),
         broken=tuple(broken),
-        packages=frozenset(packages),
+        packages=frozenset({BUILT_IN, *(source.package for source, _ in loaded)}),
         _implementations=implementations,
     )
-
-
-Source = tuple[Origin, str, Callable[[], Any]]
-"""Origin, top-level module, and the call that imports it."""
 
 
 @contextlib.contextmanager
@@ -201,11 +206,11 @@ def _guard(origin: Origin, broken: list[Broken], offer: str = "") -> Iterator[No
         broken.append(Broken(origin.plugin, origin.distribution, origin.version, reason, offer))
 
 
-def _installed() -> Iterator[Source]:
+def _installed() -> Iterator[_Source]:
     # Built-ins first, so that equal names are always judged in the same order.
     for point in sorted(entry_points(group=GROUP), key=_rank):
         name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        yield Origin(point.name, name, version), point.module.partition(".")[0], point.load
+        yield _Source(Origin(point.name, name, version), point.module, point.module.partition(".")[0], point.load)
 
 
 def _rank(point: EntryPoint) -> tuple[bool, str, str]:
@@ -213,7 +218,7 @@ def _rank(point: EntryPoint) -> tuple[bool, str, str]:
     return distribution != BUILT_IN, distribution, point.name
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Source]:
+def _files(paths: Sequence[Path]) -> Iterator[_Source]:
     taken: dict[str, Path] = {}
     for path in paths:
         if not path.is_file():
@@ -222,7 +227,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Source]:
         if name in taken:
             raise UsageError(f"--plugin {path}: {taken[name]} has the same file name; rename one")
         taken[name] = path
-        yield Origin(path.stem, str(path), ""), name, partial(_load_file, name, path)
+        yield _Source(Origin(path.stem, str(path), ""), "", name, partial(_load_file, name, path))
 
 
 def _load_file(name: str, path: Path) -> ModuleType:
@@ -240,27 +245,27 @@ def _load_file(name: str, path: Path) -> ModuleType:
 
 
 def _register(
-    loaded: Iterable[tuple[Origin, Any]], broken: list[Broken]
-) -> tuple[tuple[Origin, ...], tuple[_Implementation, ...]]:
+    loaded: Iterable[tuple[_Source, Any]], broken: list[Broken]
+) -> tuple[tuple[_Source, ...], tuple[_Implementation, ...]]:
     """The plugins that keep to the hooks, and their implementations."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
-    origins: dict[str, Origin] = {}
-    for origin, plugin in loaded:
-        with _guard(origin, broken):
+    accepted: dict[str, _Source] = {}
+    for source, plugin in loaded:
+        with _guard(source.origin, broken):
             _check_names(manager, plugin)
-            name = f"{origin.distribution}/{origin.plugin}"
+            name = f"{source.origin.distribution}/{source.origin.plugin}"
             try:
                 manager.register(plugin, name)
             except pluggy.PluginValidationError as error:
                 raise PluginError(f"{_cause(error)}; the right signatures: {_signatures(manager)}") from None
-            origins[name] = origin
+            accepted[name] = source
     implementations = tuple(
-        _Implementation(origins[found.plugin_name], hook, found.function, tuple(found.argnames))
+        _Implementation(accepted[found.plugin_name].origin, hook, found.function, tuple(found.argnames))
         for hook in _hook_names(manager)
         for found in getattr(manager.hook, hook).get_hookimpls()
     )
-    return tuple(origins.values()), implementations
+    return tuple(accepted.values()), implementations
 
 
 def _check_names(manager: pluggy.PluginManager, plugin: Any) -> None:
@@ -322,10 +327,10 @@ def _unique(offers: Sequence[Offer[Any]], kind: str, broken: list[Broken]) -> Se
     return kept
 
 
-def _summary(accepted: Iterable[Origin], implementations: Iterable[_Implementation]) -> tuple[Plugin, ...]:
+def _summary(accepted: Iterable[_Source], implementations: Iterable[_Implementation]) -> tuple[Plugin, ...]:
     return tuple(
-        Plugin(origin, tuple(answer.hook for answer in implementations if answer.origin == origin))
-        for origin in accepted
+        Plugin(source.origin, source.module, tuple(a.hook for a in implementations if a.origin == source.origin))
+        for source in accepted
     )
 
 
