@@ -28,7 +28,7 @@ def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, 
     """Measure what the record lacks. A metric that raises voids its own columns and marks the run failed."""
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
-        meter = Meter()
+        meter = Meter(subject.generator)  # type: ignore[arg-type]
         params = plan.metric_params[spec.name]
         try:
             columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)

@@ -107,7 +107,7 @@ def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecor
         domain: Domain = resolve(plan.domain.spec.load)(device)
         context = _context(plan, folder, reporter, device, domain)
         directions, cost = _discover(plan, registry, folder, generator, context)
-        meter = Meter()
+        meter = Meter(generator)
         calibration, moments = _calibrate(plan, folder, generator, directions, domain, reporter)
         costs = {"discover": cost, "calibrate": meter.cost()}
         subject = _subject(plan, generator, directions, calibration, domain, moments, cost, reporter)

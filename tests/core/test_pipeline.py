@@ -1,0 +1,210 @@
+"""The straight line of a run on the toy generator: what is recorded, resumed, repeated, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal
+from gdbench.context import SILENT, Context, Reporter, Task
+from gdbench.pipeline import execute, is_complete, remeasure
+from gdbench.planning import plan
+from gdbench.record import RunRecord
+from gdbench.registry import Offer, Registry, load_registry
+from gdbench.request import RunRequest
+from gdbench.store import RunFolder
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+def with_method(registry: Registry, discover: Callable[..., Any], **fields: Any) -> Registry:
+    offer = Offer(MethodSpec("mine", "a test", discover, **fields), registry.method("random").origin)
+    return replace(registry, methods={**registry.methods, "mine": offer})
+
+
+def with_metric(registry: Registry, measure: Callable[..., Any], **fields: Any) -> Registry:
+    spec = MetricSpec("mine", "a test", measure, (Column("a", ""), Column("b", "")), **fields)
+    return replace(registry, metrics={**registry.metrics, "mine": Offer(spec, registry.metric("cost").origin)})
+
+
+def request(out: Path, method: str = "random", **fields: Any) -> RunRequest:
+    return RunRequest("toy", method, k=4, tier="smoke", out=out, **{"metrics": ("cost", "diversity"), **fields})
+
+
+def run(out: Path, registry: Registry, method: str = "random", **fields: Any) -> tuple[RunRecord, RunFolder]:
+    return execute(plan(request(out, method, **fields), registry), registry, SILENT)
+
+
+def good(generator: Any, params: Any, context: Context) -> LinearDirections:
+    generator.render(generator.sample(5, "z", context.stream("discover").at()))
+    return LinearDirections(normal(context.stream("discover").at(1), context.k, 64), context.space)
+
+
+def test_a_run_records_scores_costs_versions_and_hashes(tmp_path: Path, registry: Registry) -> None:
+    record, folder = run(tmp_path, with_method(registry, good, version=7), "mine")
+    assert record.status == "done"
+    assert record.costs["discover"].images == 5
+    assert record.versions["method"] == 7
+    assert {"calibration", "cost", "diversity"} == set(record.scores)
+    assert {"directions.safetensors", "calibration.safetensors", "discovery.json"} <= set(record.files)
+    assert folder.read(verify=True) == record
+    assert record.domain == "toy"
+
+
+def test_the_same_request_twice_computes_once(tmp_path: Path, registry: Registry) -> None:
+    calls = []
+
+    def counted(*arguments: Any) -> LinearDirections:
+        calls.append(1)
+        return good(*arguments)
+
+    mine = with_method(registry, counted)
+    first, _ = run(tmp_path, mine, "mine")
+    assert is_complete(plan(request(tmp_path, "mine"), mine))
+    second, _ = run(tmp_path, mine, "mine")
+    assert first == second
+    assert len(calls) == 1
+    run(tmp_path, mine, "mine", fresh=True)
+    assert len(calls) == 2
+
+
+def test_numbers_repeat_and_depend_on_the_seed(tmp_path: Path, registry: Registry) -> None:
+    same = [run(tmp_path / name, registry)[0].scores for name in ("a", "b")]
+    assert same[0]["diversity"] == same[1]["diversity"]
+    assert same[0]["calibration"] == same[1]["calibration"]
+    assert run(tmp_path / "c", registry, seed=1)[0].scores["calibration"] != same[0]["calibration"]
+
+
+def test_a_new_metric_scores_an_old_run_without_discovery(tmp_path: Path, registry: Registry) -> None:
+    mine = with_method(registry, good)
+    _, folder = run(tmp_path, mine, "mine", metrics=("cost",))
+
+    def never(*_: Any) -> None:
+        raise AssertionError("discovered anew")
+
+    record = remeasure(folder, ["diversity"], with_method(registry, never), SILENT)
+    assert set(record.scores) == {"calibration", "cost", "diversity"}
+    assert record.costs["discover"].images == 5
+
+
+def test_what_a_method_raises_is_a_record(tmp_path: Path, registry: Registry) -> None:
+    def bad(*_: Any) -> None:
+        raise RuntimeError("boom\nsecond line")
+
+    record, folder = run(tmp_path, with_method(registry, bad), "mine")
+    assert record.status == "failed"
+    assert record.reason == "RuntimeError: boom (method mine, plugin 'controls' of gdbench 0.1.0)"
+    assert "second line" in (folder.path / "traceback.txt").read_text()
+    assert folder.done
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (LinearDirections(torch.eye(64)[:3], "z"), "returned 3 directions in 'z', asked for 4 in 'z'"),
+        (LinearDirections(torch.eye(64)[:4], "w"), "returned 4 directions in 'w'"),
+        (None, "returned no Directions"),
+    ],
+)
+def test_wrong_directions_are_refused(tmp_path: Path, registry: Registry, returned: Any, reason: str) -> None:
+    record, _ = run(tmp_path, with_method(registry, lambda *_: returned), "mine")
+    assert record.status == "failed"
+    assert reason in record.reason
+
+
+def test_a_missing_capability_is_incompatible_before_anything_is_loaded(tmp_path: Path, registry: Registry) -> None:
+    record, folder = run(tmp_path, with_method(registry, good, needs=("mapping",)), "mine")
+    assert (record.status, record.reason) == ("incompatible", "mine needs mapping, which toy does not provide")
+    assert not (folder.path / "directions.json").exists()
+
+
+def test_a_metric_that_raises_voids_its_columns_and_spares_the_others(tmp_path: Path, registry: Registry) -> None:
+    def bad(*_: Any) -> Scores:
+        raise ZeroDivisionError("no")
+
+    record, _ = run(tmp_path, with_metric(registry, bad), metrics=("mine", "diversity"))
+    assert record.status == "failed"
+    assert {score.value for score in record.scores["mine"].values()} == {None}
+    assert record.scores["diversity"]["rank_latent"].value == pytest.approx(4)
+
+
+def test_nan_and_void_are_reasons_and_undeclared_columns_are_refused(tmp_path: Path, registry: Registry) -> None:
+    scores = Scores({"a": float("nan"), "b": Void("nothing to see")})
+    record, _ = run(tmp_path / "1", with_metric(registry, lambda *_: scores), metrics=("mine",))
+    assert [score.void for score in record.scores["mine"].values()] == ["the metric returned nan", "nothing to see"]
+    record, _ = run(tmp_path / "2", with_metric(registry, lambda *_: Scores({"c": 1.0})), metrics=("mine",))
+    assert "returned columns ['c'], declared ['a', 'b']" in record.reason
+
+
+class Interrupting:
+    """Raises in the middle of the discovery, as Ctrl-C does."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def advance(self, steps: int = 1, **numbers: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+        yield self
+
+    def log(self, text: str) -> None: ...
+
+
+def test_an_interrupted_run_is_recorded_and_resumed(tmp_path: Path, registry: Registry) -> None:
+    def slow(generator: Any, params: Any, context: Context) -> LinearDirections:
+        with context.reporter.task("discover", 4) as task:
+            for _ in range(4):
+                task.advance()
+        return good(generator, params, context)
+
+    mine = with_method(registry, slow)
+    made = plan(request(tmp_path, "mine"), mine)
+    reporter: Reporter = Interrupting(2)
+    with pytest.raises(KeyboardInterrupt):
+        execute(made, mine, reporter)
+    assert RunFolder(tmp_path / made.id).read().status == "interrupted"
+    assert not is_complete(made)
+    record, _ = execute(made, mine, SILENT)
+    assert record.status == "done"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "randm"}, "did you mean 'random'"),
+        ({"metrics": ("diversty",)}, "did you mean 'diversity'"),
+        ({"space": "w"}, "toy has no space 'w'; it has z"),
+        ({"method_params": {"nope": 1}}, "method random: unknown parameter 'nope'"),
+    ],
+)
+def test_bad_requests_are_one_line_before_anything_is_written(
+    tmp_path: Path, registry: Registry, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(request(tmp_path, **fields), registry)
+    assert not list(tmp_path.iterdir())
+
+
+def test_order_of_runs_and_careless_plugins_change_no_number(tmp_path: Path, registry: Registry) -> None:
+    def careless(generator: Any, params: Any, context: Context) -> LinearDirections:
+        torch.manual_seed(1)
+        return good(generator, params, context)
+
+    mine = with_method(registry, careless)
+    before = run(tmp_path / "1", mine)[0].scores["diversity"]
+    run(tmp_path / "2", mine, "mine")
+    after = run(tmp_path / "3", mine)[0].scores["diversity"]
+    assert before == after
