@@ -31,7 +31,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         from gdbench import console
         from gdbench.bench import Bench
-        from gdbench.cli import views
         from gdbench.pipeline import is_complete
         from gdbench.planning import plan
         from gdbench.suite import read_suite
@@ -48,5 +47,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
         for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
             failures += outcome.status != "done"
             reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
-        views.show_leaderboard(out, offers, asked, as_json=as_json, write=True)
+        console.write_leaderboard(out, offers, asked, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

@@ -28,9 +28,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
-        from gdbench.cli import views
+        from gdbench import console
 
-        views.show_list(noun.value, options.registry_with(registry, plugin), folder, as_json=as_json)
+        console.show_list(noun.value, options.registry_with(registry, plugin), folder, as_json=as_json)
 
     @app.command()
     def info(
@@ -39,9 +39,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Everything about one generator, method, metric or domain: parameters, tiers, columns, checkpoints, source."""
-        from gdbench.cli import views
+        from gdbench import console
 
-        views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
+        console.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
 
     @app.command("check-plugin")
     def check_plugin(
@@ -51,10 +51,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Run the contract checks of one generator, method, metric or domain."""
         from gdbench import console
-        from gdbench.cli import views
         from gdbench.testing import check_plugin as run_checks
 
         offers = options.registry_with(registry, plugin)
         results = run_checks(name, offers, console.reporter())
-        views.show_checks(name, results, as_json=as_json)
+        console.show_checks(name, results, as_json=as_json)
         raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from gdbench.cli import options
 from gdbench.registry import Registry
 from gdbench.specs import GeneratorSpec
+
+if TYPE_CHECKING:
+    from gdbench.checkpoints import Entry
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -80,22 +84,47 @@ def _add_list(group: typer.Typer, registry: Registry) -> None:
     def list_(as_json: bool = options.JSON) -> None:
         """List the checkpoints of all families, and whether their files are here."""
         from gdbench import checkpoints
-        from gdbench.cli import views
 
         entries = checkpoints.entries(_specs(registry), checkpoints.default_folder())
-        views.show_checkpoints(entries, as_json=as_json)
+        _show([_row(entry) for entry in entries], as_json)
 
 
 def _add_verify(group: typer.Typer, registry: Registry) -> None:
     @group.command()
     def verify(as_json: bool = options.JSON) -> None:
         """Read every checkpoint and compare its hash with its card."""
+        from dataclasses import asdict
+
         from gdbench import checkpoints
-        from gdbench.cli import views
 
         verdicts = checkpoints.verify(_specs(registry), checkpoints.default_folder())
-        views.show_verdicts(verdicts, as_json=as_json)
+        _show([asdict(verdict) for verdict in verdicts], as_json)
         raise typer.Exit(5 if any(verdict.state == "damaged" for verdict in verdicts) else 0)
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    from gdbench import console
+
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show(console.table_of("checkpoints", rows))
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    card = entry.checkpoint
+    gates = card.card.get("gates", {})
+    passed = sum(bool(gate.get("passed")) for gate in gates.values())
+    return {
+        "generator": entry.family,
+        "checkpoint": card.name,
+        "domain": card.domain,
+        "resolution": card.resolution,
+        "status": card.status,
+        "gates": f"{passed} of {len(gates)}" if gates else "",
+        "where": "here" if entry.present else "to fetch" if card.url else "see its card",
+        "licence": card.licence,
+    }
 
 
 def _specs(registry: Registry) -> list[GeneratorSpec]:

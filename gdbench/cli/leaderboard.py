@@ -22,9 +22,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Rank the methods of each generator; a pure function of the records."""
-        from gdbench.cli import views
+        from gdbench import console
         from gdbench.suite import read_suite
 
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite) if suite else None
-        views.show_leaderboard(folder, offers, asked, as_json=as_json, write=write)
+        console.write_leaderboard(folder, offers, asked, as_json=as_json, write=write)

@@ -28,7 +28,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Measure finished runs with more metrics; nothing is discovered anew."""
         from gdbench import console
-        from gdbench.cli import views
         from gdbench.errors import GdbenchError, UsageError
         from gdbench.pipeline import remeasure
         from gdbench.store import find_runs
@@ -46,5 +45,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 failures += 1
                 continue
             failures += record.status != "done"
-            views.show_run(record, folder.path, offers, as_json=as_json)
+            console.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

@@ -38,7 +38,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
         from gdbench import console
-        from gdbench.cli import views
         from gdbench.pipeline import execute
         from gdbench.planning import plan
         from gdbench.request import RunRequest
@@ -62,5 +61,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
         )
         made = plan(request, offers)
         record, folder = execute(made, offers, console.reporter())
-        views.show_run(record, folder.path, offers, as_json=as_json)
+        console.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(0 if record.status == "done" else 1)
