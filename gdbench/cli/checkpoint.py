@@ -108,7 +108,7 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         console.print_json(rows)
     else:
-        console.show(console.table_of("checkpoints", rows))
+        console.console().print(console.table_of("checkpoints", rows))
 
 
 def _row(entry: Entry) -> dict[str, Any]:
