@@ -1,4 +1,4 @@
-"""What a user sees: progress, tables, one-line errors. Results go to stdout, everything else to stderr.
+"""What a user sees: tables, JSON, one-line errors. Results go to stdout, everything else to stderr.
 
 Names, reasons and messages come from plugins and files of strangers. They are shown as plain text: no markup of theirs
 is obeyed and no control character reaches the terminal. rich is imported when something is shown, not before.
@@ -6,31 +6,41 @@ is obeyed and no control character reaches the terminal. rich is imported when s
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
-    from rich.progress import Task as RichTask
     from rich.table import Table
     from rich.text import Text
 
-    from gdbench.context import Reporter, Task
-    from gdbench.params import Parameter
+    from gdbench.context import Reporter
+    from gdbench.leaderboard import Board, Leaderboard
     from gdbench.record import RunRecord, Score
-    from gdbench.registry import Broken, Offer
+    from gdbench.registry import Offer, Registry
     from gdbench.specs import Column
+    from gdbench.suite import Suite
 
 WIDE = 220
 """Width of tables where the output is no terminal: nothing is folded in a log."""
 LONGEST = 2_000
-_COLOURS = {"done": "green", "failed": "red", "timeout": "red", "incompatible": "yellow", "interrupted": "yellow"}
+_COLOURS = {
+    "done": "green",
+    "passed": "green",
+    "failed": "red",
+    "timeout": "red",
+    "broken": "red",
+    "incompatible": "yellow",
+    "interrupted": "yellow",
+    "preview": "yellow",
+}
+_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "params")
+"""Fields of specs that hold code or types: ``info`` shows what they lead to instead."""
 
 
 def clean(text: object) -> str:
@@ -39,18 +49,23 @@ def clean(text: object) -> str:
     return "".join(character for character in line if character.isprintable())[:LONGEST]
 
 
-def plain(value: object, style: str = "") -> Text:
-    """A value as rich text that obeys no markup. None is empty, floats have four significant digits."""
-    from rich.text import Text
-
-    if value is None:
-        return Text("")
-    return Text(number(value) if isinstance(value, float) else clean(value), style=style)
-
-
 def number(value: float) -> str:
     """A number with four significant digits."""
     return f"{value:.4g}"
+
+
+def plain(value: object, style: str = "") -> Text:
+    """A value as rich text that obeys no markup: lists joined, floats with four digits, None and False empty."""
+    from rich.text import Text
+
+    if value is None or value is False:
+        return Text("")
+    if isinstance(value, float):
+        return Text(number(value), style=style)
+    if isinstance(value, list | tuple):
+        return Text(clean(", ".join(map(str, value))), style=style)
+    shown = "yes" if value is True else clean(value)
+    return Text(shown, style=style or _COLOURS.get(shown, ""))
 
 
 def console(stderr: bool = False) -> Console:
@@ -67,9 +82,11 @@ def console(stderr: bool = False) -> Console:
     return made
 
 
-def say(line: object, style: str = "", stderr: bool = False) -> None:
-    """Print one line, however long."""
-    console(stderr).print(plain(line, style), soft_wrap=True)
+def say(*lines: object) -> None:
+    """Print lines on stdout, however long."""
+    screen = console()
+    for line in lines:
+        screen.print(plain(line), soft_wrap=True)
 
 
 def fail(error: BaseException) -> int:
@@ -77,23 +94,18 @@ def fail(error: BaseException) -> int:
     from gdbench.errors import GdbenchError
 
     message = str(error) if isinstance(error, GdbenchError) else f"{type(error).__name__}: {error}"
-    console(stderr=True).print(plain("error:", "bold red") + " " + plain(message), soft_wrap=True)
+    _complain(message)
     return getattr(error, "exit_code", 1)
+
+
+def _complain(message: str) -> None:
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    sys.stderr.write(f"gdbench: {clean(message)}\n".encode(encoding, "replace").decode(encoding))
 
 
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON in ASCII on stdout, and nothing else. Raises ValueError for NaN and infinity."""
     sys.stdout.write(json.dumps(data, indent=1, allow_nan=False) + "\n")
-
-
-def show(*tables: Table) -> None:
-    """Print tables on stdout."""
-    screen = console()
-    for one in tables:
-        screen.print(one)
-
-
-# Progress
 
 
 def reporter(quiet: bool = False) -> Reporter:
@@ -102,154 +114,10 @@ def reporter(quiet: bool = False) -> Reporter:
         from gdbench.context import SILENT
 
         return SILENT
+    from gdbench.progress import LiveReporter, PlainReporter
+
     screen = console(stderr=True)
     return LiveReporter(screen) if screen.is_terminal else PlainReporter(screen)
-
-
-class Progressed(NamedTuple):
-    """The state of a task: what both displays show."""
-
-    title: str
-    done: int
-    total: int
-    seconds: float
-    speed: float | None
-    numbers: Mapping[str, float]
-
-    def __str__(self) -> str:
-        share = f" ({self.done / self.total:.0%})" if self.total else ""
-        parts = [f"{self.title} {self.done:,}/{self.total:,}{share}"]
-        if self.speed and self.done < self.total:
-            parts += [f"{number(self.speed)}/s", f"{duration((self.total - self.done) / self.speed)} left"]
-        elif self.done >= self.total:
-            parts.append(duration(self.seconds))
-        return ", ".join(parts + [f"{name} {number(value)}" for name, value in self.numbers.items()])
-
-
-def duration(seconds: float) -> str:
-    """``8.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-@dataclass
-class PlainReporter:
-    """Log lines: one every five seconds, or every tenth of a task where that takes a second or more."""
-
-    screen: Console
-    clock: Callable[[], float] = time.monotonic
-
-    def log(self, text: str) -> None:
-        """Print one line."""
-        self.screen.print(plain(text), soft_wrap=True)
-
-    @contextmanager
-    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
-        """A task whose state is printed now and then, and at its end unless it was over at once."""
-        running = _PlainTask(self, title, total, done, start=self.clock(), first=done)
-        yield running
-        if self.clock() - running.start >= 1:
-            self.log(str(running.state()))
-
-
-@dataclass
-class _PlainTask:
-    reporter: PlainReporter
-    title: str
-    total: int
-    done: int
-    start: float
-    first: int
-    numbers: dict[str, float] = field(default_factory=dict)
-    shown: tuple[float, int] = (0.0, 0)
-
-    def __post_init__(self) -> None:
-        self.shown = (self.start, self.done)
-
-    def advance(self, steps: int = 1, **numbers: float) -> None:
-        self.done += steps
-        self.numbers.update(numbers)
-        since, tenth = self.reporter.clock() - self.shown[0], 10 * (self.done - self.shown[1]) >= self.total
-        if self.done < self.total and (since >= 5 or (since >= 1 and tenth)):
-            self.shown = (self.reporter.clock(), self.done)
-            self.reporter.log(str(self.state()))
-
-    def state(self) -> Progressed:
-        seconds = self.reporter.clock() - self.start
-        speed = (self.done - self.first) / seconds if seconds > 0 else None
-        return Progressed(self.title, self.done, self.total, seconds, speed, self.numbers)
-
-
-class LiveReporter:
-    """rich's progress display: a bar for each running task; a task that took a second leaves one line when it ends."""
-
-    def __init__(self, screen: Console) -> None:
-        from rich.progress import BarColumn, Progress, SpinnerColumn
-
-        self.screen = screen
-        self._progress: Progress = Progress(
-            SpinnerColumn(), BarColumn(12), _state_column(), console=screen, transient=True, refresh_per_second=5
-        )
-        self._running = 0
-
-    def log(self, text: str) -> None:
-        """Print one line above the display."""
-        self.screen.print(plain(text), soft_wrap=True)
-
-    @contextmanager
-    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
-        """A task with a bar while it runs."""
-        if self._running == 0:
-            self._progress.start()
-        self._running += 1
-        running = _LiveTask(
-            self._progress, self._progress.add_task(clean(title), total=total, completed=done, numbers={})
-        )
-        ended = False
-        try:
-            yield running
-            ended = True
-        finally:
-            state = _state(running.rich)
-            self._progress.remove_task(running.key)
-            self._running -= 1
-            if self._running == 0:
-                self._progress.stop()
-            if ended and state.seconds >= 1:
-                self.log(str(state))
-
-
-@dataclass(frozen=True)
-class _LiveTask:
-    progress: Progress
-    key: TaskID
-    numbers: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def rich(self) -> RichTask:
-        return next(task for task in self.progress.tasks if task.id == self.key)
-
-    def advance(self, steps: int = 1, **numbers: float) -> None:
-        self.numbers.update(numbers)
-        self.progress.update(self.key, advance=steps, numbers=self.numbers)
-
-
-def _state(task: RichTask) -> Progressed:
-    seconds = task.elapsed or 0.0
-    numbers: Mapping[str, float] = task.fields["numbers"]
-    return Progressed(task.description, int(task.completed), int(task.total or 0), seconds, task.speed, numbers)
-
-
-def _state_column() -> Any:
-    from rich.progress import ProgressColumn
-
-    class State(ProgressColumn):
-        def render(self, task: RichTask) -> Text:
-            return plain(_state(task))
-
-    return State()
 
 
 # Tables
@@ -271,6 +139,11 @@ def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
+def table_of(title: str, rows: Sequence[Mapping[str, object]]) -> Table:
+    """A table of equal mappings: their keys are the headers."""
+    return table(title, list(rows[0]) if rows else ["nothing"], [list(row.values()) for row in rows])
+
+
 def score_table(record: RunRecord, columns: Mapping[str, Sequence[Column]]) -> Table:
     """The scores of a run. ``columns``: metric name -> what it declares, for unit and direction of better."""
     known = {(metric, column.name): column for metric, declared in columns.items() for column in declared}
@@ -281,8 +154,8 @@ def score_table(record: RunRecord, columns: Mapping[str, Sequence[Column]]) -> T
             better = {"higher": "higher is better", "lower": "lower is better"}.get(column.better, "") if column else ""
             rows.append(("" if index else metric, name, _score(score), column.unit if column else "", better))
     cell = record.cell
-    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, K {cell.k}, {cell.tier}"
-    return table(f"{title}: {record.status}", ("metric", "column", "score", "unit", ""), rows)
+    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, K {cell.k}, tier {cell.tier}"
+    return table(title, ("metric", "column", "score", "unit", ""), rows)
 
 
 def _score(score: Score) -> object:
@@ -298,38 +171,233 @@ def cost_table(record: RunRecord) -> Table:
     return table("cost", ("stage", "images", "backward", "CPU s", "wall s", "peak MiB"), rows)
 
 
-def runs_table(records: Iterable[RunRecord]) -> Table:
-    """One row for each run."""
-    rows = [
-        (
-            record.id,
-            f"{record.cell.generator}/{record.cell.checkpoint}",
-            record.cell.method,
-            record.cell.seed,
-            record.cell.k,
-            record.cell.tier,
-            plain(record.status, _COLOURS.get(record.status, "")),
-            record.reason,
-        )
+# A run
+
+
+def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool = False) -> None:
+    """Show a run: scores, cost, pictures, and what to type next."""
+    if as_json:
+        return print_json({**json.loads(record.to_json()), "folder": str(folder)})
+    screen = console()
+    if record.scores:
+        screen.print(score_table(record, columns_of(registry)))
+        screen.print(cost_table(record))
+    screen.print(plain("status    ") + plain(record.status) + plain(f" {record.reason}" if record.reason else ""))
+    if record.cell.tier == "quick":
+        from gdbench.leaderboard import NOT_CONVERGED
+
+        say(f"note      {NOT_CONVERGED}")
+    if record.checkpoint_status == "preview":
+        say(f"note      checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names")
+    say(f"run       {folder}", *(f"picture   {picture}" for picture in sorted(folder.glob("*.png"))))
+    say(*(f"next      {command}" for command in _next_commands(record, folder, registry)))
+    return None
+
+
+def columns_of(registry: Registry) -> dict[str, Sequence[Column]]:
+    """What every metric, and the calibration, declares."""
+    from gdbench.calibration import COLUMNS
+
+    return {**{name: offer.spec.columns for name, offer in registry.metrics.items()}, "calibration": COLUMNS}
+
+
+def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:
+    here, out = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
+    gan, method = record.cell.generator, record.cell.method
+    if record.status != "done":
+        return [f"gdbench check-plugin {method}", f"gdbench info {method}"]
+    others = [name for name, offer in registry.methods.items() if name != method and offer.spec.role == record.role]
+    compare = [f"gdbench run --gan {gan} --method {others[0]} --out {out}"] if others else []
+    return [*compare, f"gdbench measure {here} --metric all", f"gdbench leaderboard {out}", f"gdbench show {here}"]
+
+
+# What is installed
+
+
+def show_list(noun: str, registry: Registry, folder: Path, as_json: bool = False) -> None:
+    """Show what there is of ``noun``: a kind of offer, ``plugins``, ``runs`` (in ``folder``), or ``all`` but runs."""
+    lists = {"runs": _runs(folder)} if noun == "runs" else _offered(registry)
+    chosen = lists if noun in ("all", "runs") else {noun: lists[noun], "broken": lists["broken"]}
+    if as_json:
+        return print_json(chosen)
+    screen = console()
+    for name, rows in chosen.items():
+        if rows or name not in ("broken", "problems"):
+            screen.print(table_of(name, rows))
+    return None
+
+
+Rows = list[dict[str, Any]]
+
+
+def _offered(registry: Registry) -> dict[str, Rows]:
+    generators, methods = registry.generators.values(), registry.methods.values()
+    metrics, domains = registry.metrics.values(), registry.domains.values()
+    return {
+        "generators": [
+            _row(
+                offer,
+                spaces=offer.spec.spaces,
+                provides=offer.spec.provides,
+                checkpoints=_names(offer.spec.checkpoints),
+            )
+            for offer in generators
+        ],
+        "checkpoints": [
+            {"generator": offer.spec.name, **_plain(card, ("file", "sha256", "url", "card"))}
+            for offer in generators
+            for card in offer.spec.checkpoints
+        ],
+        "methods": [_row(offer, role=offer.spec.role, needs=offer.spec.needs) for offer in methods],
+        "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
+        "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
+        "plugins": [{**_plain(plugin.origin), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
+        "broken": [_plain(fault) for fault in registry.broken],
+    }
+
+
+def _row(offer: Offer[Any], **more: Any) -> dict[str, Any]:
+    source = f"{offer.origin.distribution} {offer.origin.version}".rstrip()
+    return {"name": offer.spec.name, "summary": offer.spec.summary, **_plain(more), "from": source}
+
+
+def _names(things: Iterable[Any]) -> list[str]:
+    return [thing.name for thing in things]
+
+
+def _runs(folder: Path) -> Rows:
+    from gdbench.store import find_runs, read_records
+
+    records, problems = read_records(find_runs(folder))
+    rows: Rows = [
+        {
+            "run": record.id,
+            "tier": record.cell.tier,
+            "k": record.cell.k,
+            "status": record.status,
+            "reason": record.reason,
+            "date": record.date,
+        }
         for record in records
     ]
-    return table("runs", ("run", "generator", "method", "seed", "K", "tier", "status", "reason"), rows)
-
-
-def offers_table(kind: str, offers: Iterable[Offer[Any]]) -> Table:
-    """Generators, methods, metrics or domains with the plugin that offers each."""
-    rows = [(offer.spec.name, offer.spec.summary, offer.origin) for offer in offers]
-    return table(kind, ("name", "what it is", "offered by"), rows)
-
-
-def broken_table(broken: Iterable[Broken]) -> Table:
-    """Plugins and offers that were refused, with the reason."""
-    rows = [
-        (plain(fault.offer or fault.name, "red"), fault.distribution, fault.version, fault.reason) for fault in broken
+    return rows + [
+        {"run": "", "tier": "", "k": "", "status": "broken", "reason": line, "date": ""} for line in problems
     ]
-    return table("broken", ("name", "distribution", "version", "reason"), rows)
 
 
-def parameters_table(title: str, parameters: Iterable[Parameter]) -> Table:
-    """Parameters with type, default and help."""
-    return table(title, ("name", "type", "default", "meaning"), parameters)
+def _plain(value: Any, without: Sequence[str] = ()) -> Any:
+    """Dataclasses and mappings as dicts, tuples as lists, other values as JSON has them, or as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name not in without]
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
+    """Show everything about the offers called ``name``. Raises UsageError where there is none."""
+    from gdbench.errors import unknown
+
+    kinds: dict[str, Mapping[str, Offer[Any]]] = {
+        "generator": registry.generators,
+        "method": registry.methods,
+        "metric": registry.metrics,
+        "domain": registry.domains,
+    }
+    found = {kind: offers[name] for kind, offers in kinds.items() if name in offers}
+    if not found:
+        raise unknown("name", name, {known for offers in kinds.values() for known in offers})
+    facts = [_facts(kind, offer) for kind, offer in found.items()]
+    if as_json:
+        return print_json(facts)
+    for one in facts:
+        _show_facts(one)
+    return None
+
+
+def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
+    from gdbench.params import describe
+
+    parameters = describe(offer.spec.params) if hasattr(offer.spec, "params") else []
+    described = [dict(parameter._asdict()) for parameter in parameters]
+    return {"kind": kind, **_plain(offer.spec, _CODE), "parameters": described, "from": str(offer.origin)}
+
+
+def _show_facts(facts: dict[str, Any]) -> None:
+    """Simple values as one table, lists of mappings as a table each."""
+    tables = {name: value for name, value in facts.items() if isinstance(value, list) and value and _is_table(value)}
+    simple = {name: value for name, value in facts.items() if name not in tables and value not in ([], {}, "", None)}
+    rows = [(name, json.dumps(value) if isinstance(value, dict) else plain(value)) for name, value in simple.items()]
+    screen = console()
+    screen.print(table(f"{facts['kind']} {facts['name']}", ("", ""), rows))
+    for name, value in tables.items():
+        screen.print(table_of(name, [_short_row(row) for row in value]))
+
+
+def _is_table(value: list[Any]) -> bool:
+    return all(isinstance(row, dict) for row in value)
+
+
+def _short_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
+
+
+def show_doctor(facts: Mapping[str, object], problems: Sequence[str], as_json: bool = False) -> None:
+    """Show what this machine has, and what is wrong with the installation."""
+    if as_json:
+        return print_json({"facts": _plain(facts), "problems": list(problems)})
+    console().print(table("this machine", ("", ""), [(name, plain(value)) for name, value in facts.items()]))
+    say(*(f"problem: {problem}" for problem in problems) if problems else ["no problems found"])
+    return None
+
+
+def show_checks(name: str, results: Sequence[Any], as_json: bool = False) -> None:
+    """Show the outcome of contract checks: one dataclass each, with a ``status``."""
+    rows = [_plain(result) for result in results]
+    if as_json:
+        return print_json({"name": name, "checks": rows})
+    console().print(table_of(f"contract of {name}", rows))
+    return None
+
+
+# The leaderboard
+
+
+def write_leaderboard(
+    folder: Path, registry: Registry, suite: Suite | None, as_json: bool = False, write: bool = True
+) -> None:
+    """Compute the leaderboard of the records in ``folder``, show it, and write it there as md, csv and json."""
+    from gdbench.leaderboard import current_versions, leaderboard
+    from gdbench.store import find_runs, read_records
+
+    records, problems = read_records(find_runs(folder))
+    board = leaderboard(records, columns_of(registry), current_versions(registry), suite.expected if suite else {})
+    for problem in problems:
+        _complain(f"not counted: {problem}")
+    if write:
+        board.write(folder)
+    if as_json:
+        return print_json(json.loads(board.to_json()))
+    show_leaderboard(board)
+    return None
+
+
+def show_leaderboard(leaderboard: Leaderboard) -> None:
+    """Show one table for each metric of each board, with all notes."""
+    say(*leaderboard.notes)
+    if not leaderboard.boards:
+        say("no finished runs here")
+    for board in leaderboard.boards:
+        _show_board(board)
+
+
+def _show_board(board: Board) -> None:
+    from gdbench.leaderboard import grid
+
+    say("", board.title, *board.notes)
+    for metric, columns in board.metrics().items():
+        console().print(table(metric, *grid(board, metric, columns)))
+    say(*(f"{row.method}: {line}" for row in board.rows for line in row.failures))

@@ -4,17 +4,17 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gdbench import Column, MethodSpec, UsageError
+from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, UsageError, progress
 from gdbench import console as shown
-from gdbench.params import Parameter
 from gdbench.record import Cell, Cost, RunRecord, Score
-from gdbench.registry import Broken, Offer, Origin
+from gdbench.registry import Broken, Offer, Origin, Plugin, Registry
 
 NASTY = [
     "[/foo]", "[link=http://x]y[/link]", "[bold red]x", "a\x1b[2Jb", "a\x9b31mb", "a\rb", "a\nb", "\u202egnp.exe",
@@ -47,15 +47,10 @@ def record(text="x"):
 
 
 def tables(text):
-    origin = Origin(text, text, text)
-    spec = MethodSpec("m", text, "a:b")
     return [
         shown.score_table(record(text), {"m": (Column("low", "", "lower", text),)}),
         shown.cost_table(record(text)),
-        shown.runs_table([record(text)]),
-        shown.offers_table(text, [Offer(spec, origin)]),
-        shown.broken_table([Broken(text, text, text, text)]),
-        shown.parameters_table(text, [Parameter(text, text, text, text)]),
+        shown.table_of(text, [{text: text, "value": [text, 1], "yes": True}]),
     ]
 
 
@@ -65,6 +60,77 @@ def test_strangers_text_is_text(text):
     assert not [c for c in output if not c.isprintable() and c != "\n"]
     if text.startswith("["):
         assert text in output
+
+
+def registry(text="text"):
+    """A registry whose offers carry ``text`` wherever text is free."""
+    origin = Origin("plug", text, text)
+    card = Checkpoint("small", "toys", "file", licence=text, card={text: [1, text]})
+    return Registry(
+        generators={"g": Offer(GeneratorSpec("g", text, "a:b", checkpoints=(card,), provides=("mapping",)), origin)},
+        methods={
+            "m": Offer(MethodSpec("m", text, "a:b", citation=text, tiers={"quick": {"steps": (1, 2)}}), origin),
+            "other": Offer(MethodSpec("other", text, "a:b"), origin),
+        },
+        metrics={"score": Offer(MetricSpec("score", text, "a:b", (Column("low", text, "lower", text),)), origin)},
+        domains={"toys": Offer(DomainSpec("toys", text, "a:b"), origin)},
+        plugins=(Plugin(origin, text, (text,)),),
+        broken=(Broken("bad", text, text, text),),
+        packages=frozenset(),
+    )
+
+
+def everything(text, folder, as_json=False):
+    """Show all there is to show."""
+    offers = registry(text)
+    shown.show_run(replace(record(text), scores={"score": {"low": Score(None, text or "x")}}), folder, offers, as_json)
+    for noun in ("all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins"):
+        shown.show_list(noun, offers, folder, as_json)
+    for name in ("g", "m", "score", "toys"):
+        shown.show_info(name, offers, as_json)
+    shown.show_doctor({"cpu": text, "cuda": None, "devices": []}, [text], as_json)
+    shown.show_checks(text, [Broken(text, text, text, text)], as_json)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_every_view_shows_strangers_text_as_text(text, tmp_path, capsys):
+    everything(text, tmp_path)
+    output = capsys.readouterr().out
+    assert not [c for c in output if not c.isprintable() and c != "\n"]
+    if text.startswith("["):
+        assert text in output
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_every_view_gives_json_and_nothing_else(text, tmp_path, capsys):
+    everything(text, tmp_path, as_json=True)
+    output = capsys.readouterr().out
+    assert output.isascii()
+    decoder, position, values = json.JSONDecoder(), 0, []
+    while position < len(output):
+        value, position = decoder.raw_decode(output, position)
+        position += 1
+        values.append(value)
+    assert len(values) == 14
+    assert values[0]["folder"] == str(tmp_path)
+
+
+def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
+    folder = tmp_path / "with space" / "run"
+    folder.mkdir(parents=True)
+    (folder / "directions.png").touch()
+    shown.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
+    output = capsys.readouterr().out
+    assert f"picture {folder / 'directions.png'}" in output
+    assert f"gdbench measure '{folder}' --metric all" in output
+    assert "gdbench run --gan m --method other" in output
+    assert "learned methods not converged" in output
+    assert "preview" in output
+
+
+def test_unknown_names_get_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'score'"):
+        shown.show_info("scor", registry())
 
 
 @settings(deadline=None)
@@ -92,7 +158,7 @@ def test_fail_is_one_line_on_stderr_and_gives_the_exit_code(capsys):
     assert shown.fail(ValueError("odd")) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines() == ["error: no [bold]such thing[31m " + "x" * 300, "error: ValueError: odd"]
+    assert err.splitlines() == ["gdbench: no [bold]such thing[31m " + "x" * 300, "gdbench: ValueError: odd"]
 
 
 def test_json_alone_is_on_stdout(capsys):
@@ -115,7 +181,7 @@ class Clock:
 def run_plain(seconds, steps, total, done=0):
     """The lines of a task of which each step takes ``seconds``."""
     clock, to = Clock(), screen()
-    reporter = shown.PlainReporter(to, clock)
+    reporter = progress.PlainReporter(to, clock)
     with reporter.task("discover [x]", total, done) as task:
         for _ in range(steps):
             clock.now += seconds
@@ -141,7 +207,7 @@ def test_plain_speed_of_a_resumed_task_counts_only_new_steps():
 
 def test_live_display_shows_running_tasks_and_leaves_nothing_of_short_ones():
     to = screen(terminal=True)
-    reporter = shown.LiveReporter(to)
+    reporter = progress.LiveReporter(to)
     with reporter.task("outer [red]", 10) as task:
         task.advance(5, loss=2.0)
         with reporter.task("inner", 4, done=1) as inner:
@@ -155,14 +221,14 @@ def test_live_display_shows_running_tasks_and_leaves_nothing_of_short_ones():
 
 
 def test_live_display_is_stopped_when_the_task_raises():
-    reporter = shown.LiveReporter(screen(terminal=True))
+    reporter = progress.LiveReporter(screen(terminal=True))
     with pytest.raises(KeyError), reporter.task("t", 1):
         raise KeyError
     assert not reporter._progress.live.is_started
 
 
 def test_reporter_is_plain_off_a_terminal_and_silent_when_asked(capsys):
-    assert isinstance(shown.reporter(), shown.PlainReporter)
+    assert isinstance(shown.reporter(), progress.PlainReporter)
     shown.reporter().log("hello")
     with shown.reporter(quiet=True).task("t", 3) as task:
         task.advance(3)
@@ -175,7 +241,7 @@ def test_reporter_is_plain_off_a_terminal_and_silent_when_asked(capsys):
     [(0.04, "0.0 s"), (8.21, "8.2 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (59.99, "60.0 s")],
 )
 def test_durations(seconds, text):
-    assert shown.duration(seconds) == text
+    assert progress.duration(seconds) == text
 
 
 def test_importing_costs_nothing():
@@ -184,7 +250,7 @@ def test_importing_costs_nothing():
 
 
 def test_an_ascii_terminal_gets_replacements_instead_of_an_error():
-    code = "from gdbench.console import show, table, say; show(table('ä', ['→'], [['é']])); say('ü')"
+    code = "from gdbench.console import console, table, say; console().print(table('ä', ['→'], [['é']])); say('ü')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
