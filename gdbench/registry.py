@@ -85,7 +85,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a plugin can be imported from: its module ("" for a file), its top-level package, and the call that does."""
+    """Where a plugin is imported from: its module ("" for a file), top-level package, and the call that imports it."""
 
     origin: Origin
     module: str

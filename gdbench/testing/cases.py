@@ -1,0 +1,262 @@
+"""What the checks look at: an offer with its smoke parameters, and partners of the other kinds to meet it.
+
+Methods and metrics are tried on the cheapest installed generator that provides what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from gdbench.calibration import Calibration, calibrate
+from gdbench.checkpoints import Resolved, default_folder, find
+from gdbench.codes import Codes
+from gdbench.context import SILENT, Context, Reporter, ResumePoint
+from gdbench.directions import LinearDirections
+from gdbench.errors import MissingFile
+from gdbench.params import build
+from gdbench.prior import Moments, moments
+from gdbench.protocols import Directions, Domain, Generator, Scores
+from gdbench.registry import Offer, Registry
+from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
+from gdbench.streams import Stream, normal
+from gdbench.subject import Subject
+from gdbench.testing.results import Skipped, Unusable, describe
+
+CPU = torch.device("cpu")
+CODES = 4
+K = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PluginCase:
+    """Any offer, for the clauses that hold for every kind."""
+
+    offer: Offer[Any]
+    registry: Registry
+
+
+@dataclass(frozen=True)
+class GeneratorCase:
+    """A generator with its smoke parameters and default weights; ``load`` gives a fresh one for each check."""
+
+    offer: Offer[GeneratorSpec]
+    registry: Registry
+
+    def load(self) -> Generator:
+        """The generator. Raises Skipped where its weights are not on this machine."""
+        return load_generator(self.offer.spec)
+
+    def codes(self, generator: Generator, n: int = CODES) -> Codes:
+        """Codes of the default space."""
+        return sampled(generator, n)
+
+
+@dataclass(frozen=True)
+class MethodCase:
+    """A method with its smoke parameters, and the generator it is tried on."""
+
+    offer: Offer[MethodSpec]
+    registry: Registry
+
+    @cached_property
+    def partner(self) -> Offer[GeneratorSpec]:
+        """The cheapest generator on which the method can run."""
+        return cheapest(self.registry, self.offer.spec.needs)
+
+    def generator(self) -> Generator:
+        """The partner, loaded."""
+        return load_generator(self.partner.spec)
+
+    def codes(self) -> Codes:
+        """Codes on which directions are compared."""
+        return sampled(self.generator(), CODES)
+
+    @cached_property
+    def found(self) -> Directions:
+        """What the method finds with seed 0. Raises Unusable when it raises."""
+        return self.discover()
+
+    def discover(
+        self,
+        seed: int = 0,
+        generator: Generator | None = None,
+        reporter: Reporter = SILENT,
+        resume: ResumePoint | None = None,
+        context: Callable[..., Context] = Context,
+        tier: str = "smoke",
+    ) -> Directions:
+        """Run the method with K = 4. Raises Unusable when it raises, and what ``reporter`` raises."""
+        spec = self.offer.spec
+        generator = generator or self.generator()
+        domain = load_domain(self.registry, generator.domain) if "domain" in spec.needs else None
+        values = spec.smoke if tier == "smoke" else spec.tiers.get(tier, {})
+        made = context(
+            seed=seed,
+            device=CPU,
+            k=K,
+            space=generator.spaces[0],
+            tier=tier,
+            domain=domain,
+            reporter=reporter,
+            resume=resume or ResumePoint(),
+        )
+        directions: Directions = usable(
+            lambda: resolve(spec.discover)(generator, build(spec.params, values, where=spec.name), made)
+        )
+        return directions
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """A metric with its smoke parameters, and a subject of random directions on the cheapest generator."""
+
+    offer: Offer[MetricSpec]
+    registry: Registry
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The partner, loaded."""
+        return load_generator(cheapest(self.registry, self.offer.spec.needs).spec)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments of its default space."""
+        return moments(self.generator, self.generator.spaces[0], samples=4_000)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The partner's domain."""
+        return load_domain(self.registry, self.generator.domain)
+
+    @cached_property
+    def directions(self) -> LinearDirections:
+        """Random directions."""
+        space = self.generator.spaces[0]
+        return LinearDirections(normal(Stream(0, "check").at(), K, self.generator.dim(space)), space)
+
+    @cached_property
+    def dead(self) -> LinearDirections:
+        """Directions that do nothing."""
+        return LinearDirections(torch.zeros_like(self.directions.vectors), self.directions.space)
+
+    @cached_property
+    def calibrations(self) -> dict[int, Calibration]:
+        """Calibrations made so far, by the identity of their directions."""
+        return {}
+
+    def subject(self, directions: LinearDirections | None = None) -> Subject:
+        """A fresh subject, which has rendered nothing yet."""
+        directions = directions or self.directions
+        if id(directions) not in self.calibrations:
+            self.calibrations[id(directions)] = calibrate(
+                self.generator, directions, self.domain.oracle("a"), self.moments, Stream(0, "calibrate"), codes=8
+            )
+        calibration = self.calibrations[id(directions)]
+        return Subject(self.generator, directions, calibration, self.domain, self.moments, seed=0, n=16)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """What the metric measures. Raises Unusable when it raises."""
+        return self.measure()
+
+    def measure(self, directions: LinearDirections | None = None) -> Scores:
+        """Run the metric. Raises Unusable when it raises."""
+        spec, subject = self.offer.spec, self.subject(directions)
+        context = Context(0, CPU, K, subject.space, "smoke", subject.domain)
+        scores: Scores = usable(
+            lambda: resolve(spec.measure)(subject, build(spec.params, spec.smoke, where=spec.name), context)
+        )
+        return scores
+
+
+@dataclass(frozen=True)
+class DomainCase:
+    """A domain; ``load`` gives a fresh one for each check."""
+
+    offer: Offer[DomainSpec]
+    registry: Registry
+
+    def load(self) -> Domain:
+        """The domain. Raises Unusable when it raises."""
+        return load_domain(self.registry, self.offer.spec.name)
+
+
+def usable(build_it: Callable[[], T]) -> T:
+    """The result; a plugin's error becomes Unusable, so that only the clause about it fails."""
+    try:
+        return build_it()
+    except (MissingFile, Skipped, Interrupt):
+        raise
+    except Exception as error:
+        raise Unusable(describe(error)) from error
+
+
+class Interrupt(Exception):
+    """Raised by a check inside a plugin, as if the user had stopped it."""
+
+
+def located(spec: GeneratorSpec) -> Resolved:
+    """The generator's default weights. Raises Skipped where they are not on this machine."""
+    try:
+        return find(spec, None, default_folder(), offline=True)
+    except MissingFile as missing:
+        raise Skipped(str(missing)) from None
+
+
+def load_generator(spec: GeneratorSpec) -> Generator:
+    """The generator with its default weights and smoke parameters. Raises Skipped, or Unusable when it raises."""
+    path = located(spec).path
+    generator: Generator = usable(
+        lambda: resolve(spec.load)(path, build(spec.params, spec.smoke, where=spec.name), CPU)
+    )
+    return generator
+
+
+def load_domain(registry: Registry, name: str) -> Domain:
+    """An installed domain. Raises Skipped where none has this name, Unusable when it raises."""
+    if name not in registry.domains:
+        raise Skipped(f"no installed plugin offers the domain {name!r}")
+    domain: Domain = usable(lambda: resolve(registry.domain(name).spec.load)(CPU))
+    return domain
+
+
+def cheapest(registry: Registry, needs: Iterable[str]) -> Offer[GeneratorSpec]:
+    """The generator that provides ``needs``: one without weights, or with the smallest shipped ones.
+
+    Raises Skipped where there is none.
+    """
+    fitting = [offer for offer in registry.generators.values() if _fits(offer.spec, set(needs), registry)]
+    if not fitting:
+        raise Skipped(f"no installed generator provides {', '.join(needs) or 'an image'} without a download")
+    return min(fitting, key=lambda offer: sum(card.size or 0 for card in offer.spec.checkpoints))
+
+
+def _fits(spec: GeneratorSpec, needs: set[str], registry: Registry) -> bool:
+    try:
+        card = located(spec).checkpoint
+    except Skipped:
+        return False
+    name = card.domain if card else spec.domain
+    if name is None or name not in registry.domains:
+        return False
+    return needs <= {*spec.provides, *registry.domain(name).spec.offers, "domain"}
+
+
+def sampled(generator: Generator, n: int, space: str | None = None) -> Codes:
+    """``n`` codes of ``space``, or of the default one, always the same."""
+    return generator.sample(n, space or generator.spaces[0], Stream(0, "check/codes").at())
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Bit equality of shape, type and values, where NaN equals NaN."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return bool(((a == b) | ((a != a) & (b != b))).all())

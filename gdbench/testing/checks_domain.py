@@ -1,0 +1,249 @@
+"""Clauses D: what every domain keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdbench.errors import GdbenchError
+from gdbench.perception import distance, embed
+from gdbench.protocols import Domain, Factor, Oracle
+from gdbench.streams import Stream
+from gdbench.testing.cases import DomainCase, same
+from gdbench.testing.isolation import depends_on_global_seed, process_state, random_state, unchanged
+from gdbench.testing.results import Check, Unusable, expect
+
+N = 8
+JUDGED = 400
+READ_WELL = 0.9
+"""An oracle must reach .95 on held-out renders; .9 on 400 of them leaves room for the luck of the draw."""
+
+MEMBERS = ("name", "distance", "factors", "images", "pairs", "truth", "oracle")
+WHICH: tuple[Literal["a", "b"], ...] = ("a", "b")
+
+
+def checks(subject: str, case: DomainCase) -> Iterator[Check]:
+    """The checks of a domain; masks and factors are checked where they are offered."""
+    yield Check(subject, "D01", check_domain_loads, case)
+    yield Check(subject, "D02", check_domain_images, case)
+    yield Check(subject, "D03", check_domain_images_repeat, case)
+    if "masks" in case.offer.spec.offers:
+        yield Check(subject, "D04", check_domain_masks, case)
+    if "factors" in case.offer.spec.offers:
+        yield Check(subject, "D05", check_domain_truth, case)
+        yield Check(subject, "D06", check_domain_oracles_read_all_factors, case)
+        yield Check(subject, "D07", check_domain_oracles_read_well, case)
+    yield Check(subject, "D08", check_domain_oracle_masks, case)
+    yield Check(subject, "D09", check_domain_distance, case)
+    yield Check(subject, "D10", check_domain_oracles_repeat, case)
+    yield Check(subject, "D11", check_domain_oracles_differ, case)
+    yield Check(subject, "D12", check_domain_uses_no_global_random_state, case)
+    yield Check(subject, "D13", check_domain_leaves_the_process_alone, case)
+
+
+def check_domain_loads(case: DomainCase) -> None:
+    """It loads on the CPU under its own name, with the members of the protocol and both oracles."""
+    try:
+        domain = case.load()
+        missing = [name for name in MEMBERS if not hasattr(domain, name)]
+        expect(not missing, f"the domain has no {', '.join(missing)}")
+        for which in WHICH:
+            domain.oracle(which)
+    except (Unusable, GdbenchError) as error:
+        expect(False, f"raised {error}")
+    expect(domain.name == case.offer.spec.name, f"it calls itself {domain.name!r}")
+
+
+def check_domain_images(case: DomainCase) -> None:
+    """images(n, rng) gives n finite float32 images (n, c, h, w) in [-1, 1]."""
+    _expect_images(_images(case.load(), N), N)
+
+
+def check_domain_images_repeat(case: DomainCase) -> None:
+    """Equal random generators give equal images; others give others."""
+    domain = case.load()
+    expect(same(_images(domain, N), _images(domain, N)), "two draws from equal rng differ")
+    other = domain.images(N, Stream(1, "check").at())
+    expect(not same(_images(domain, N), other), "another rng gives the same images")
+
+
+def check_domain_masks(case: DomainCase) -> None:
+    """pairs(n, rng) gives images and their masks: float32 (n, h, w) in [0, 1], neither all empty nor all full."""
+    images, masks = case.load().pairs(N, _rng())
+    _expect_images(images, N)
+    _expect_masks(masks, images)
+    expect(0.01 < float(masks.mean()) < 0.99, f"masks cover {float(masks.mean()):.0%} of the images")
+
+
+def check_domain_truth(case: DomainCase) -> None:
+    """truth(n, rng) gives images and one value of each factor: turns in [0, 1), int64 classes, finite numbers."""
+    domain = case.load()
+    images, truth = domain.truth(N, _rng())
+    _expect_images(images, N)
+    _expect_names(truth, domain)
+    for factor in domain.factors:
+        values = truth[factor.name]
+        expect(tuple(values.shape) == (N,), f"{factor.name!r} has shape {tuple(values.shape)}, expected ({N},)")
+        if factor.kind == "class":
+            expect(values.dtype == torch.int64, f"{factor.name!r} is {values.dtype}, expected int64 classes")
+        _expect_range(factor, values)
+
+
+def check_domain_oracles_read_all_factors(case: DomainCase) -> None:
+    """Both oracles read every factor: (n,) numbers or turns, (n, classes) probabilities; and say which passed."""
+    domain = case.load()
+    images = _images(domain, N)
+    for which in WHICH:
+        oracle = domain.oracle(which)
+        read = oracle.read(images)
+        _expect_names(read, domain)
+        _expect_names(oracle.passed, domain)
+        for factor in domain.factors:
+            _expect_reading(factor, read[factor.name])
+
+
+def check_domain_oracles_read_well(case: DomainCase) -> None:
+    """What an oracle says it passed, it reads: R² or accuracy against the truth, where the factor is visible."""
+    domain = case.load()
+    images, truth = domain.truth(JUDGED, _rng())
+    for which in WHICH:
+        oracle = domain.oracle(which)
+        read = oracle.read(images)
+        for factor in domain.factors:
+            if oracle.passed[factor.name]:
+                score = _agreement(factor, read[factor.name].nan_to_num(), truth)
+                expect(score >= READ_WELL, f"oracle {which} reads {factor.name!r} with {score:.2f}, and says it passed")
+
+
+def check_domain_oracle_masks(case: DomainCase) -> None:
+    """Both oracles give a mask (n, h, w) in [0, 1]."""
+    domain = case.load()
+    images = _images(domain, N)
+    for which in WHICH:
+        _expect_masks(domain.oracle(which).mask(images), images)
+
+
+def check_domain_distance(case: DomainCase) -> None:
+    """Oracle A gives maps (n, c, h, w) and features (n, d); distance is zero to itself, positive to others."""
+    domain = case.load()
+    images = _images(domain, N)
+    maps, pooled = domain.oracle("a").embed(images)
+    expect(all(layer.dim() == 4 and len(layer) == N for layer in maps), "maps must be (n, c, h, w)")
+    expect(pooled.dim() == 2 and len(pooled) == N, f"features have shape {tuple(pooled.shape)}, expected ({N}, d)")
+    here, there = embed(domain.oracle("a"), images), embed(domain.oracle("a"), images.roll(1, 0))
+    itself, others = distance(here, here), distance(here, there)
+    expect(bool((itself == 0).all()), f"the distance of an image to itself is {float(itself.max()):.2g}")
+    expect(bool((others > 0).all()), "two different images have distance zero")
+
+
+def check_domain_oracles_repeat(case: DomainCase) -> None:
+    """An oracle reads the same image the same way again, whatever it read in between."""
+    domain = case.load()
+    images, others = _images(domain, 2 * N)[:N], _images(domain, 2 * N)[N:]
+    for which in WHICH:
+        oracle = domain.oracle(which)
+        first = _everything(oracle, images)
+        oracle.read(others)
+        expect(same(first, _everything(oracle, images)), f"oracle {which} reads the same images differently")
+
+
+def check_domain_oracles_differ(case: DomainCase) -> None:
+    """Oracle B is not oracle A under another name: it would score what it labelled."""
+    domain = case.load()
+    images = _images(domain, N)
+    a, b = (_everything(domain.oracle(which), images) for which in WHICH)
+    expect(not same(a, b), "both oracles give the same numbers")
+
+
+def check_domain_uses_no_global_random_state(case: DomainCase) -> None:
+    """Drawing and reading images neither draw from nor seed torch's, numpy's or Python's global generators."""
+    with unchanged(random_state):
+        _use(case)
+    expect(not depends_on_global_seed(lambda: _use(case), same), "the global seed changes images or readings")
+
+
+def check_domain_leaves_the_process_alone(case: DomainCase) -> None:
+    """Threads, gradient mode, default dtype, working directory and environment stay as they were."""
+    with unchanged(process_state):
+        _use(case)
+
+
+def _rng() -> np.random.Generator:
+    return Stream(0, "check").at()
+
+
+def _images(domain: Domain, n: int) -> Tensor:
+    return domain.images(n, _rng())
+
+
+def _use(case: DomainCase) -> Tensor:
+    domain = case.load()
+    images = _images(domain, N)
+    return torch.cat([images.flatten(), *(_everything(domain.oracle(which), images).flatten() for which in WHICH)])
+
+
+def _everything(oracle: Oracle, images: Tensor) -> Tensor:
+    """All that an oracle says of images, in one row each."""
+    read = oracle.read(images)
+    maps, pooled = oracle.embed(images)
+    parts = [read[name].float() for name in sorted(read)] + [*maps, pooled, oracle.mask(images).float()]
+    return torch.cat([part.detach().reshape(len(images), -1) for part in parts], 1)
+
+
+def _expect_images(images: Tensor, n: int) -> None:
+    found = f"images have shape {tuple(images.shape)}"
+    expect(
+        images.dim() == 4 and len(images) == n and images.shape[1] in (1, 3), f"{found}, expected ({n}, 1 or 3, h, w)"
+    )
+    expect(images.dtype == torch.float32, f"images are {images.dtype}, expected float32")
+    expect(bool(torch.isfinite(images).all()), "images hold NaN or infinite values")
+    low, high = float(images.min()), float(images.max())
+    expect(low >= -1 and high <= 1, f"real images lie in [{low:.2f}, {high:.2f}], expected [-1, 1]")
+
+
+def _expect_masks(masks: Tensor, images: Tensor) -> None:
+    wanted = (len(images), *images.shape[2:])
+    expect(tuple(masks.shape) == wanted, f"masks have shape {tuple(masks.shape)}, expected {wanted}")
+    expect(bool(((masks >= 0) & (masks <= 1)).all()), "masks leave [0, 1]")
+
+
+def _expect_names(given: Mapping[str, object], domain: Domain) -> None:
+    wanted = {factor.name for factor in domain.factors}
+    expect(set(given) == wanted, f"factors are {sorted(wanted)}, got {sorted(given)}")
+
+
+def _expect_reading(factor: Factor, values: Tensor) -> None:
+    found = f"{factor.name!r} is read as {tuple(values.shape)}"
+    if factor.kind != "class":
+        expect(tuple(values.shape) == (N,), f"{found}, expected ({N},)")
+    else:
+        expect(values.dim() == 2 and len(values) == N, f"{found}, expected ({N}, classes)")
+        expect(
+            torch.allclose(values.sum(1), torch.ones(N), atol=1e-3), f"{factor.name!r}: probabilities do not sum to 1"
+        )
+    _expect_range(factor, values)
+
+
+def _expect_range(factor: Factor, values: Tensor) -> None:
+    expect(bool(torch.isfinite(values.double()).all()), f"{factor.name!r} holds NaN or infinite values")
+    if factor.kind == "circular":
+        expect(bool(((values >= 0) & (values <= 1)).all()), f"{factor.name!r} is in turns, and leaves [0, 1)")
+
+
+def _agreement(factor: Factor, read: Tensor, truth: Mapping[str, Tensor]) -> float:
+    """Accuracy, R², or 1 - mean square angle over that of a guess (1/12 turn²), where the factor can be seen."""
+    true = truth[factor.name]
+    if factor.visible_with is not None:
+        other, threshold = factor.visible_with
+        seen = truth[other] > threshold
+        read, true = read[seen], true[seen]
+    if factor.kind == "class":
+        return float((read.argmax(1) == true).double().mean())
+    apart = (read - true).double()
+    if factor.kind == "circular":
+        return float(1 - 12 * ((apart + 0.5) % 1 - 0.5).square().mean())
+    return float(1 - apart.square().mean() / true.double().var())

@@ -1,0 +1,237 @@
+"""Clauses M: what every method keeps. Each is tried with smoke parameters and K = 4."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.codes import Codes
+from gdbench.context import Context, ResumePoint, Task
+from gdbench.counting import Counted
+from gdbench.directions import load_directions
+from gdbench.errors import GdbenchError
+from gdbench.protocols import Directions
+from gdbench.streams import Stream
+from gdbench.testing.cases import Interrupt, K, MethodCase, same
+from gdbench.testing.isolation import depends_on_global_seed, process_state, random_state, unchanged
+from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
+
+MEMBERS = ("__len__", "space", "displace", "save")
+RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
+"""Beginnings of the purposes whose random numbers are for the evaluation alone (PROTOCOL section 1)."""
+
+QUICK_CAP = 100_000
+"""Images that the tier quick allows in discovery (PROTOCOL section 2)."""
+
+
+def checks(subject: str, case: MethodCase) -> Iterator[Check]:
+    """The checks of a method; those of resuming and of the budget as its spec declares."""
+    spec = case.offer.spec
+    yield Check(subject, "M01", check_method_discovers, case)
+    yield Check(subject, "M02", check_method_returns_k_directions, case)
+    yield Check(subject, "M03", check_method_displaces_codes, case)
+    yield Check(subject, "M04", check_method_zero_magnitude, case)
+    if spec.shape == "linear":
+        yield Check(subject, "M05", check_method_is_straight, case)
+    yield Check(subject, "M06", check_method_repeats, case)
+    if spec.deterministic:
+        yield Check(subject, "M07", check_method_ignores_the_seed, case)
+    yield Check(subject, "M08", check_method_leaves_the_generator_alone, case)
+    yield Check(subject, "M09", check_method_directions_survive_saving, case)
+    yield Check(subject, "M10", check_method_saves_plain_files, case)
+    yield Check(subject, "M11", check_method_keeps_off_evaluation_streams, case)
+    yield Check(subject, "M12", check_method_quick_budget, case)
+    if spec.learned:
+        yield Check(subject, "M13", check_method_resumes, case)
+    yield Check(subject, "M14", check_method_uses_no_global_random_state, case)
+    yield Check(subject, "M15", check_method_leaves_the_process_alone, case)
+
+
+def check_method_discovers(case: MethodCase) -> None:
+    """Discovery with smoke parameters ends, and returns an object with the members of Directions."""
+    try:
+        found = case.found
+    except Unusable as error:
+        expect(False, f"discover raised {error}")
+    missing = [name for name in MEMBERS if not hasattr(found, name)]
+    expect(not missing, f"the directions ({type(found).__name__}) have no {', '.join(missing)}")
+
+
+def check_method_returns_k_directions(case: MethodCase) -> None:
+    """There are context.k directions, in context.space."""
+    found, space = case.found, case.generator().spaces[0]
+    expect(len(found) == K, f"asked for {K} directions, got {len(found)}")
+    expect(found.space == space, f"asked for space {space!r}, got {found.space!r}")
+
+
+def check_method_displaces_codes(case: MethodCase) -> None:
+    """displace gives finite codes of the same shape, type, space and labels, for either sign."""
+    codes, moved = _moved(case, 1.5)
+    before, after = codes.latents, moved.latents
+    expect(after.shape == before.shape, f"codes of shape {tuple(before.shape)} became {tuple(after.shape)}")
+    expect(after.dtype == before.dtype, f"codes of {before.dtype} became {after.dtype}")
+    expect(bool(torch.isfinite(after).all()), "displaced codes hold NaN or infinite values")
+    expect(moved.space == codes.space, f"codes of {codes.space!r} moved to {moved.space!r}")
+    expect((moved.labels is None) == (codes.labels is None), "displace changed the labels")
+
+
+def check_method_zero_magnitude(case: MethodCase) -> None:
+    """A displacement of magnitude zero changes nothing."""
+    codes, moved = _moved(case, 0.0)
+    apart = float((moved.latents - codes.latents).nan_to_num().abs().max())
+    expect(apart < 1e-5, f"magnitude 0 moved a latent by {apart:.2g}")
+
+
+def check_method_is_straight(case: MethodCase) -> None:
+    """Shape linear: twice the magnitude is twice the displacement, the same for every code, of that length or none."""
+    steps = []
+    for magnitude in (1.0, 2.0, -1.0):
+        codes, moved = _moved(case, magnitude)
+        steps.append((moved.latents - codes.latents).nan_to_num().double())
+    one, two, back = steps
+    tolerance = 1e-4 * (1 + float(one.abs().max()))
+    straight = torch.allclose(two, 2 * one, atol=tolerance) and torch.allclose(back, -one, atol=tolerance)
+    expect(straight, "displacement is not proportional to the magnitude: declare shape='curved'")
+    by_code = one.reshape(K, -1, *one.shape[1:])
+    expect(torch.allclose(by_code, by_code[:, :1].expand_as(by_code), atol=tolerance), "it depends on the code")
+
+
+def check_method_repeats(case: MethodCase) -> None:
+    """The same seed finds the same directions bit for bit."""
+    expect(same(_probe(case, case.found), _probe(case, case.discover())), "two discoveries with one seed differ")
+
+
+def check_method_ignores_the_seed(case: MethodCase) -> None:
+    """Deterministic: another seed finds the same directions."""
+    expect(same(_probe(case, case.found), _probe(case, case.discover(seed=1))), "seed 1 finds other directions")
+
+
+def check_method_leaves_the_generator_alone(case: MethodCase) -> None:
+    """Discovery leaves the generator rendering the same images, with frozen parameters."""
+    generator, codes = case.generator(), case.codes()
+    before = generator.render(codes).detach()
+    case.discover(generator=generator)
+    after = generator.render(codes)
+    expect(same(before, after.detach()), "the generator renders other images than before")
+    expect(not after.requires_grad, "the generator's parameters ask for gradients now")
+
+
+def check_method_directions_survive_saving(case: MethodCase) -> None:
+    """What save writes, load reads back to equal displacements."""
+    with tempfile.TemporaryDirectory() as folder:
+        case.found.save(Path(folder))
+        try:
+            loaded = load_directions(Path(folder), case.registry.packages)
+        except (GdbenchError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Failed(f"saved directions cannot be read: {type(error).__name__}: {error}") from None
+        expect(same(_probe(case, case.found), _probe(case, loaded)), "directions differ after saving and loading")
+
+
+def check_method_saves_plain_files(case: MethodCase) -> None:
+    """Directions are saved as safetensors and JSON only: no file can run code."""
+    with tempfile.TemporaryDirectory() as folder:
+        case.found.save(Path(folder))
+        strange = [path.name for path in Path(folder).rglob("*") if path.suffix not in (".safetensors", ".json")]
+        expect(not strange, f"save wrote {', '.join(strange)}")
+
+
+def check_method_keeps_off_evaluation_streams(case: MethodCase) -> None:
+    """Discovery takes its random numbers from context.stream("discover") or its parts, never the evaluation's."""
+    purposes: list[str] = []
+
+    class Watched(Context):
+        def stream(self, purpose: str) -> Stream:
+            purposes.append(purpose)
+            return super().stream(purpose)
+
+    case.discover(context=Watched)
+    taken = sorted({purpose for purpose in purposes if purpose.startswith(RESERVED)})
+    expect(not taken, f"discovery draws from {', '.join(taken)}: its scores would be measured on what it saw")
+
+
+def check_method_quick_budget(case: MethodCase) -> None:
+    """The tier quick renders at most 100,000 images in discovery; learned methods are counted in their records."""
+    if case.offer.spec.learned:
+        raise Skipped("a learned method's quick run takes minutes; its record counts the images")
+    counted = Counted(case.generator())
+    case.discover(generator=counted, tier="quick")
+    expect(counted.images <= QUICK_CAP, f"rendered {counted.images:,} images")
+
+
+def check_method_resumes(case: MethodCase) -> None:
+    """Learned: interrupted after a resume point was saved, the same call goes on and ends bit for bit the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        resume = ResumePoint(Path(folder) / "resume.pt", every=0.0)
+        try:
+            case.discover(reporter=_Interrupting(resume), resume=resume)
+        except Interrupt:
+            pass
+        else:
+            raise Failed("with resume.every = 0 nothing was saved before the last progress report: smoke too short?")
+        follower = _Following()
+        resumed = case.discover(reporter=follower, resume=resume)
+    expect(follower.done > 0, "the second call began at step 0: context.resume.load() was not used")
+    expect(same(_probe(case, case.found), _probe(case, resumed)), "resumed and uninterrupted discovery differ")
+
+
+def check_method_uses_no_global_random_state(case: MethodCase) -> None:
+    """Discovery neither draws from nor seeds torch's, numpy's or Python's global generators."""
+    with unchanged(random_state):
+        case.discover()
+    expect(
+        not depends_on_global_seed(lambda: _probe(case, case.discover()), same), "the global seed changes directions"
+    )
+
+
+def check_method_leaves_the_process_alone(case: MethodCase) -> None:
+    """Threads, gradient mode, default dtype, working directory and environment stay as they were."""
+    with unchanged(process_state):
+        case.discover()
+
+
+def _moved(case: MethodCase, magnitude: float, directions: Directions | None = None) -> tuple[Codes, Codes]:
+    """Codes repeated for each direction, (K * n, ...), and the same displaced by ``magnitude``."""
+    found, codes = directions or case.found, case.codes()
+    n, k = len(codes), len(found)
+    many = codes[torch.arange(n).repeat(k)]
+    with torch.no_grad():
+        return many, found.displace(many, torch.arange(k).repeat_interleave(n), torch.full((k * n,), magnitude))
+
+
+def _probe(case: MethodCase, directions: Directions) -> Tensor:
+    """What the directions do to some codes, both signs: all that a metric can see of them."""
+    return torch.cat([_moved(case, magnitude, directions)[1].latents for magnitude in (1.5, -0.7)])
+
+
+class _Following:
+    """A reporter that notes with how many finished steps a task begins."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def advance(self, steps: int = 1, **numbers: float) -> None: ...
+
+    @contextmanager
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+        self.done = max(self.done, done)
+        yield self
+
+    def log(self, text: str) -> None: ...
+
+
+class _Interrupting(_Following):
+    """A reporter that interrupts at the first progress after a resume point exists."""
+
+    def __init__(self, resume: ResumePoint) -> None:
+        super().__init__()
+        self._resume = resume
+
+    def advance(self, steps: int = 1, **numbers: Any) -> None:
+        if self._resume.path is not None and self._resume.path.exists():
+            raise Interrupt

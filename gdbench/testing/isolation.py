@@ -1,0 +1,94 @@
+"""State of the whole process that a plugin must neither use nor leave changed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from gdbench.testing.results import Failed
+
+
+def random_state() -> Mapping[str, Any]:
+    """The states of the three global random generators, as values that compare."""
+    numpy_state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 : the legacy state is what is watched
+    inner = numpy_state["state"]
+    return {
+        "torch's global random state": torch.get_rng_state().numpy().tobytes(),
+        "numpy's global random state": (inner["key"].tobytes(), inner["pos"], numpy_state["has_gauss"]),
+        "Python's global random state": random.getstate(),
+    }
+
+
+def process_state() -> Mapping[str, Any]:
+    """Settings of the process that change the numbers or the behaviour of other plugins."""
+    return {
+        "the number of torch threads": torch.get_num_threads(),
+        "gradient mode": torch.is_grad_enabled(),
+        "torch's default dtype": torch.get_default_dtype(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "the working directory": os.getcwd(),
+        "environment variables": dict(os.environ),
+    }
+
+
+@contextmanager
+def unchanged(read: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Raise Failed, naming what differs, when the block leaves ``read()`` changed; everything is put back."""
+    with _restored():
+        before = read()
+        yield
+        after = read()
+        changed = [name for name in before if before[name] != after[name]]
+        if changed:
+            raise Failed(f"{', '.join(changed)} changed")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run the block with all global random generators seeded; they are put back."""
+    with _restored():
+        torch.default_generator.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        yield
+
+
+@contextmanager
+def _restored() -> Iterator[None]:
+    process = process_state()
+    states = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+        _restore_process(process)
+
+
+def _restore_process(state: Mapping[str, Any]) -> None:
+    if torch.get_num_threads() != state["the number of torch threads"]:
+        torch.set_num_threads(state["the number of torch threads"])
+    torch.set_grad_enabled(state["gradient mode"])
+    torch.set_default_dtype(state["torch's default dtype"])
+    torch.use_deterministic_algorithms(state["deterministic algorithms"])
+    os.chdir(state["the working directory"])
+    os.environ.clear()
+    os.environ.update(state["environment variables"])
+
+
+def depends_on_global_seed(result: Callable[[], Any], same: Callable[[Any, Any], bool]) -> bool:
+    """Whether ``result`` changes with the global seed, although it repeats under an equal one."""
+
+    def under(seed: int) -> Any:
+        with seeded(seed):
+            return result()
+
+    first = under(1)
+    return not same(first, under(2)) and same(first, under(1))

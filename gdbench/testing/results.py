@@ -1,0 +1,78 @@
+"""A check, what it can say, and how its outcome is kept as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from gdbench.errors import MissingFile
+
+
+class Failed(AssertionError):
+    """The plugin breaks the clause; the message says what was expected and what was found."""
+
+
+class Skipped(Exception):
+    """The clause cannot be checked here, or does not concern this plugin; the message says why."""
+
+
+class Unusable(Exception):
+    """The plugin fails before the clause is reached; another clause says so."""
+
+
+def expect(condition: bool, message: str) -> None:
+    """Raise Failed with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise Failed(message)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check.
+
+    status: ``failed`` and ``skipped`` come with a reason; ``expected`` is a failure that was announced.
+    """
+
+    subject: str
+    clause: str
+    name: str
+    status: Literal["passed", "failed", "skipped", "expected"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One clause, bound to what it checks. subject: "method voynov". case: the argument of ``function``."""
+
+    subject: str
+    clause: str
+    function: Callable[[Any], None]
+    case: Any
+
+    @property
+    def name(self) -> str:
+        """The function's name, by which failures are announced."""
+        return self.function.__name__
+
+    def run(self, expected_failure: str | None = None) -> CheckResult:
+        """The outcome; whatever the plugin raises is one. An announced failure that does not come is a failure."""
+        result = CheckResult(self.subject, self.clause, self.name, "passed")
+        try:
+            self.function(self.case)
+        except (Skipped, Unusable, MissingFile) as reason:
+            return replace(result, status="skipped", reason=str(reason))
+        except Failed as reason:
+            result = replace(result, status="failed", reason=str(reason))
+        except Exception as error:
+            result = replace(result, status="failed", reason=f"raised {describe(error)}")
+        if expected_failure is None:
+            return result
+        if result.status == "failed":
+            return replace(result, status="expected", reason=expected_failure)
+        return replace(result, status="failed", reason=f"passes, but was announced to fail: {expected_failure}")
+
+
+def describe(error: BaseException) -> str:
+    """Type and text of an error, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

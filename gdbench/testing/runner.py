@@ -1,0 +1,97 @@
+"""Which checks an offer must pass, and the loop that runs them without pytest."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gdbench.errors import unknown
+from gdbench.registry import Offer, Registry
+from gdbench.specs import GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.testing.results import Check, CheckResult
+
+if TYPE_CHECKING:
+    from gdbench.context import Reporter
+
+
+def checks(offer: Offer[Any], registry: Registry) -> Iterator[Check]:
+    """The checks of an offer, chosen by its kind and by what its spec declares."""
+    from gdbench.testing import checks_domain, checks_generator, checks_method, checks_metric, checks_plugin
+    from gdbench.testing.cases import DomainCase, GeneratorCase, MethodCase, MetricCase, PluginCase
+
+    spec = offer.spec
+    subject = f"{_kind(spec)} {spec.name}"
+    yield from checks_plugin.checks(subject, PluginCase(offer, registry))
+    if isinstance(spec, GeneratorSpec):
+        yield from checks_generator.checks(subject, GeneratorCase(offer, registry))
+    elif isinstance(spec, MethodSpec):
+        yield from checks_method.checks(subject, MethodCase(offer, registry))
+    elif isinstance(spec, MetricSpec):
+        yield from checks_metric.checks(subject, MetricCase(offer, registry))
+    else:
+        yield from checks_domain.checks(subject, DomainCase(offer, registry))
+
+
+def run_checks(
+    offer: Offer[Any],
+    registry: Registry,
+    reporter: Reporter | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+) -> list[CheckResult]:
+    """The outcome of every check of an offer; what a plugin prints is discarded.
+
+    expected_failures: name of a check -> why it must fail. Raises UsageError when a name is no check of this offer.
+    """
+    from gdbench.context import SILENT
+
+    todo = list(checks(offer, registry))
+    announced = dict(expected_failures or {})
+    for name in announced:
+        if name not in {check.name for check in todo}:
+            raise unknown("check", name, {check.name for check in todo})
+    results = []
+    with (reporter or SILENT).task(f"check {offer.spec.name}", len(todo)) as task:
+        for check in todo:
+            with contextlib.redirect_stdout(io.StringIO()):
+                results.append(check.run(announced.get(check.name)))
+            task.advance()
+    return results
+
+
+def check_plugin(name: str, registry: Registry, reporter: Reporter | None = None) -> list[CheckResult]:
+    """Check everything that is offered under ``name``, or by the plugin ``name``; a broken plugin is one failure.
+
+    Raises UsageError when nothing has this name.
+    """
+    broken = [
+        CheckResult(f"plugin {fault.name}", "P01", "check_plugin_loads", "failed", fault.reason)
+        for fault in registry.broken
+        if name in (fault.name, fault.offer)
+    ]
+    chosen = _named(name, registry) if broken else offers(name, registry)
+    return broken + [result for offer in chosen for result in run_checks(offer, registry, reporter)]
+
+
+def offers(name: str, registry: Registry) -> list[Offer[Any]]:
+    """What is offered under ``name``, of any kind, or all that the plugin ``name`` offers. Raises UsageError."""
+    found = _named(name, registry)
+    if not found:
+        raise unknown("plugin", name, {offer.spec.name for offer in _everything(registry)})
+    return found
+
+
+def _named(name: str, registry: Registry) -> list[Offer[Any]]:
+    everything = _everything(registry)
+    named = [offer for offer in everything if offer.spec.name == name]
+    return named or [offer for offer in everything if offer.origin.plugin == name]
+
+
+def _everything(registry: Registry) -> list[Offer[Any]]:
+    kinds = (registry.generators, registry.methods, registry.metrics, registry.domains)
+    return [offer for kind in kinds for offer in kind.values()]
+
+
+def _kind(spec: Any) -> str:
+    return type(spec).__name__.removesuffix("Spec").lower()
