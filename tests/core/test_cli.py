@@ -1,0 +1,155 @@
+"""The command line as a user meets it: whole processes, exit codes, one-line errors, JSON that parses."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+
+
+def gdbench(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gdbench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, check=False)
+
+
+RUN = ("run", "--gan", "toy", "--method", "random", "--k", 4, "--tier", "smoke", "--metrics", "cost,diversity")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    result = gdbench(*RUN, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_run_shows_scores_folder_and_what_to_type_next(out: Path) -> None:
+    shown = gdbench(*RUN, "--out", out).stdout
+    for expected in ("rank_image", "alive_share", "run folder:", "gdbench measure", "gdbench leaderboard", "picture:"):
+        assert expected in shown
+
+
+def test_json_of_run_and_show_is_the_record(out: Path) -> None:
+    record = json.loads(gdbench(*RUN, "--out", out, "--json").stdout)
+    assert record["status"] == "done"
+    assert json.loads(gdbench("show", out / record["id"], "--json").stdout) == record
+
+
+def test_measure_adds_a_metric(out: Path) -> None:
+    (run,) = (folder for folder in out.iterdir() if (folder / "record.json").exists())
+    result = gdbench("measure", run, "--metric", "factors", "--json")
+    assert result.returncode == 0, result.stderr
+    assert set(json.loads(result.stdout)["scores"]) == {"calibration", "cost", "diversity", "factors"}
+
+
+@pytest.mark.parametrize("noun", ["all", "generators", "methods", "metrics", "domains", "checkpoints", "plugins"])
+def test_every_list_is_a_table_and_json(noun: str) -> None:
+    assert gdbench("list", noun).returncode == 0
+    rows = json.loads(gdbench("list", noun, "--json").stdout)
+    assert rows
+
+
+def test_info_knows_everything_that_is_listed() -> None:
+    listed = json.loads(gdbench("list", "all", "--json").stdout)
+    names = {row["name"] for kind in ("generators", "methods", "metrics", "domains") for row in listed[kind]}
+    assert {"toy", "random", "cost"} <= names
+    for name in ("toy", "random", "cost"):
+        assert json.loads(gdbench("info", name, "--json").stdout)[0]["name"] == name
+    assert "parameters" in gdbench("info", "voynov").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("run", "--gan", "toi", "--method", "random"), 2, "unknown generator 'toi': did you mean 'toy'?"),
+        (("run", "--gan", "toy", "--method", "randon"), 2, "unknown method 'randon': did you mean 'random'?"),
+        (("run", "--gan", "toy", "--method", "random", "--metrics", "costs"), 2, "did you mean 'cost'?"),
+        (("run", "--gan", "toy", "--method", "random", "-p", "steps"), 2, "expected name=value"),
+        (("run", "--gan", "toy", "--method", "voynov", "-p", "stps=3"), 2, "did you mean 'steps'?"),
+        (("run", "--gan", "toy", "--method", "voynov", "-p", "steps=many"), 2, "steps: got 'many'"),
+        (("run", "--gan", "toy", "--method", "random", "--tier", "slow"), 2, "tier"),
+        (("run", "--gan", "toy", "--method", "random", "--device", "cuda:99"), 1, "99"),
+        (("show", "nowhere"), 5, "nowhere: no record.json"),
+        (("leaderboard", "nowhere"), 2, "nowhere: holds no run"),
+        (("measure", "nowhere"), 2, "no run folder in nowhere"),
+        (("bench", "nowhere.yaml"), 2, "nowhere.yaml"),
+        (("info", "voynof"), 2, "did you mean 'voynov'?"),
+        (("check-plugin", "nothing"), 2, "nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_a_documented_code(
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+) -> None:
+    result = gdbench(*arguments, cwd=tmp_path)
+    assert message in result.stdout + result.stderr
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+    assert result.stdout == "" or code == 1
+
+
+def test_help_is_cheap_and_its_example_comes_from_the_registry() -> None:
+    assert "--gan" in gdbench("run", "--help").stdout
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert gdbench("--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 1.0  # 0.3 s on a quiet machine
+
+
+def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp_path: Path) -> None:
+    suite = tmp_path / "tiny.yaml"
+    suite.write_text(
+        "name: tiny\ntier: smoke\nk: 4\nseeds: [0, 1]\nmetrics: [cost, diversity]\n"
+        "generators: [toy]\nmethods: [random, dead]\n"
+    )
+    first = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1)
+    assert first.returncode == 0, first.stderr
+    second = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1)
+    assert "4 cells, 4 of them done already" in second.stderr
+    board = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
+    assert {row["method"] for row in board["boards"][0]["rows"]} == {"random", "dead"}
+    assert "2 of 2" in (tmp_path / "out" / "leaderboard.md").read_text() or "2/2" in second.stdout
+
+
+def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
+        "def sleep(generator, params, context):\n    time.sleep(600)\n"
+        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
+    )
+    (tmp_path / "s.yaml").write_text(
+        "name: s\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost]\ngenerators: [toy]\nmethods: [random, sleepy]\n"
+    )
+    result = gdbench("bench", "s.yaml", "--plugin", "slow.py", "--timeout", 25, "--out", "out", cwd=tmp_path)
+    assert result.returncode == 1
+    states = {path.parent.name.split("-")[2]: json.loads(path.read_text())["status"] for path in (tmp_path / "out").rglob("record.json")}
+    assert states == {"random": "done", "sleepy": "timeout"}
+
+
+def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
+        "def sleep(generator, params, context):\n    print('sleeping', flush=True)\n    time.sleep(600)\n"
+        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
+    )
+    command = [sys.executable, "-m", "gdbench", "run", "--gan", "toy", "--method", "sleepy", "--plugin", "slow.py"]
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        child = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"sleeping\n"
+        time.sleep(0.2)
+        child.send_signal(number)
+        _, stderr = child.communicate(timeout=60)
+        assert child.returncode == code
+        assert b"Traceback" not in stderr
+        (record,) = (tmp_path / "runs").rglob("record.json")
+        assert json.loads(record.read_text())["status"] == "interrupted"
