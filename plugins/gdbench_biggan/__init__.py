@@ -1,0 +1,101 @@
+"""The family `biggan`: BigGAN and BigGAN-deep of Brock et al. 2019, in the layouts of ajbrock and Hugging Face."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gdbench import Checkpoint, GeneratorSpec, hookimpl
+
+CARDS = Path(__file__).parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Params:
+    """How the generator samples, and facts that official files do not hold."""
+
+    truncation: float = field(
+        default=1.0, metadata={"help": "factor of z, and where BigGAN-deep takes its batch statistics; 1 is none"}
+    )
+    eps: float | None = field(
+        default=None, metadata={"help": "epsilon of the conditional norms; by default the format's"}
+    )
+    up: tuple[int, ...] | None = field(
+        default=None, metadata={"help": "blocks of BigGAN-deep that double the resolution; by default every second"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.truncation <= 0:
+            raise ValueError(f"truncation must be positive, got {self.truncation}")
+
+
+AJBROCK = "ajbrock/BigGAN-PyTorch"
+UNPACK = f"see the readme of {AJBROCK}; unpack it, and save its G_ema.pth under the name of this file"
+OFFICIAL = (
+    Checkpoint(
+        "biggan-128",
+        "imagenet",
+        "biggan-128.pth",
+        licence="code MIT; none stated for the weights",
+        resolution=128,
+        card={"how": f"Google Drive 1nAle7FCVFZdix2--ks0r5JBkFnKw8ctW, {UNPACK}"},
+    ),
+    Checkpoint(
+        "biggan-128-100k",
+        "imagenet",
+        "biggan-128-100k.pth",
+        licence="code MIT; none stated for the weights",
+        resolution=128,
+        card={"how": f"Google Drive 1dmZrcVJUAWkPBGza_XgswSuT-UODXZcO, {UNPACK}"},
+    ),
+    *(
+        Checkpoint(
+            f"biggan-{r}",
+            "imagenet",
+            f"biggan-{r}.pth",
+            licence="of DeepMind's originals, not verified",
+            resolution=r,
+            card={"how": f"hosted nowhere: run the converter of {AJBROCK} on deepmind/biggan-{r}/2 of TFHub"},
+        )
+        for r in (256, 512)
+    ),
+    *(
+        Checkpoint(
+            f"biggan-deep-{r}",
+            "imagenet",
+            f"biggan-deep-{r}-pytorch_model.bin",
+            sha256=sha256,
+            url=f"https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-{r}-pytorch_model.bin",
+            licence="code MIT; weights of DeepMind",
+            resolution=r,
+            card={"megabytes": megabytes},
+        )
+        for r, megabytes, sha256 in (
+            (128, 211, "b86146a8cfcde4cda135adba4b2806f78b3abe2dac9d0fd090cc3ab318604ad9"),
+            (256, 234, None),
+            (512, 236, None),
+        )
+    ),
+)
+"""The published files (checkpoint-formats, section 6); none of their hashes was seen at its own host."""
+
+
+@hookimpl
+def gdbench_generators() -> Iterable[GeneratorSpec]:
+    """Offer BigGAN."""
+    shipped = (Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json")))
+    yield GeneratorSpec(
+        name="biggan",
+        summary="class-conditional residual generator with hierarchical latents, shared embedding and self-attention",
+        load="gdbench_biggan.generator:load",
+        params=Params,
+        checkpoints=(*shipped, *OFFICIAL),
+        provides=("features", "modulation"),
+        spaces=("z",),
+        recognise="gdbench_biggan.formats:recognise",
+        convert="gdbench_biggan.formats:convert",
+        recipe="gdbench_biggan.recipe:Recipe",
+        citation="Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis, arXiv:1809.11096",
+    )

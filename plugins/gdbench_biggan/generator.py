@@ -1,0 +1,124 @@
+"""BigGAN and BigGAN-deep behind gdbench's `Generator` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import truncnorm
+from torch import Tensor
+
+from gdbench import Codes, IntegrityError, UsageError, integers, load_weights, normal, read_facts
+from gdbench_biggan import Params
+from gdbench_biggan.formats import convert, statistics_at
+from gdbench_biggan.networks import ConditionalNorm, Generator, build
+
+DEEP_BOUND = 2.0  # the statistics of BigGAN-deep belong to a normal cut off at two standard deviations
+
+
+class BigGAN:
+    """A loaded BigGAN, frozen; its only space is z.
+
+    Labels of codes: class indices (n,) int64, soft class vectors (n, classes) or class embeddings (n, class_dim).
+    """
+
+    spaces: tuple[str, ...] = ("z",)
+
+    def __init__(self, network: Generator, domain: str, truncation: float, device: torch.device) -> None:
+        config = network.config
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.domain, self.device, self.truncation = domain, device, truncation
+        self.image_shape = (config.image_channels, config.resolution, config.resolution)
+        self.feature_layers = ("linear", *(f"block{i}" for i in range(config.blocks)))
+
+    def dim(self, space: str) -> int:
+        """The dimension of a code in z: all slots together."""
+        if space != "z":
+            raise UsageError(f"biggan has no space {space!r}; it has z")
+        return self.network.config.latent_dim
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        """`n` normal codes (for BigGAN-deep cut at +-2) times the truncation, labels uniform over the classes."""
+        shape = n, self.dim(space)
+        if self.network.config.deep:
+            z = torch.from_numpy(truncnorm.rvs(-DEEP_BOUND, DEEP_BOUND, size=shape, random_state=rng)).float()
+        else:
+            z = normal(rng, *shape)
+        labels = integers(rng, self.network.config.classes, n)
+        return Codes((z * self.truncation).to(self.device), space, labels.to(self.device))
+
+    def render(self, codes: Codes) -> Tensor:
+        """Images (n, channels, height, width) in (-1, 1)."""
+        return self._run(codes, {})
+
+    def features(self, codes: Codes, layer: str) -> Tensor:
+        """Activations (n, c, r, r) after the linear layer or a block with its attention."""
+        if layer not in self.feature_layers:
+            raise UsageError(f"no layer {layer!r}; layers: {', '.join(self.feature_layers)}")
+        record: dict[str, Tensor] = {}
+        self._run(codes, record)
+        return record[layer]
+
+    def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
+        """First layers that see z, (units, dim): the linear one, and the z columns of each block's conditional norms.
+
+        Spectrally normalised, as applied. With slots a layer sees its own slot only and the other columns are zero, so
+        every SeFa direction lives in one slot.
+        """
+        dim, config = self.dim(space), self.network.config
+        width = config.class_dim or config.classes
+        first = self.network.linear.weight[:, width if config.deep else 0 :]
+        layers = {"linear": first, **{f"block{i}": self._norm_weights(i)[:, width:] for i in range(config.blocks)}}
+        return {
+            name: weight if weight.shape[1] == dim else _in_slot(weight, slot, dim)
+            for slot, (name, weight) in enumerate(layers.items())
+            if weight.shape[1]
+        }
+
+    def _norm_weights(self, block: int) -> Tensor:
+        norms = [norm for norm in self.network.blocks[block].children() if isinstance(norm, ConditionalNorm)]
+        return torch.cat([linear.weight for norm in norms for linear in (norm.gain, norm.bias)])
+
+    def _run(self, codes: Codes, record: dict[str, Tensor]) -> Tensor:
+        self.dim(codes.space)
+        if codes.labels is None:
+            raise UsageError("biggan is conditional: codes need labels")
+        images: Tensor = self.network(codes.latents, codes.labels, record)
+        return images
+
+
+def _in_slot(weight: Tensor, slot: int, dim: int) -> Tensor:
+    """The columns of `weight` at their slot among `dim`, zeros elsewhere."""
+    width = weight.shape[1]
+    placed = weight.new_zeros(len(weight), dim)
+    placed[:, slot * width : (slot + 1) * width] = weight
+    return placed
+
+
+def load(path: Path, params: Params, device: torch.device) -> BigGAN:
+    """The generator whose weights, ours or an official file or folder, are at `path`.
+
+    Raises UsageError, MissingFile or IntegrityError in one line.
+    """
+    tensors, facts = _read(path)
+    if params.eps is not None:
+        facts["eps"] = params.eps
+    if params.up is not None:
+        facts["up"] = params.up
+    domain = facts.get("domain", "unknown")
+    state = statistics_at(tensors, params.truncation)
+    network = build(state, **{name: facts[name] for name in ("eps", "up") if name in facts})
+    return BigGAN(network, domain, params.truncation, device)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and facts of a file of ours, whose header holds them, or of an official file or folder."""
+    try:
+        facts = read_facts(path)
+    except (IntegrityError, OSError):
+        return convert(path)
+    tensors = load_weights(path)
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, facts
