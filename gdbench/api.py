@@ -92,7 +92,7 @@ def load_generator(name: str, checkpoint: str | Path | None = None, device: str 
 
     spec = load_registry().generator(name).spec
     found = find(spec, None if checkpoint is None else str(checkpoint), default_folder(), offline=True)
-    typed = build(spec.params, params, where=f"generator {name}")
+    typed: Any = build(spec.params, params, where=f"generator {name}")
     loaded: Generator = resolve(spec.load)(found.path, typed, pick_device(device))
     return loaded
 

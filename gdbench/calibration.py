@@ -254,5 +254,5 @@ def _departure(
         radius = moments.mahalanobis(latents if latents.dim() == 2 else latents[:, 0])
         return ((radius < low) | (radius > high)).float()
 
-    outside = _per_direction(base, magnitudes[..., None], beyond, batch=1 << 14)[..., 0].mean(-1)
-    return outside, _deviations(directions, base, moments, magnitudes)
+    share: Tensor = _per_direction(base, magnitudes[..., None], beyond, batch=1 << 14)[..., 0].mean(-1)
+    return share, _deviations(directions, base, moments, magnitudes)

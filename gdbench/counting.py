@@ -40,7 +40,7 @@ class Counted:
     def _count(self, output: Tensor, n: int) -> Tensor:
         self.images += n
         if output.requires_grad:
-            output.register_hook(lambda _: self._count_backward(n))
+            output.register_hook(lambda _: self._count_backward(n))  # type: ignore[no-untyped-call]
         return output
 
     def _count_backward(self, n: int) -> None:

@@ -62,7 +62,7 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
     if space not in generator.spec.spaces:
         raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(generator.spec.spaces)}")
     metrics = _metrics(registry, request.metrics)
-    generator_params = build(generator.spec.params, request.generator_params, where=f"generator {request.gan}")
+    generator_params: Any = build(generator.spec.params, request.generator_params, where=f"generator {request.gan}")
     method_params = _parameters(method.spec, request.tier, request.method_params, f"method {request.method}")
     cell = Cell(
         generator=request.gan,

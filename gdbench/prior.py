@@ -23,7 +23,8 @@ class Moments:
     def root(self) -> Tensor:
         """The symmetric square root S^(1/2) (dim, dim): whitened shift -> shift in the space."""
         values, vectors = torch.linalg.eigh(self.covariance)
-        return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+        root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+        return root
 
     def deviations(self, delta: Tensor) -> Tensor:
         """|delta| in prior standard deviations along itself (PROTOCOL section 3): |delta| / sqrt(u'Su), (n,).
@@ -40,7 +41,8 @@ class Moments:
         values, vectors = torch.linalg.eigh(self.covariance)
         kept = values > values.max() * 1e-6
         centred = (latents.double().cpu() - self.mean) @ vectors[:, kept]
-        return (centred.square() / values[kept]).sum(1).sqrt()
+        radius: Tensor = (centred.square() / values[kept]).sum(1).sqrt()
+        return radius
 
 
 def moments(generator: Generator, space: str, samples: int = SAMPLES) -> Moments:

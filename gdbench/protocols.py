@@ -15,16 +15,27 @@ from gdbench.codes import Codes
 
 
 class Generator(Protocol):
-    """A pretrained GAN, loaded; parameters frozen, deterministic, differentiable in the latents.
+    """A pretrained GAN, loaded; parameters frozen, deterministic, differentiable in the latents."""
 
-    spaces: where codes can live, the default for discovery first. image_shape: (channels, height, width).
-    domain: what the images show. device: where ``render`` computes.
-    """
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Where codes can live, the default for discovery first."""
+        ...
 
-    spaces: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    domain: str
-    device: torch.device
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        ...
+
+    @property
+    def domain(self) -> str:
+        """What the images show."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where ``render`` computes."""
+        ...
 
     def dim(self, space: str) -> int:
         """The dimension of a code in ``space``."""
@@ -50,7 +61,10 @@ class MapsToW(Protocol):
 class Features(Protocol):
     """Capability ``"features"``: named intermediate layers."""
 
-    feature_layers: tuple[str, ...]
+    @property
+    def feature_layers(self) -> tuple[str, ...]:
+        """The names of the layers, in order."""
+        ...
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """The output of ``layer``: (n, ...)."""
@@ -68,7 +82,10 @@ class ModulationWeights(Protocol):
 class Directions(Protocol):
     """What a method found: ``len`` directions in ``space``, straight or curved."""
 
-    space: str
+    @property
+    def space(self) -> str:
+        """Where the directions live."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -95,12 +112,12 @@ class Factor:
 
 
 class Oracle(Protocol):
-    """A network that reads an image of its domain.
+    """A network that reads an image of its domain."""
 
-    passed: for each factor, whether held-out renders were read well enough (R² or accuracy >= .95).
-    """
-
-    passed: Mapping[str, bool]
+    @property
+    def passed(self) -> Mapping[str, bool]:
+        """For each factor, whether held-out renders were read well enough (R² or accuracy >= .95)."""
+        ...
 
     def read(self, images: Tensor) -> Mapping[str, Tensor]:
         """Factor name -> (n,) values, turns, or (n, classes) probabilities."""
@@ -116,15 +133,22 @@ class Oracle(Protocol):
 
 
 class Domain(Protocol):
-    """What images show, with its held-out images, masks, factors and oracles.
+    """What images show, with its held-out images, masks, factors and oracles."""
 
-    distance: the recorded name of the perceptual distance (``oracle a`` of the domain, or ``lpips-alex``).
-    oracles: ``a`` gives distance, features and labels for supervised methods; ``b`` scores.
-    """
+    @property
+    def name(self) -> str:
+        """The name of its spec."""
+        ...
 
-    name: str
-    distance: str
-    factors: tuple[Factor, ...]
+    @property
+    def distance(self) -> str:
+        """The recorded name of the perceptual distance (oracle a of the domain, or ``lpips-alex``)."""
+        ...
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What the oracles read; empty where the domain has none."""
+        ...
 
     def images(self, n: int, rng: np.random.Generator) -> Tensor:
         """``n`` real images of the held-out set or renderer."""
@@ -139,7 +163,7 @@ class Domain(Protocol):
         ...
 
     def oracle(self, which: Literal["a", "b"]) -> Oracle:
-        """Oracle ``a`` or ``b``."""
+        """``a`` gives distance, features and labels for supervised methods; ``b`` scores."""
         ...
 
 

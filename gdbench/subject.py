@@ -128,13 +128,17 @@ class Subject:
         signed = (magnitude * torch.tensor(SIGNS)).reshape(-1).repeat_interleave(n)
         everywhere = codes[torch.arange(n).repeat(2 * k)]
         flat = self._read_all(everywhere, index, signed)
-        shaped = Readings(
-            {name: value.unflatten(0, (k, 2, n)) for name, value in flat.factors.items()},
-            {name: value.unflatten(0, (k, 2, n)) for name, value in flat.factors_a.items()},
-            flat.pooled.unflatten(0, (k, 2, n)),
-            flat.masks.unflatten(0, (k, 2, n)),
+
+        def shaped(value: Tensor) -> Tensor:
+            return value.reshape(k, 2, n, *value.shape[1:])
+
+        edited = Readings(
+            {name: shaped(value) for name, value in flat.factors.items()},
+            {name: shaped(value) for name, value in flat.factors_a.items()},
+            shaped(flat.pooled),
+            shaped(flat.masks),
         )
-        return Edits(tau, codes, magnitude, ~self.calibration.dead, self._read_all(codes, None, None), shaped)
+        return Edits(tau, codes, magnitude, ~self.calibration.dead, self._read_all(codes, None, None), edited)
 
     @torch.no_grad()
     def _read_all(self, codes: Codes, index: Tensor | None, signed: Tensor | None) -> Readings:

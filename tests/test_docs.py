@@ -1,4 +1,4 @@
-"""What README and docs say is run: console and Python blocks in one fresh folder per page; generated pages are current."""
+"""What README and docs say is run: the blocks of a page, in one fresh folder; generated pages are current."""
 
 from __future__ import annotations
 

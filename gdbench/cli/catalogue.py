@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 
 import typer
@@ -10,10 +9,7 @@ import typer
 from gdbench.cli import options
 from gdbench.registry import Registry
 
-Noun = Enum(
-    "Noun",
-    {noun: noun for noun in ("all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins", "runs")},
-)
+Noun = Literal["all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins", "runs"]
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -22,7 +18,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
     @app.command("list")
     def list_(
-        noun: Noun = typer.Argument(Noun["all"], help="What to list."),
+        noun: Noun = typer.Argument("all", help="What to list."),
         folder: Path = typer.Option(options.RUNS, help="Where runs are looked for."),
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
@@ -30,7 +26,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
         from gdbench import console
 
-        console.show_list(noun.value, options.registry_with(registry, plugin), folder, as_json=as_json)
+        console.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
 
     @app.command()
     def info(
