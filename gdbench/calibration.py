@@ -252,7 +252,8 @@ def _departure(
     def beyond(index: Tensor, signed: Tensor, codes: Codes) -> Tensor:
         latents = directions.displace(codes, index, signed).latents
         radius = moments.mahalanobis(latents if latents.dim() == 2 else latents[:, 0])
-        return ((radius < low) | (radius > high)).float()
+        departed: Tensor = (radius < low) | (radius > high)
+        return departed.float()
 
     share: Tensor = _per_direction(base, magnitudes[..., None], beyond, batch=1 << 14)[..., 0].mean(-1)
     return share, _deviations(directions, base, moments, magnitudes)
