@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Oracle
-from gdbench_scenes.factors import FACTORS, PRESENCE_VISIBLE, TEXTURE_VISIBLE, truth
+from gdbench import Factor, Oracle
+from gdbench_scenes.factors import FACTORS, truth
 from gdbench_scenes.render import render, sample_factors
 
 BATCH = 250
+BY_NAME = {factor.name: factor for factor in FACTORS}
 
 
 @torch.no_grad()
 def held_out(oracle: Oracle, n: int, rng: np.random.Generator) -> dict[str, float]:
     """R² of each factor (accuracy of the class), and `mask`: mean IoU at threshold .5, on n new renders.
 
-    Background factors are judged where the true presence is above .3, the phase where also the texture is above .2:
-    elsewhere the image does not show them.
+    A factor is judged where the image shows it by the true values of `visible_with`: background factors at a presence
+    above .3, the phase where also the texture is above .2.
     """
     scenes = sample_factors(n, rng)
     images, masks = (torch.from_numpy(array) for array in render(scenes))
@@ -28,20 +29,23 @@ def held_out(oracle: Oracle, n: int, rng: np.random.Generator) -> dict[str, floa
     read = {name: torch.cat([part[name] for part in reads]) for name in reads[0]}
     painted = torch.cat([oracle.mask(batch) for batch in torch.split(images, BATCH)])
     true = truth(scenes)
-    visible = _visible(true)
-    figures = {
-        factor.name: SCORES[factor.kind](read[factor.name][seen], true[factor.name][seen])
-        for factor in FACTORS
-        for seen in [visible[factor.name]]
-    }
+    figures = {factor.name: score(factor, read, true) for factor in FACTORS}
     return figures | {"mask": _iou(painted > 0.5, masks > 0.5)}
 
 
-def _visible(true: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    background = true["presence"] > PRESENCE_VISIBLE
-    seen = {factor.name: torch.ones_like(background) for factor in FACTORS}
-    seen["background_hue"] = seen["texture"] = background
-    seen["phase"] = background & (true["texture"] > TEXTURE_VISIBLE)
+def score(factor: Factor, read: Mapping[str, Tensor], true: Mapping[str, Tensor]) -> float:
+    """R² or accuracy of one factor, where it can be seen."""
+    seen = _visible(factor, true)
+    return SCORES[factor.kind](read[factor.name][seen], true[factor.name][seen])
+
+
+def _visible(factor: Factor, true: Mapping[str, Tensor]) -> Tensor:
+    """Where a factor can be seen (n,), and all that it needs to be seen."""
+    seen = torch.ones(len(true[factor.name]), dtype=torch.bool)
+    while factor.visible_with is not None:
+        name, threshold = factor.visible_with
+        seen &= true[name] > threshold
+        factor = BY_NAME[name]
     return seen
 
 
