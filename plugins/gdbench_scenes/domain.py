@@ -16,7 +16,7 @@ from gdbench_scenes.factors import FACTORS, truth
 from gdbench_scenes.render import render, sample_factors
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scenes:
     """Renders at 32 px on `device`; images (n, 3, 32, 32) in [-1, 1], masks (n, 32, 32) in [0, 1]."""
 

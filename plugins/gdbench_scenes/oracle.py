@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
 from gdbench import IntegrityError, MissingFile, UsageError, sha256
-from gdbench_scenes.factors import CODE_WIDTH, decode
+from gdbench_scenes.factors import CODE_WIDTH, FACTORS, decode
 
 RESOLUTION = 32
 FEATURES = 128
@@ -115,7 +115,7 @@ Network = Plain | Residual
 NETWORKS: Mapping[str, type[Plain] | type[Residual]] = {"a": Plain, "b": Residual}
 
 
-@dataclass
+@dataclass(frozen=True)
 class SceneOracle:
     """A trained network behind gdbench's `Oracle` protocol; images (n, 3, 32, 32) on the network's device.
 
@@ -169,4 +169,4 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> SceneOra
     tensors = load_file(weights)
     network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True)
     network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-    return SceneOracle(network, card["passed"])
+    return SceneOracle(network, {factor.name: card["passed"][factor.name] for factor in FACTORS})
