@@ -113,7 +113,42 @@ def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecor
         subject = _subject(plan, generator, directions, calibration, domain, moments, cost, reporter)
         record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
         record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
-        return measure(plan, folder, record, subject, context)
+        record = measure(plan, folder, record, subject, context)
+        _draw(folder, subject, record, reporter)
+        return record
+
+
+def _draw(folder: RunFolder, subject: Subject, record: RunRecord, reporter: Reporter) -> None:
+    """The picture grid of the directions, each named by the factor that it moves most; a fault spoils no numbers."""
+    from gdbench import pictures
+
+    cell = record.cell
+    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, {cell.tier}: -t to +t at 0.45"
+    try:
+        (folder.path / "pictures").mkdir(exist_ok=True)
+        image = pictures.direction_grid(
+            subject.generator,
+            subject.directions,
+            subject.calibration,
+            subject.codes(3, "pictures"),
+            names=_leading_factors(folder, subject),
+            title=title,
+        )
+        pictures.save(image, folder.path / "pictures" / "directions.png")
+    except (ValueError, ImportError) as error:
+        reporter.log(f"no picture was made: {error}")
+
+
+def _leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
+    """Direction -> factor, where a metric's table has a column ``leading`` (see ``gdbench.Scores``)."""
+    import pandas as pd
+
+    factors = [factor.name for factor in subject.domain.factors] if subject.domain else []
+    for table in sorted((folder.path / "tables").glob("*.parquet")):
+        frame = pd.read_parquet(table)
+        if "leading" in frame:
+            return {int(k): factors[int(j)] for k, j in frame["leading"].items() if 0 <= j < len(factors)}
+    return {}
 
 
 def _context(plan: Plan, folder: RunFolder, reporter: Reporter, device: Any, domain: Domain) -> Context:

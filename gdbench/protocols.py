@@ -176,7 +176,10 @@ class Void:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a metric measured: column -> number or Void; per-direction columns of length K beside it."""
+    """What a metric measured: column -> number or Void; per-direction columns of length K beside it.
+
+    A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
+    """
 
     values: Mapping[str, float | Void]
     directions: Mapping[str, Sequence[float]] = field(default_factory=dict)
