@@ -1,0 +1,59 @@
+"""What directions do to known factors: the interventional scores of PROTOCOL 5.2. Oracle B scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from gdbench import Context, Domain, Factor, Scores, Subject, Void
+from gdbench_metrics import gates
+from gdbench_metrics.effects import effects, monotonicity
+from gdbench_metrics.factor_scores import Effects, scores
+from gdbench_metrics.params import FactorsParams
+
+SCORED = ("disentanglement", "completeness", "coverage", "purity", "concentration", "precision_at_k", "monotonicity")
+VERSION = 1  # of the gates' cached numbers
+
+
+def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores:
+    """Score the shared edits; columns are void where no factor counts."""
+    domain = subject.domain
+    assert domain is not None
+    numbers = gate_numbers(subject, domain, params.samples)
+    failed = gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
+    counted = [factor for factor in domain.factors if factor.name not in failed]
+    for name, gate in failed.items():
+        context.reporter.log(f"factor {name} does not count for this generator: {gate}")
+    if not counted:
+        void = Void("no factor counts for this generator: " + ", ".join(f"{n} ({g})" for n, g in failed.items()))
+        return Scores({**dict.fromkeys(SCORED, void), "counted": 0.0})
+    spreads = {factor.name: numbers[f"spread:{factor.name}"] for factor in counted}
+    found = effects(subject.edits(), domain.factors, counted, spreads)
+    leading = [counted[j] for j in found.table.argmax(1)]
+    ordered = monotonicity(subject.edits(), domain.factors, leading)
+    values = {**scores(found), "monotonicity": float(ordered.mean()), "counted": float(len(counted))}
+    return Scores(values, _table(found, counted, failed, domain.factors, ordered))
+
+
+def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float]:
+    """The numbers behind the gates, built once per checkpoint."""
+    return subject.once(f"factors-{VERSION}-{samples}", lambda: gates.measured(subject, domain, samples))
+
+
+def _table(
+    found: Effects,
+    counted: Sequence[Factor],
+    failed: Mapping[str, str],
+    factors: Sequence[Factor],
+    ordered: torch.Tensor,
+) -> dict[str, list[float]]:
+    """Per direction: its effect on each counted factor, NaN for each void one (named with its gate), its leading factor
+    (position in the domain's list; -1 for a dead direction), its share of the row, and how monotone it is."""
+    order = [factor.name for factor in factors]
+    position = torch.tensor([order.index(factor.name) for factor in counted])
+    leading = torch.where(found.alive > 0, position[found.table.argmax(1)], -1)
+    columns = {f"R:{factor.name}": found.table[:, j].tolist() for j, factor in enumerate(counted)}
+    columns |= {f"void:{name}:{gate}": [float("nan")] * len(found.table) for name, gate in failed.items()}
+    shares = found.shares.max(1).values
+    return columns | {"leading": leading.tolist(), "share": shares.tolist(), "monotonicity": ordered.tolist()}

@@ -1,0 +1,138 @@
+"""Which factors count for a generator: gates that depend on the generator alone, measured once (PROTOCOL 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gdbench import Codes, Domain, Factor, LinearDirections, Stream, Subject, calibrate, moments
+from gdbench_metrics.differences import ROLLS, difference, mean_square, spread, visible
+from gdbench_metrics.effects import effects
+
+AGREEMENT = 0.8  # R² of oracle A and B on the generator's images
+SPREAD = 0.3  # spread on the generator's images, in spreads of the data
+LABELLED = 0.5  # share of a factor's variance between labels above which the label sets it
+STEERED = 0.5  # spreads by which the supervised direction must move it
+CALIBRATED, EDITED = 32, 64  # codes that the supervised directions are calibrated and tried on
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Unedited codes of the generator with both oracles' readings of their images."""
+
+    codes: Codes
+    a: Mapping[str, Tensor]
+    b: Mapping[str, Tensor]
+
+
+def reasons(factors: Sequence[Factor], passed: Mapping[str, bool], numbers: Mapping[str, float]) -> dict[str, str]:
+    """Factor -> the gate that it fails. numbers: what ``measured`` returns; passed: oracle B's card."""
+    found: dict[str, str] = {}
+    for name in (factor.name for factor in factors):
+        if not passed.get(name, False):
+            found[name] = "oracle"
+        elif numbers[f"agreement:{name}"] < AGREEMENT:
+            found[name] = "agreement"
+        elif numbers[f"spread:{name}"] <= SPREAD * numbers[f"data:{name}"]:
+            found[name] = "spread"
+        elif numbers[f"label:{name}"] > LABELLED:
+            found[name] = "label"
+        elif numbers[f"steered:{name}"] < STEERED:
+            found[name] = "steering"
+    return found
+
+
+@torch.no_grad()
+def measured(subject: Subject, domain: Domain, samples: int) -> dict[str, float]:
+    """``quantity:factor`` -> spread, data (spread of the data), agreement, label, steered: what the gates need."""
+    sample = _sample(subject, domain, samples)
+    data = domain.oracle("b").read(domain.images(samples, Stream(0, "metric/gates/data").at()))
+    data = {name: values.cpu() for name, values in data.items()}
+    numbers: dict[str, float] = {}
+    for factor in domain.factors:
+        seen = visible(factor, sample.b, domain.factors)
+        sigma = spread(factor, sample.b[factor.name], seen)
+        numbers[f"spread:{factor.name}"] = sigma
+        numbers[f"data:{factor.name}"] = spread(factor, data[factor.name], visible(factor, data, domain.factors))
+        numbers[f"agreement:{factor.name}"] = agreement(factor, sample, domain.factors, sigma)
+        numbers[f"label:{factor.name}"] = explained(factor, sample, seen)
+    return numbers | steered(subject, domain, sample, numbers)
+
+
+def _sample(subject: Subject, domain: Domain, n: int) -> Sample:
+    space = subject.generator.spaces[0]
+    codes = subject.generator.sample(n, space, Stream(0, "metric/gates/codes").at())
+    a, b = domain.oracle("a"), domain.oracle("b")
+    parts = []
+    for chunk in codes.chunks(subject.batch):
+        images = subject.generator.render(chunk).clamp(-1, 1)
+        parts.append((a.read(images), b.read(images)))
+    readings = [{name: torch.cat([part[i][name] for part in parts]).cpu() for name in parts[0][i]} for i in (0, 1)]
+    return Sample(codes, *readings)
+
+
+def agreement(factor: Factor, sample: Sample, factors: Sequence[Factor], sigma: float) -> float:
+    """R² of oracle A for oracle B, 1 - E[d(a, b)^2] / sigma^2, where both see the factor; -1 without spread."""
+    seen = visible(factor, sample.a, factors) & visible(factor, sample.b, factors)
+    apart = difference(factor, sample.a[factor.name], sample.b[factor.name]).double().square()[seen]
+    return 1 - float(apart.mean()) / sigma**2 if sigma > 0 and len(apart) else -1.0
+
+
+def explained(factor: Factor, sample: Sample, seen: Tensor) -> float:
+    """Share of a factor's variance that lies between labels, in [0, 1]; 0 for a generator without labels."""
+    if sample.codes.labels is None:
+        return 0.0
+    label = torch.unique(sample.codes.labels.cpu(), dim=0, return_inverse=True)[1]
+    order = label.argsort(stable=True)
+    readings, label, seen = sample.b[factor.name][order], label[order], seen[order]
+    same = seen & seen.roll(1, 0) & (label == label.roll(1, 0))
+    overall = mean_square(factor, readings, seen, ROLLS)
+    if overall == 0 or not same.any():
+        return 0.0
+    within = float(difference(factor, readings, readings.roll(1, 0)).double().square()[same].mean())
+    return max(1 - within / overall, 0.0)
+
+
+def steered(subject: Subject, domain: Domain, sample: Sample, spreads: Mapping[str, float]) -> dict[str, float]:
+    """``steered:factor`` -> how far its best supervised direction moves it at the headline change, in spreads."""
+    generator, space = subject.generator, sample.codes.space
+    vectors = [supervised(factor, sample, domain.factors) for factor in domain.factors]
+    directions = LinearDirections(torch.cat(vectors), space)
+    shape, stream = moments(generator, space), Stream(0, "metric/gates/calibrate")
+    calibration = calibrate(generator, directions, domain.oracle("a"), shape, stream, CALIBRATED, subject.batch)
+    there = Subject(generator, directions, calibration, domain, shape, seed=0, n=EDITED, batch=subject.batch)
+    sigma = {factor.name: max(spreads[f"spread:{factor.name}"], 1e-12) for factor in domain.factors}
+    table = effects(there.edits(), domain.factors, domain.factors, sigma).table
+    blocks = torch.split(table, [len(vector) for vector in vectors])
+    best = [float(block[:, j].max()) for j, block in enumerate(blocks)]
+    return {f"steered:{factor.name}": value for factor, value in zip(domain.factors, best, strict=True)}
+
+
+def supervised(factor: Factor, sample: Sample, factors: Sequence[Factor]) -> Tensor:
+    """Directions (m, dim) that steer a factor: its covariance with the code, on the images where oracle A sees it.
+
+    With S the covariance of the space and b the regression of the factor on the code this is S b: of all shifts with
+    the same expected effect the likeliest under the prior. One for a linear factor, two for the cosine and sine of a
+    circular one, one for each class.
+    """
+    latents = sample.codes.latents.double().cpu()
+    latents = latents if latents.dim() == 2 else latents.mean(1)
+    target = _targets(factor, sample.a[factor.name].double())
+    seen = visible(factor, sample.a, factors)
+    if not seen.any():
+        return torch.zeros(target.shape[1], latents.shape[1])
+    latents, target = latents[seen], target[seen]
+    return ((target - target.mean(0)).T @ (latents - latents.mean(0)) / len(latents)).float()
+
+
+def _targets(factor: Factor, readings: Tensor) -> Tensor:
+    """What is regressed: (n, 1) values, (n, 2) cosine and sine, or (n, classes)."""
+    if factor.kind == "class":
+        return readings
+    if factor.kind == "circular":
+        angle = 2 * torch.pi * readings
+        return torch.stack([angle.cos(), angle.sin()], 1)
+    return readings[:, None]

@@ -1,0 +1,65 @@
+"""The twin test of the reconstruction metric: can its reconstructor read what nobody can see? (PROTOCOL 5.1, leak)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdbench import Context, Subject, Void, integers
+from gdbench_metrics.augment import augment
+from gdbench_metrics.pairs import Pairs, alive_directions, draw
+from gdbench_metrics.reconstructor import Batch, lenet, train
+
+LEVELS = 2  # height of the hidden pattern, in levels of 255
+POOL = 512  # pairs rendered for training, and as many for the test
+RATE = 2e-3
+
+Augment = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
+
+
+def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: Augment = augment) -> float | Void:
+    """Accuracy in [0, 1] of telling two twins of one direction apart; .5 is chance, up to .6 passes.
+
+    The twins are one alive direction, drawn by the seed; the edited images of the second carry a fixed pattern of
+    random signs, ``LEVELS`` / 255 high. Void where no direction is alive.
+    """
+    stream = context.stream("reconstruct-train").of("leak")
+    alive = alive_directions(subject.calibration)
+    if not len(alive):
+        return Void("no direction is alive")
+    rng = stream.at()
+    twin = alive[integers(rng, len(alive), 1)]
+    pattern = (2.0 * integers(rng, 2, *subject.generator.image_shape).float() - 1) * LEVELS / 127.5
+    pairs = draw(subject, twin, POOL, stream.of("pairs").at())
+    network = lenet(subject.generator.image_shape[0], 2, subject.generator.device, stream.of("weights").at())
+
+    def training(step: int) -> Batch:
+        rng = stream.of("augment").at(step)
+        return _twins(pairs, integers(rng, POOL, batch), pattern, augmented, rng)
+
+    train(network, training, steps, RATE)
+    return _accuracy(network, subject, twin, pattern, augmented, context)
+
+
+def _twins(pairs: Pairs, index: Tensor, pattern: Tensor, augmented: Augment, rng: np.random.Generator) -> Batch:
+    """The pairs at ``index``, each with or without the pattern by the toss of a coin, which is the class."""
+    first, second = pairs.images(index)
+    carries = integers(rng, 2, len(index)).to(first.device)
+    images = augmented(first, second + carries[:, None, None, None] * pattern.to(first.device), rng)
+    return Batch(images, carries, pairs.change[index].to(images.device))
+
+
+@torch.no_grad()
+def _accuracy(
+    network: torch.nn.Module, subject: Subject, twin: Tensor, pattern: Tensor, augmented: Augment, context: Context
+) -> float:
+    stream = context.stream("reconstruct-test").of("leak")
+    pairs = draw(subject, twin, POOL, stream.of("pairs").at())
+    right = []
+    for step, index in enumerate(torch.split(torch.arange(POOL).repeat(4), 128)):
+        batch = _twins(pairs, index, pattern, augmented, stream.of("augment").at(step))
+        right.append(network(batch.images)[0].argmax(1) == batch.direction)
+    return float(torch.cat(right).double().mean())
