@@ -34,7 +34,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_shows_scores_folder_and_what_to_type_next(out: Path) -> None:
     shown = gdbench(*RUN, "--out", out).stdout
-    for expected in ("rank_image", "alive_share", "run folder:", "gdbench measure", "gdbench leaderboard", "picture:"):
+    for expected in ("rank_image", "alive_share", "directions.png", "gdbench measure", "gdbench leaderboard", f"{out}"):
         assert expected in shown
 
 
