@@ -131,6 +131,7 @@ def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) 
 
     rows = [list(row) for row in rows]
     made = Table(title=plain(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, header_style="bold")
+    made.show_header = any(headers)
     for index, header in enumerate(headers):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         made.add_column(plain(header), justify="right" if numeric else "left", overflow="fold")
@@ -141,7 +142,7 @@ def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def table_of(title: str, rows: Sequence[Mapping[str, object]]) -> Table:
     """A table of equal mappings: their keys are the headers."""
-    return table(title, list(rows[0]) if rows else ["nothing"], [list(row.values()) for row in rows])
+    return table(title, list(rows[0]) if rows else [""], [list(row.values()) for row in rows] or [["none"]])
 
 
 def score_table(record: RunRecord, columns: Mapping[str, Sequence[Column]]) -> Table:
@@ -189,7 +190,7 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         say(f"note      {NOT_CONVERGED}")
     if record.checkpoint_status == "preview":
         say(f"note      checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names")
-    say(f"run       {folder}", *(f"picture   {picture}" for picture in sorted(folder.glob("*.png"))))
+    say(f"run       {folder}", *(f"picture   {picture}" for picture in sorted((folder / "pictures").glob("*.png"))))
     say(*(f"next      {command}" for command in _next_commands(record, folder, registry)))
     return None
 

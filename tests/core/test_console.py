@@ -117,11 +117,11 @@ def test_every_view_gives_json_and_nothing_else(text, tmp_path, capsys):
 
 def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
     folder = tmp_path / "with space" / "run"
-    folder.mkdir(parents=True)
-    (folder / "directions.png").touch()
+    (folder / "pictures").mkdir(parents=True)
+    (folder / "pictures" / "directions.png").touch()
     shown.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
     output = capsys.readouterr().out
-    assert f"picture {folder / 'directions.png'}" in output
+    assert f"picture {folder / 'pictures' / 'directions.png'}" in output
     assert f"gdbench measure '{folder}' --metric all" in output
     assert "gdbench run --gan m --method other" in output
     assert "learned methods not converged" in output
