@@ -32,7 +32,7 @@ class Params:
 
 
 AJBROCK = "ajbrock/BigGAN-PyTorch"
-UNPACK = f"see the readme of {AJBROCK}; unpack it, and save its G_ema.pth under the name of this file"
+DRIVE = f"Google Drive (named in the readme of {AJBROCK}; FILE is the G_ema.pth in the archive)"
 OFFICIAL = (
     Checkpoint(
         "biggan-128",
@@ -40,7 +40,7 @@ OFFICIAL = (
         "biggan-128.pth",
         licence="code MIT; none stated for the weights",
         resolution=128,
-        card={"how": f"Google Drive 1nAle7FCVFZdix2--ks0r5JBkFnKw8ctW, {UNPACK}"},
+        card={"page": f"id 1nAle7FCVFZdix2--ks0r5JBkFnKw8ctW of {DRIVE}"},
     ),
     Checkpoint(
         "biggan-128-100k",
@@ -48,7 +48,7 @@ OFFICIAL = (
         "biggan-128-100k.pth",
         licence="code MIT; none stated for the weights",
         resolution=128,
-        card={"how": f"Google Drive 1dmZrcVJUAWkPBGza_XgswSuT-UODXZcO, {UNPACK}"},
+        card={"page": f"id 1dmZrcVJUAWkPBGza_XgswSuT-UODXZcO of {DRIVE}"},
     ),
     *(
         Checkpoint(
@@ -57,7 +57,7 @@ OFFICIAL = (
             f"biggan-{r}.pth",
             licence="of DeepMind's originals, not verified",
             resolution=r,
-            card={"how": f"hosted nowhere: run the converter of {AJBROCK} on deepmind/biggan-{r}/2 of TFHub"},
+            card={"page": f"deepmind/biggan-{r}/2 of TFHub with the converter of {AJBROCK}"},
         )
         for r in (256, 512)
     ),

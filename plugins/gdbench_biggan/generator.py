@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import truncnorm
 from torch import Tensor
 
-from gdbench import Codes, IntegrityError, UsageError, integers, load_weights, normal, read_facts
+from gdbench import Codes, UsageError, integers, load_weights, normal, read_facts
 from gdbench_biggan import Params
-from gdbench_biggan.formats import convert, statistics_at
+from gdbench_biggan.formats import statistics_at
 from gdbench_biggan.networks import ConditionalNorm, Generator, build
 
 DEEP_BOUND = 2.0  # the statistics of BigGAN-deep belong to a normal cut off at two standard deviations
+FACTS = ("eps", "up")
 
 
 class BigGAN:
@@ -99,26 +99,13 @@ def _in_slot(weight: Tensor, slot: int, dim: int) -> Tensor:
 
 
 def load(path: Path, params: Params, device: torch.device) -> BigGAN:
-    """The generator whose weights, ours or an official file or folder, are at `path`.
+    """The generator whose weights (safetensors in the layout of `networks`, facts in the header) are at `path`.
 
-    Raises UsageError, MissingFile or IntegrityError in one line.
+    Raises MissingFile, IntegrityError, UsageError for a truncation without statistics, or ValueError for other weights.
     """
-    tensors, facts = _read(path)
-    if params.eps is not None:
-        facts["eps"] = params.eps
-    if params.up is not None:
-        facts["up"] = params.up
-    domain = facts.get("domain", "unknown")
-    state = statistics_at(tensors, params.truncation)
-    network = build(state, **{name: facts[name] for name in ("eps", "up") if name in facts})
-    return BigGAN(network, domain, params.truncation, device)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a file of ours, whose header holds them, or of an official file or folder."""
-    try:
-        facts = read_facts(path)
-    except (IntegrityError, OSError):
-        return convert(path)
-    tensors = load_weights(path)
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, facts
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_weights(path).items()}
+    facts = read_facts(path)
+    told = {name: facts[name] for name in FACTS if name in facts}
+    told |= {name: value for name in FACTS if (value := getattr(params, name)) is not None}
+    network = build(statistics_at(tensors, params.truncation), **told)
+    return BigGAN(network, facts.get("domain", "unknown"), params.truncation, device)

@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gdbench_biggan import Params
-from gdbench_biggan.generator import load
 from numpy.typing import NDArray
 
 from gdbench import Codes
 from tests.plugins import writers_biggan as writers
 
 Array = NDArray[np.float64]
-CPU = torch.device("cpu")
 
 
 def conv(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -176,7 +173,7 @@ def test_ajbrock_files_render_as_the_formats_page_says(form: str, tmp_path: Path
     rng = np.random.default_rng(1)
     state = writers.ajbrock(rng, **AJBROCK[form])  # type: ignore[arg-type]
     torch.save(state, tmp_path / "G_ema.pth")
-    generator = load(tmp_path / "G_ema.pth", Params(), CPU)
+    generator = writers.load_official(tmp_path / "G_ema.pth")
     z, label = rng.standard_normal((3, generator.dim("z"))).astype(np.float32), np.array([0, 6, 3])
     trained = AJBROCK[form].get("trained", True)
     truth = Ajbrock(state, 1e-5 if trained else 1e-4, 1e-6 if trained else 1e-4).render(z.astype(np.float64), label)
@@ -192,7 +189,7 @@ LAYERS = ((False, 8, 8), (True, 8, 4), (False, 4, 4), (True, 4, 2))
 def test_deep_folders_render_as_the_formats_page_says(truncation: float, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     state = writers.deep(rng, LAYERS, cw=4, attention=2)
-    generator = load(writers.save_folder(tmp_path / "deep", state, LAYERS), Params(truncation=truncation), CPU)
+    generator = writers.load_official(writers.save_folder(tmp_path / "deep", state, LAYERS), truncation=truncation)
     z, label = rng.standard_normal((2, 5)).astype(np.float32), np.array([6, 1])
     truth = Deep(state, LAYERS, 2, truncation).render(z.astype(np.float64), label)
     image = generator.render(Codes(torch.from_numpy(z), "z", torch.from_numpy(label)))

@@ -5,10 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from gdbench_biggan import Params
+from gdbench_biggan.formats import convert
+from gdbench_biggan.generator import BigGAN, load
 from torch import Tensor
+
+from gdbench import save_weights
 
 State = dict[str, Tensor]
 
@@ -128,3 +134,10 @@ def save_folder(
             json.dumps({"layers": layers, "eps": eps, "n_stats": 51, "class_embed_dim": 128})
         )
     return folder
+
+
+def load_official(path: Path, **params: Any) -> BigGAN:
+    """The generator of an official file or folder, by way of a converted file beside it."""
+    ours = path.with_name("converted.safetensors")
+    save_weights(ours, *convert(path))
+    return load(ours, Params(**params), torch.device("cpu"))
