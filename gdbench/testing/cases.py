@@ -26,6 +26,7 @@ from gdbench.registry import Offer, Registry
 from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.streams import Stream, normal
 from gdbench.subject import Subject
+from gdbench.testing.isolation import Observed, observe
 from gdbench.testing.results import Skipped, Unusable, describe
 
 CPU = torch.device("cpu")
@@ -80,9 +81,14 @@ class MethodCase:
         return sampled(self.generator(), CODES)
 
     @cached_property
+    def observed(self) -> Observed[Directions]:
+        """What the method finds with seed 0, and what else it does. Raises Unusable when it raises."""
+        return observe(self.discover)
+
+    @property
     def found(self) -> Directions:
         """What the method finds with seed 0. Raises Unusable when it raises."""
-        return self.discover()
+        return self.observed.value
 
     def discover(
         self,
@@ -163,9 +169,14 @@ class MetricCase:
         return Subject(self.generator, directions, calibration, self.domain, self.moments, seed=0, n=16)
 
     @cached_property
+    def observed(self) -> Observed[Scores]:
+        """What the metric measures, and what else it does. Raises Unusable when it raises."""
+        return observe(self.measure)
+
+    @property
     def scores(self) -> Scores:
         """What the metric measures. Raises Unusable when it raises."""
-        return self.measure()
+        return self.observed.value
 
     def measure(self, directions: LinearDirections | None = None) -> Scores:
         """Run the metric. Raises Unusable when it raises."""

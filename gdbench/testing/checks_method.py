@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import Context, ResumePoint, Task
@@ -19,7 +19,6 @@ from gdbench.errors import GdbenchError
 from gdbench.protocols import Directions
 from gdbench.streams import Stream
 from gdbench.testing.cases import Interrupt, K, MethodCase, same
-from gdbench.testing.isolation import depends_on_global_seed, process_state, random_state, unchanged
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
 
 MEMBERS = ("__len__", "space", "displace", "save")
@@ -98,18 +97,18 @@ def check_method_is_straight(case: MethodCase) -> None:
     tolerance = 1e-4 * (1 + float(one.abs().max()))
     straight = torch.allclose(two, 2 * one, atol=tolerance) and torch.allclose(back, -one, atol=tolerance)
     expect(straight, "displacement is not proportional to the magnitude: declare shape='curved'")
-    by_code = one.reshape(K, -1, *one.shape[1:])
+    by_code = one.reshape(len(case.found), -1, *one.shape[1:])
     expect(torch.allclose(by_code, by_code[:, :1].expand_as(by_code), atol=tolerance), "it depends on the code")
 
 
 def check_method_repeats(case: MethodCase) -> None:
     """The same seed finds the same directions bit for bit."""
-    expect(same(_probe(case, case.found), _probe(case, case.discover())), "two discoveries with one seed differ")
+    expect(case.observed.repeats(partial(_alike, case)), "two discoveries with one seed differ")
 
 
 def check_method_ignores_the_seed(case: MethodCase) -> None:
     """Deterministic: another seed finds the same directions."""
-    expect(same(_probe(case, case.found), _probe(case, case.discover(seed=1))), "seed 1 finds other directions")
+    expect(_alike(case, case.found, case.discover(seed=1)), "seed 1 finds other directions")
 
 
 def check_method_leaves_the_generator_alone(case: MethodCase) -> None:
@@ -130,7 +129,7 @@ def check_method_directions_survive_saving(case: MethodCase) -> None:
             loaded = load_directions(Path(folder), case.registry.packages)
         except (GdbenchError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise Failed(f"saved directions cannot be read: {type(error).__name__}: {error}") from None
-        expect(same(_probe(case, case.found), _probe(case, loaded)), "directions differ after saving and loading")
+        expect(_alike(case, case.found, loaded), "directions differ after saving and loading")
 
 
 def check_method_saves_plain_files(case: MethodCase) -> None:
@@ -177,22 +176,19 @@ def check_method_resumes(case: MethodCase) -> None:
         follower = _Following()
         resumed = case.discover(reporter=follower, resume=resume)
     expect(follower.done > 0, "the second call began at step 0: context.resume.load() was not used")
-    expect(same(_probe(case, case.found), _probe(case, resumed)), "resumed and uninterrupted discovery differ")
+    expect(_alike(case, case.found, resumed), "resumed and uninterrupted discovery differ")
 
 
 def check_method_uses_no_global_random_state(case: MethodCase) -> None:
     """Discovery neither draws from nor seeds torch's, numpy's or Python's global generators."""
-    with unchanged(random_state):
-        case.discover()
-    expect(
-        not depends_on_global_seed(lambda: _probe(case, case.discover()), same), "the global seed changes directions"
-    )
+    observed = case.observed
+    expect(not observed.random, f"{', '.join(observed.random)} changed")
+    expect(not observed.uses_global_seed(partial(_alike, case)), "the global seed changes the directions")
 
 
 def check_method_leaves_the_process_alone(case: MethodCase) -> None:
     """Threads, gradient mode, default dtype, working directory and environment stay as they were."""
-    with unchanged(process_state):
-        case.discover()
+    expect(not case.observed.process, f"{', '.join(case.observed.process)} changed")
 
 
 def _moved(case: MethodCase, magnitude: float, directions: Directions | None = None) -> tuple[Codes, Codes]:
@@ -204,9 +200,9 @@ def _moved(case: MethodCase, magnitude: float, directions: Directions | None = N
         return many, found.displace(many, torch.arange(k).repeat_interleave(n), torch.full((k * n,), magnitude))
 
 
-def _probe(case: MethodCase, directions: Directions) -> Tensor:
-    """What the directions do to some codes, both signs: all that a metric can see of them."""
-    return torch.cat([_moved(case, magnitude, directions)[1].latents for magnitude in (1.5, -0.7)])
+def _alike(case: MethodCase, a: Directions, b: Directions) -> bool:
+    """Whether two sets of directions do the same to some codes, both signs: all that a metric can see of them."""
+    return all(same(_moved(case, t, a)[1].latents, _moved(case, t, b)[1].latents) for t in (1.5, -0.7))
 
 
 class _Following:

@@ -10,7 +10,6 @@ import torch
 
 from gdbench.protocols import Scores, Void
 from gdbench.testing.cases import K, MetricCase, same, sampled
-from gdbench.testing.isolation import depends_on_global_seed, process_state, random_state, unchanged
 from gdbench.testing.results import Check, Unusable, expect
 
 CLOCKS = ("seconds", "memory")
@@ -60,7 +59,7 @@ def check_metric_direction_columns(case: MetricCase) -> None:
 
 def check_metric_repeats(case: MetricCase) -> None:
     """Measuring the same subject again gives the same numbers, where they are not seconds or memory."""
-    expect(_equal(case.scores, case.measure()), "two measurements of one subject differ")
+    expect(case.observed.repeats(_equal), "two measurements of one subject differ")
 
 
 def check_metric_ranked_columns(case: MetricCase) -> None:
@@ -94,15 +93,14 @@ def check_metric_leaves_the_subject_alone(case: MetricCase) -> None:
 
 def check_metric_uses_no_global_random_state(case: MetricCase) -> None:
     """Measuring neither draws from nor seeds torch's, numpy's or Python's global generators."""
-    with unchanged(random_state):
-        case.measure()
-    expect(not depends_on_global_seed(case.measure, _equal), "the global seed changes the numbers")
+    observed = case.observed
+    expect(not observed.random, f"{', '.join(observed.random)} changed")
+    expect(not observed.uses_global_seed(_equal), "the global seed changes the numbers")
 
 
 def check_metric_leaves_the_process_alone(case: MetricCase) -> None:
     """Threads, gradient mode, default dtype, working directory and environment stay as they were."""
-    with unchanged(process_state):
-        case.measure()
+    expect(not case.observed.process, f"{', '.join(case.observed.process)} changed")
 
 
 def _expect_values(values: Mapping[str, Any]) -> None:

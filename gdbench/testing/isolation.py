@@ -6,12 +6,13 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
-from gdbench.testing.results import Failed
+T = TypeVar("T")
 
 
 def random_state() -> Mapping[str, Any]:
@@ -38,21 +39,9 @@ def process_state() -> Mapping[str, Any]:
 
 
 @contextmanager
-def unchanged(read: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
-    """Raise Failed, naming what differs, when the block leaves ``read()`` changed; everything is put back."""
-    with _restored():
-        before = read()
-        yield
-        after = read()
-        changed = [name for name in before if before[name] != after[name]]
-        if changed:
-            raise Failed(f"{', '.join(changed)} changed")
-
-
-@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run the block with all global random generators seeded; they are put back."""
-    with _restored():
+    with restored():
         torch.default_generator.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
@@ -60,7 +49,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _restored() -> Iterator[None]:
+def restored() -> Iterator[None]:
+    """Put all global state back after the block, so that no check sees what another plugin left behind."""
     process = process_state()
     states = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002
     try:
@@ -83,12 +73,36 @@ def _restore_process(state: Mapping[str, Any]) -> None:
     os.environ.update(state["environment variables"])
 
 
-def depends_on_global_seed(result: Callable[[], Any], same: Callable[[Any, Any], bool]) -> bool:
-    """Whether ``result`` changes with the global seed, although it repeats under an equal one."""
+@dataclass(frozen=True)
+class Observed(Generic[T]):
+    """What a call gave under one global seed, under the same again and under another, and what it changed."""
 
-    def under(seed: int) -> Any:
-        with seeded(seed):
-            return result()
+    value: T
+    again: T
+    other: T
+    random: tuple[str, ...]
+    process: tuple[str, ...]
 
-    first = under(1)
-    return not same(first, under(2)) and same(first, under(1))
+    def repeats(self, same: Callable[[T, T], bool]) -> bool:
+        """Whether the call gives the same again."""
+        return same(self.value, self.again)
+
+    def uses_global_seed(self, same: Callable[[T, T], bool]) -> bool:
+        """Whether the result changes with the global seed, although it repeats under an equal one."""
+        return self.repeats(same) and not same(self.value, self.other)
+
+
+def observe(call: Callable[[], T]) -> Observed[T]:
+    """Call three times; global state is watched, and put back."""
+    with seeded(1):
+        before = random_state(), process_state()
+        value = call()
+        changed = [_changed(old, new) for old, new in zip(before, (random_state(), process_state()), strict=True)]
+    with seeded(1):
+        again = call()
+    with seeded(2):
+        return Observed(value, again, call(), *changed)
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(name for name in before if before[name] != after[name])

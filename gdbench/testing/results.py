@@ -57,9 +57,12 @@ class Check:
 
     def run(self, expected_failure: str | None = None) -> CheckResult:
         """The outcome; whatever the plugin raises is one. An announced failure that does not come is a failure."""
+        from gdbench.testing.isolation import restored
+
         result = CheckResult(self.subject, self.clause, self.name, "passed")
         try:
-            self.function(self.case)
+            with restored():
+                self.function(self.case)
         except (Skipped, Unusable, MissingFile) as reason:
             return replace(result, status="skipped", reason=str(reason))
         except Failed as reason:
