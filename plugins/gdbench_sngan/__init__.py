@@ -1,0 +1,35 @@
+"""The family `sngan`: the ResNet generator of Miyato et al. 2018, and a small checkpoint trained on scenes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gdbench import Checkpoint, GeneratorSpec, hookimpl
+
+CARDS = Path(__file__).parent / "checkpoints"
+
+
+@dataclass(frozen=True)
+class Params:
+    """How the generator samples."""
+
+    psi: float = field(default=1.0, metadata={"help": "truncation: z is multiplied by this factor; 1 is none"})
+
+
+@hookimpl
+def gdbench_generators() -> Iterable[GeneratorSpec]:
+    """Offer SNGAN."""
+    yield GeneratorSpec(
+        name="sngan",
+        summary="residual generator with batch normalisation, trained against a spectrally normalised discriminator",
+        load="gdbench_sngan.generator:load",
+        params=Params,
+        checkpoints=tuple(Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json"))),
+        provides=("features", "modulation"),
+        spaces=("z",),
+        recipe="gdbench_sngan.recipe:Recipe",
+        citation="Miyato et al., Spectral Normalization for Generative Adversarial Networks, ICLR 2018, 1802.05957",
+    )

@@ -1,7 +1,8 @@
-"""SNGAN ResNet generators (Miyato et al. 2018, arXiv:1802.05957) in plain PyTorch, and a strided discriminator for training."""
+"""SNGAN ResNet generators (Miyato et al. 2018, arXiv:1802.05957) in plain PyTorch, and a discriminator for training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ Upsampling = Literal["nearest", "bilinear"]
 class Config:
     """Sizes of a generator; `widths` are the channels at the first resolution and after each block.
 
-    `bypass` is the kernel size of the shortcut of each block, 0 for none. All but `upsampling` follows from the weights.
+    `bypass` is the kernel size of the shortcut of each block, 0 for none. All but `upsampling` follow from weights.
     """
 
     widths: tuple[int, ...]
@@ -29,12 +30,13 @@ class Config:
     @property
     def resolution(self) -> int:
         """Side length of the images in pixels."""
-        return self.base * 2 ** len(self.bypass)
+        return self.base << len(self.bypass)
 
 
 def infer_config(state: Mapping[str, Tensor], upsampling: Upsampling = "nearest") -> Config:
     """Read every size off a state dict; how the blocks upsample is not in the tensors."""
-    widths, bypass = [], []
+    widths: list[int] = []
+    bypass: list[int] = []
     while (key := f"blocks.{len(bypass)}.conv1.weight") in state:
         widths.append(state[key].shape[1])
         shortcut = state.get(f"blocks.{len(bypass)}.bypass.weight")
@@ -58,9 +60,11 @@ def upsample(x: Tensor, mode: Upsampling) -> Tensor:
 
 
 def conv_of_nearest(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """A 3x3 convolution of the nearest-upsampled image, as one transposed convolution: 4 instead of 9 products per pixel.
+    """A 3x3 convolution of the nearest-upsampled image, as one transposed convolution.
 
-    Repeating pixels is a transposed convolution with a 2x2 kernel of ones, so both compose to a 4x4 kernel of stride 2.
+    4 instead of 9 products per pixel.
+    Repeating pixels is a transposed convolution with a 2x2 kernel of ones, so both compose to
+    a 4x4 kernel of stride 2.
     """
     weight = F.pad(conv.weight, (1, 1, 1, 1))
     kernel = weight[..., 1:, 1:] + weight[..., 1:, :-1] + weight[..., :-1, 1:] + weight[..., :-1, :-1]
@@ -92,7 +96,7 @@ class Block(nn.Module):
         nearest = self.upsampling == "nearest"
         y = conv_of_nearest(y, self.conv1) if nearest else self.conv1(upsample(y, self.upsampling))
         y = self.conv2(F.relu(self.bn2(y)))
-        return y + self.shortcut(x)
+        return self.shortcut(x).add(y)
 
 
 class Generator(nn.Module):
@@ -108,7 +112,7 @@ class Generator(nn.Module):
         self.conv = nn.Conv2d(config.widths[-1], config.image_channels, 3, padding=1)
 
     def forward(self, z: Tensor, record: dict[str, Tensor] | None = None) -> Tensor:
-        """Render; `record` collects the activations after the linear layer and each block under `linear`, `block0`, ... ."""
+        """Render; `record` collects the activations after the linear layer and each block: `linear`, `block0`, ..."""
         x = self.linear(z).unflatten(1, (self.config.widths[0], self.config.base, self.config.base))
         x = x.contiguous(memory_format=torch.channels_last)
         features = {"linear": x}
@@ -128,7 +132,7 @@ class Discriminator(nn.Module):
     def __init__(self, widths: tuple[int, ...], image_channels: int = 3) -> None:
         super().__init__()
         layers = [spectral_norm(nn.Conv2d(image_channels, widths[0], 3, padding=1)), nn.LeakyReLU(0.1)]
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             layers += [spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)), nn.LeakyReLU(0.1)]
             layers += [spectral_norm(nn.Conv2d(b, b, 3, padding=1)), nn.LeakyReLU(0.1)]
         self.layers = nn.Sequential(*layers)

@@ -1,14 +1,15 @@
 """How a small SNGAN is trained: hinge loss, spectral norm in the discriminator, Adam with two learning rates."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from gdbench import normal
 from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.optim import Adam, Optimizer
 
+from gdbench import normal
 from gdbench_sngan.networks import Config, Discriminator, Generator
 
 
@@ -60,18 +61,18 @@ class Recipe:
         real, fake = discriminator(torch.cat([reals, fakes.detach()])).chunk(2)
         loss = relu(1 - real).mean() + relu(1 + fake).mean()
         optimisers[1].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimisers[1].step()
         discriminator.requires_grad_(False)
         optimisers[0].zero_grad()
-        (-discriminator(fakes).mean()).backward()
+        torch.autograd.backward(-discriminator(fakes).mean())
         optimisers[0].step()
         discriminator.requires_grad_(True)
         return {"d": loss.detach(), "real": real.detach().mean(), "fake": fake.detach().mean()}
 
     @torch.no_grad()
     def settle(self, generator: Generator, rng: np.random.Generator) -> None:
-        """Replace the batch-norm statistics by the mean over fresh batches, for weights that were averaged (or not yet run)."""
+        """Replace the batch-norm statistics by means over fresh batches: averaged weights have none of their own."""
         norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
@@ -81,12 +82,13 @@ class Recipe:
             generator(normal(rng, 2 * self.batch, self.latent_dim))
         generator.eval()
 
+    def facts(self) -> dict[str, Any]:
+        """What the weights do not tell."""
+        return {"upsampling": "nearest"}
+
 
 def _glorot(module: nn.Module) -> None:
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
         assert module.bias is not None
         nn.init.zeros_(module.bias)
-
-
-RECIPE = Recipe()

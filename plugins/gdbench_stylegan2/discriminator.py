@@ -1,6 +1,7 @@
 """The residual discriminator of StyleGAN2 (figure 7c of the paper), needed for training only."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from gdbench_stylegan2.networks import GAIN, Dense, blur
 
 
 class Conv(nn.Module):
-    """Equalised convolution, optionally blurred and halved, with bias, leaky ReLU and `gain`, or bare (`activate=False`)."""
+    """Equalised convolution, optionally blurred and halved, with bias and leaky ReLU or bare (`activate=False`)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, down: bool = False, activate: bool = True) -> None:
         super().__init__()
@@ -40,13 +41,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept: Tensor = self.skip(x, math.sqrt(0.5))
-        return kept + self.conv1(self.conv0(x), math.sqrt(0.5))
+        added: Tensor = self.conv1(self.conv0(x), math.sqrt(0.5))
+        return kept + added
 
 
 def minibatch_deviation(x: Tensor, group: int = 4) -> Tensor:
-    """Append one channel: the standard deviation over groups of images, averaged over features and pixels (ProGAN, section 3).
+    """Append one channel: the standard deviation over groups of images, averaged over features and pixels.
 
-    Neighbours form a group, so that a batch of reals followed by fakes never mixes the two.
+    Section 3 of ProGAN. Neighbours form a group, so that a batch of reals followed by fakes never mixes the two.
     """
     n, _, h, w = x.shape
     group = math.gcd(group, n)
@@ -67,7 +69,7 @@ class Discriminator(nn.Module):
         super().__init__()
         last = widths[-1]
         self.from_rgb = Conv(image_channels, widths[0], 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(widths)))
         self.conv = Conv(last + 1, last, 3)
         self.dense = Dense(last * 16, last)
         self.out = Dense(last, 1)

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in plain PyTorch, any resolution and width; keys as in NVIDIA's PyTorch files.
+"""StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in plain PyTorch, any resolution and width; keys as NVIDIA's.
 
 Modulation scales activations instead of building one weight per sample: conv(x, w * s) = conv(x * s, w), and
 demodulation, one number per sample and output channel, is a scale of the result. Equal to the paper's equations 1 to 3.
@@ -18,7 +18,7 @@ GAIN = math.sqrt(2)  # of the leaky ReLU
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a generator; `widths` are the channels at 4, 8, ... resolution. All but the last two follow from the weights."""
+    """Sizes of a generator; `widths` are the channels at 4, 8, ... pixels. All but the last two follow from weights."""
 
     widths: tuple[int, ...]
     z_dim: int
@@ -43,7 +43,7 @@ class Config:
 
 def infer_config(state: Mapping[str, Tensor], lr_multiplier: float = 0.01, conv_clamp: float | None = None) -> Config:
     """Read every size off a state dict; the learning-rate multiplier and the clamp are not in the tensors."""
-    widths = []
+    widths: list[int] = []
     while (key := f"synthesis.b{4 * 2 ** len(widths)}.conv1.weight") in state:
         widths.append(state[key].shape[0])
     if not widths or "mapping.fc0.weight" not in state:
@@ -82,7 +82,7 @@ class Dense(nn.Module):
 
 
 class MappingNetwork(nn.Module):
-    """z (and a label vector) to w: `mapping_layers` dense layers at a hundredth of the learning rate, section 4 of StyleGAN."""
+    """z (and a label vector) to w: dense layers at a hundredth of the learning rate (StyleGAN, section 4)."""
 
     w_avg: Tensor
 
@@ -109,7 +109,7 @@ class MappingNetwork(nn.Module):
 
 
 def truncate(w: Tensor, w_avg: Tensor, layers: int, psi: float = 1.0, cutoff: int | None = None) -> Tensor:
-    """Repeat w (n, dim) for every layer, or take (n, layers, dim), and pull the first `cutoff` layers towards the mean."""
+    """Repeat w (n, dim) for every layer, or take (n, layers, dim); pull the first `cutoff` layers towards the mean."""
     codes = w if w.ndim == 3 else w.unsqueeze(1).expand(-1, layers, -1)
     if psi == 1:
         return codes
@@ -124,7 +124,7 @@ def fir_kernel(reference: Tensor) -> Tensor:
 
 
 def blur(x: Tensor, padding: int) -> Tensor:
-    """Filter every channel of (n, c, h, w) with the FIR kernel of sum 1; the result is 2 * padding - 3 pixels larger."""
+    """Filter each channel of (n, c, h, w) with the FIR kernel of sum 1; the result is 2 * padding - 3 pixels larger."""
     channels = x.shape[1]
     kernel = fir_kernel(x).expand(channels, 1, 4, 4).contiguous(memory_format=torch.channels_last)
     return F.conv2d(x, kernel, padding=padding, groups=channels)
@@ -137,7 +137,7 @@ def upsample_image(x: Tensor) -> Tensor:
 
 
 def modulated_conv(x: Tensor, weight: Tensor, styles: Tensor, up: bool = False) -> tuple[Tensor, Tensor]:
-    """Convolve with per-sample modulated weights, before demodulation: returns (n, out, h, w) and factors (n, out, 1, 1).
+    """Convolve with modulated weights, before demodulation: returns (n, out, h, w) and factors (n, out, 1, 1).
 
     `x` (n, in, h, w), `weight` (out, in, k, k), `styles` (n, in). `up` doubles the resolution first: transposed
     convolution, then the FIR filter of gain 4. The demodulated result is the product (equations 1 to 3).
@@ -191,7 +191,7 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: up-convolution (but at 4x4, which starts from a constant), convolution, and its share of the image."""
+    """One resolution: up-convolution (a constant at 4x4), convolution, and its share of the image."""
 
     def __init__(self, inputs: int, outputs: int, resolution: int, config: Config) -> None:
         super().__init__()
@@ -241,7 +241,8 @@ class SynthesisNetwork(nn.Module):
     def forward(self, ws: Tensor, noise: Noise = "none", record: dict[str, Tensor] | None = None) -> Tensor:
         """Render; `record` collects the activations after each block under `b4`, `b8`, ... ."""
         maps = iter(self.noise_maps(noise))
-        layer, x, image = 0, ws.new_empty(0), None
+        layer, x = 0, ws.new_empty(0)
+        image: Tensor | None = None
         for name, block in self.named_children():
             assert isinstance(block, SynthesisBlock)
             if layer == 0:
@@ -249,7 +250,7 @@ class SynthesisNetwork(nn.Module):
             for conv in block.convolutions:
                 x = conv(x, ws[:, layer], next(maps))
                 layer += 1
-            rgb = block.torgb(x, ws[:, layer])
+            rgb: Tensor = block.torgb(x, ws[:, layer])
             image = rgb if image is None else upsample_image(image) + rgb
             if record is not None:
                 record[name] = x

@@ -1,14 +1,15 @@
 """How a small StyleGAN2 is trained: non-saturating logistic loss, lazy R1 and path length, Adam, as in the paper."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from gdbench import normal
 from torch import Tensor
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
+from gdbench import normal
 from gdbench_stylegan2.discriminator import Discriminator
 from gdbench_stylegan2.networks import Config, Generator, truncate
 
@@ -22,13 +23,13 @@ class Recipe:
     widths: tuple[int, ...] = (96, 64, 40, 24)
     discriminator_widths: tuple[int, ...] = (16, 40, 64, 96)
     mapping_layers: int = 4
-    batch: int = 32
+    batch: int = 16
     learning_rate: float = 2.5e-3
     r1: float = 0.05
     r1_every: int = 16
     path_weight: float = 2.0
     path_every: int = 8
-    path_batch: int = 16
+    path_batch: int = 8
     average: float = 0.999
 
     def generator(self) -> Generator:
@@ -67,7 +68,7 @@ class Recipe:
         discriminator.requires_grad_(False)
         optimisers[0].zero_grad()
         loss = softplus(-discriminator(fakes)).mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         shown["g"] = loss.detach()
         if step % self.path_every == 0:
             shown["path"] = self._path_length(generator, discriminator.path_length, rng)
@@ -75,8 +76,14 @@ class Recipe:
         discriminator.requires_grad_(True)
         return shown
 
+    @torch.no_grad()
     def settle(self, generator: Generator, rng: np.random.Generator) -> None:
-        """Nothing to do: the network has no batch statistics."""
+        """Set the mean of w to that of the averaged mapping, over 20,000 latents."""
+        generator.mapping.w_avg.copy_(generator.mapping(normal(rng, 20_000, self.latent_dim)).mean(0))
+
+    def facts(self) -> dict[str, Any]:
+        """What the weights do not tell."""
+        return {"lr_multiplier": 0.01, "conv_clamp": None}
 
     def _discriminate(
         self, net: Discriminator, optimiser: Optimizer, reals: Tensor, fakes: Tensor, regularise: bool
@@ -91,7 +98,7 @@ class Recipe:
             loss = loss + penalty * (self.r1 / 2 * self.r1_every)
             shown["r1"] = penalty.detach()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         return shown
 
@@ -105,8 +112,5 @@ class Recipe:
         lengths = slope.square().sum(2).mean(1).sqrt()
         average.lerp_(lengths.detach().mean(), 0.01)
         penalty = (lengths - average).square().mean()
-        (penalty * (self.path_weight * self.path_every)).backward()
+        torch.autograd.backward(penalty * (self.path_weight * self.path_every))
         return lengths.detach().mean()
-
-
-RECIPE = Recipe()

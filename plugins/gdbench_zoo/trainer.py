@@ -14,17 +14,22 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from gdbench import Stream, atomic_write, initialised, normal
 from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from gdbench import Stream, atomic_write, initialised, normal
 
 Images = Callable[[int, np.random.Generator], Tensor]
 """Real images (n, c, r, r) in [-1, 1], fresh for every call."""
 
 
 class Recipe(Protocol):
-    """What a family brings: networks, losses, schedule. Steps count batches; `rate` multiplies the learning rates."""
+    """What a family brings: networks, losses, schedule.
+
+    Steps count batches; `rate` multiplies the learning rates; `update` is one step of both players; `settle` recomputes
+    the statistics that averaged weights lack; `facts` are what the weights do not tell the family's loader.
+    """
 
     @property
     def batch(self) -> int: ...
@@ -40,6 +45,7 @@ class Recipe(Protocol):
         self, generator: Any, discriminator: Any, optimisers: Any, reals: Tensor, step: int, rng: np.random.Generator
     ) -> Mapping[str, Tensor]: ...
     def settle(self, generator: Any, rng: np.random.Generator) -> None: ...
+    def facts(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def new_players(recipe: Recipe, seed: int) -> Players:
     """Fresh networks in channels_last, initialised from the seed."""
     rng = Stream(seed, "zoo/initialise").at()
     generator, discriminator = (
-        initialised(rng, build).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        initialised(rng, build).to(memory_format=torch.channels_last)
         for build in (recipe.generator, recipe.discriminator)
     )
     average = copy.deepcopy(generator).requires_grad_(False)
@@ -106,7 +112,13 @@ def follow(average: nn.Module, generator: nn.Module, decay: float, step: int) ->
 
 
 def train(
-    recipe: Recipe, images: Images, folder: Path, budget: Budget, seed: int = 0, save_every: float = 120.0, grid_every: float = 300.0
+    recipe: Recipe,
+    images: Images,
+    folder: Path,
+    budget: Budget,
+    seed: int = 0,
+    save_every: float = 120.0,
+    grid_every: float = 300.0,
 ) -> Players:
     """Train until the budget is spent, from the state in `folder` if there is one; intervals in CPU seconds."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,5 +195,10 @@ def save_grid(images: Tensor, path: Path, side: int, zoom: int) -> None:
     """Write the first side x side images (n, 3, r, r) as one PNG; pixels are repeated `zoom` times."""
     size = images.shape[-1]
     pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    rows = pixels[: side * side].reshape(side, side, 3, size, size).permute(0, 3, 1, 4, 2).reshape(side * size, side * size, 3)
+    rows = (
+        pixels[: side * side]
+        .reshape(side, side, 3, size, size)
+        .permute(0, 3, 1, 4, 2)
+        .reshape(side * size, side * size, 3)
+    )
     Image.fromarray(rows.numpy()).resize((side * size * zoom,) * 2, Image.Resampling.NEAREST).save(path)

@@ -1,0 +1,57 @@
+"""The sub-commands of `gdbench zoo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+zoo = typer.Typer(help="Train small GANs on a domain and export them as checkpoints.", no_args_is_help=True)
+
+Family = Annotated[str, typer.Argument(help="a generator family that brings a training recipe")]
+Out = Annotated[Path | None, typer.Option(help="folder of the training [default: zoo/FAMILY]")]
+DomainName = Annotated[str, typer.Option(help="where the training images come from")]
+
+
+@zoo.command()
+def train(
+    family: Family,
+    minutes: Annotated[float, typer.Option(help="total CPU minutes, those of earlier sittings included")] = 60.0,
+    seed: Annotated[int, typer.Option(help="of initialisation, images and latents")] = 0,
+    out: Out = None,
+    domain: DomainName = "scenes",
+) -> None:
+    """Train on one thread until the budget is spent; the same command resumes."""
+    import torch
+
+    from gdbench import load_domain
+    from gdbench_zoo.families import recipe
+    from gdbench_zoo.trainer import Budget
+    from gdbench_zoo.trainer import train as run
+
+    torch.set_num_threads(1)
+    chosen = recipe(family)
+    run(chosen, load_domain(domain).images, out or Path("zoo") / family, Budget(cpu_seconds=60 * minutes), seed)
+
+
+@zoo.command()
+def export(
+    family: Family,
+    out: Out = None,
+    domain: DomainName = "scenes",
+    into: Annotated[Path | None, typer.Option(help="folder of the checkpoint [default: the family's package]")] = None,
+    name: Annotated[str, typer.Option(help="name of the checkpoint")] = "scenes32",
+) -> None:
+    """Write the averaged generator as a checkpoint, measure its gates and write its card."""
+    import torch
+
+    from gdbench import load_domain
+    from gdbench_zoo import export as exporter
+    from gdbench_zoo.families import folder, recipe
+
+    torch.set_num_threads(1)
+    state = (out or Path("zoo") / family) / "state.pt"
+    card = exporter.export(family, recipe(family), state, into or folder(family), name, load_domain(domain))
+    typer.echo(json.dumps(card, indent=1))

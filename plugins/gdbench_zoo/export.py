@@ -1,0 +1,72 @@
+"""Turns a training into a shipped checkpoint: averaged weights in half precision, and a card with measured gates."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gdbench import Domain, GdbenchError, Stream, save_weights, sha256, write_text
+from gdbench_zoo.families import load
+from gdbench_zoo.gates import measure
+from gdbench_zoo.trainer import Recipe, new_players
+
+LICENCE = "MIT"
+
+
+def settled_generator(recipe: Recipe, state: dict[str, Any]) -> nn.Module:
+    """The averaged generator of a training state, with its statistics recomputed."""
+    network = copy.deepcopy(new_players(recipe, state["seed"]).average)
+    network.load_state_dict(state["average"])
+    recipe.settle(network, Stream(0, "zoo/settle").at())
+    return network
+
+
+def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating tensors in half precision. Raises GdbenchError where one does not fit."""
+    smaller = {}
+    for name, tensor in tensors.items():
+        stored = tensor.half() if tensor.is_floating_point() else tensor
+        if not torch.isfinite(stored).all():
+            raise GdbenchError(f"tensor {name} does not fit half precision")
+        smaller[name] = stored.clone(memory_format=torch.contiguous_format)
+    return smaller
+
+
+def export(family: str, recipe: Recipe, state_file: Path, folder: Path, name: str, domain: Domain) -> dict[str, Any]:
+    """Write `name`.safetensors and its card `name`.json into `folder`; returns the card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = torch.load(state_file, weights_only=True)
+    weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
+    card_file.unlink(missing_ok=True)  # the card of other weights
+    save_weights(weights, half(settled_generator(recipe, state).state_dict()), recipe.facts() | {"domain": domain.name})
+    generator = load(family, weights)
+    figures, minutes = measure(generator, domain), round(state["cpu_seconds"] / 60, 1)
+    card = {
+        "name": name,
+        "domain": domain.name,
+        "file": f"{folder.name}/{weights.name}",
+        "sha256": sha256(weights),
+        "size": weights.stat().st_size,
+        "licence": LICENCE,
+        "resolution": generator.image_shape[1],
+        "status": "ready" if figures["passed"] else "preview",
+        "shipped": True,
+        "card": {
+            "command": f"gdbench zoo train {family} --minutes {minutes} --seed {state['seed']} --domain {domain.name}",
+            "data": f"fresh renders of the domain {domain.name} for every step",
+            "cpu_minutes": minutes,
+            "steps": state["step"],
+            "seed": state["seed"],
+            "recipe": dataclasses.asdict(recipe),  # type: ignore[call-overload]
+            "spaces": {space: generator.dim(space) for space in generator.spaces},
+            **figures,
+        },
+    }
+    write_text(card_file, json.dumps(card, indent=1) + "\n")
+    return card

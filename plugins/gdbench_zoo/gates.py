@@ -1,0 +1,188 @@
+"""What a shipped checkpoint must pass, and the other figures of its card.
+
+Oracle A labels and calibrates, oracle B scores, as in the protocol. All figures come from fixed streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench import Domain, Factor, Generator, LinearDirections, Oracle, Stream, calibrate, moments
+from gdbench_zoo.statistics import frechet, kid, linear_r2, precision_recall
+
+SAMPLES = 4000
+PIXELS = 15  # a mask below this is a frame without object
+GAUSSIAN_PAIR = 1.1283791671  # 2 / sqrt(pi): E |a - b| of two standard normal numbers
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What one oracle reads off n images: factors, pooled features (n, d), object area in pixels (n,)."""
+
+    factors: Mapping[str, Tensor]
+    pooled: Tensor
+    area: Tensor
+
+
+def read(oracle: Oracle, images: Tensor) -> Readings:
+    """Read images (n, c, h, w) in batches."""
+    factors, pooled, area = [], [], []
+    for batch in torch.split(images.clamp(-1, 1), BATCH):
+        factors.append(oracle.read(batch))
+        pooled.append(oracle.embed(batch)[1])
+        area.append((oracle.mask(batch) > 0.5).sum((1, 2)))
+    names = factors[0]
+    return Readings(
+        {name: torch.cat([part[name] for part in factors]) for name in names}, torch.cat(pooled), torch.cat(area)
+    )
+
+
+def spread_out(factor: Factor, values: Tensor) -> Tensor:
+    """Values of a factor as columns (n, m) for linear work: circular ones on the circle, classes as probabilities."""
+    if factor.kind == "circular":
+        return torch.stack([(2 * torch.pi * values).sin(), (2 * torch.pi * values).cos()], 1)
+    return values if factor.kind == "class" else values[:, None]
+
+
+def change(factor: Factor, a: Tensor, b: Tensor) -> Tensor:
+    """How far a factor moved (n,): absolute difference, angle in turns, or total variation of class probabilities."""
+    if factor.kind == "class":
+        return (a - b).abs().sum(1) / 2
+    apart = (a - b).abs()
+    return torch.minimum(apart, 1 - apart) if factor.kind == "circular" else apart
+
+
+def sigma(factor: Factor, values: Tensor) -> float:
+    """Spread of a factor: mean change between independent images, scaled to be the s.d. of a normal one."""
+    return float(change(factor, values, values.roll(1, 0)).mean()) / GAUSSIAN_PAIR
+
+
+def visible(factor: Factor, domain: Domain, values: Mapping[str, Tensor]) -> Tensor:
+    """Where a factor can be read (n,), following `visible_with` to its end."""
+    by_name = {other.name: other for other in domain.factors}
+    seen = torch.ones(len(values[factor.name]), dtype=torch.bool)
+    while factor.visible_with is not None:
+        name, threshold = factor.visible_with
+        seen &= values[name] > threshold
+        factor = by_name[name]
+    return seen
+
+
+@torch.no_grad()
+def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dict[str, Any]:
+    """All figures of a card: gates, realism, linear readability per space, and the factors that no direction steers."""
+    codes = generator.sample(samples, generator.spaces[-1], Stream(0, "gates/samples").at())
+    images = torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])
+    a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
+    objects = b.area >= PIXELS
+    agree = a.factors["shape"].argmax(1) == b.factors["shape"].argmax(1)
+    steered = steering(generator, domain)
+    gates = {
+        "without_object": round(1 - float(objects.double().mean()), 4),
+        "shape_agreement": round(float(agree[objects].double().mean()), 4),
+        "steered_factors": sum(value >= 0.5 for value in steered.values()),
+    }
+    latents = {codes.space: codes.latents}
+    if "w" in generator.spaces and hasattr(generator, "map"):
+        latents["w"] = generator.map(codes).latents
+    return {
+        "gates": gates,
+        "passed": gates["without_object"] < 0.02 and gates["shape_agreement"] >= 0.9 and gates["steered_factors"] >= 6,
+        "steering": steered,
+        "not_steered": sorted(name for name, value in steered.items() if value < 0.5),
+        "shapes": [round(float(x), 3) for x in b.factors["shape"].mean(0)],
+        "realism": realism(domain, a.pooled),
+        "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
+        "samples": samples,
+    }
+
+
+def realism(domain: Domain, fake: Tensor) -> dict[str, float]:
+    """Fréchet, KID, precision and recall in oracle A's features, n fakes against n new images.
+
+    `real_*` compares new images with new images.
+    """
+    oracle = domain.oracle("a")
+    real, other = (
+        read(oracle, domain.images(len(fake), Stream(0, f"gates/{name}").at())).pooled for name in ("real", "other")
+    )
+    precision, recall = precision_recall(real, fake)
+    figures = {
+        "frechet": frechet(real, fake),
+        "real_frechet": frechet(real, other),
+        "kid": kid(real, fake),
+        "real_kid": kid(real, other),
+        "precision": precision,
+        "recall": recall,
+    }
+    return {name: round(value, 5) for name, value in figures.items()}
+
+
+def readability(domain: Domain, latents: Tensor, factors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Held-out R² of least squares from latents (n, d) to each factor where visible.
+
+    `shuffled` is the mean over factors with the latents of other images.
+    """
+    scores, control = {}, []
+    order = torch.from_numpy(Stream(0, "gates/shuffle").at().permutation(len(latents)))
+    for factor in domain.factors:
+        seen = visible(factor, domain, factors)
+        values = spread_out(factor, factors[factor.name][seen])
+        scores[factor.name] = round(linear_r2(latents[seen], values), 3)
+        control.append(linear_r2(latents[order][seen], values))
+    return scores | {"shuffled": round(sum(control) / len(control), 3)}
+
+
+@torch.no_grad()
+def steering(generator: Generator, domain: Domain, fit: int = 4000, n: int = 256) -> dict[str, float]:
+    """For each factor the mean change, in sigmas, along its best supervised direction at the headline visible change.
+
+    A direction is cov(latent, factor), least squares in whitened coordinates; one per column of the factor.
+    """
+    space = generator.spaces[0]
+    codes = generator.sample(fit, space, Stream(0, "gates/fit").at())
+    labels = read(domain.oracle("a"), torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])).factors
+    rows, owners = [], []
+    for factor in domain.factors:
+        seen = visible(factor, domain, labels)
+        columns = spread_out(factor, labels[factor.name][seen])
+        latents = codes.latents[seen]
+        rows.append((columns - columns.mean(0)).T @ (latents - latents.mean(0)))
+        owners += [factor] * columns.shape[1]
+    directions = LinearDirections(torch.cat(rows), space)
+    calibration = calibrate(
+        generator, directions, domain.oracle("a"), moments(generator, space), Stream(0, "gates/calibrate")
+    )
+    moved = _moved(generator, domain, directions, owners, calibration.usable(), n)
+    return {
+        factor.name: round(max(x for x, owner in zip(moved, owners, strict=True) if owner is factor), 3)
+        for factor in domain.factors
+    }
+
+
+def _moved(
+    generator: Generator, domain: Domain, directions: LinearDirections, owners: list[Factor], magnitudes: Tensor, n: int
+) -> list[float]:
+    """Mean change of each direction's own factor over n codes and both signs, in sigmas."""
+    codes = generator.sample(n, directions.space, Stream(0, "gates/steer").at())
+    oracle = domain.oracle("b")
+    before = read(oracle, generator.render(codes)).factors
+    scores = []
+    for k, factor in enumerate(owners):
+        sides = []
+        for magnitude in (magnitudes[k, 0], -magnitudes[k, 1]):
+            moved = directions.displace(codes, torch.full((n,), k), magnitude.expand(n))
+            after = read(oracle, generator.render(moved)).factors
+            seen = visible(factor, domain, before) & visible(factor, domain, after)
+            seen_before = visible(factor, domain, before)
+            scale = sigma(factor, before[factor.name][seen_before])
+            apart = change(factor, before[factor.name][seen], after[factor.name][seen])
+            sides.append(float(apart.mean()) / scale if len(apart) else 0.0)
+        scores.append(sum(sides) / len(sides))
+    return scores
