@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, PluginError, UsageError, unknown
 from gdbench.files import sha256, write_text
-from gdbench.specs import NAME, Checkpoint, GeneratorSpec, resolve
+from gdbench.specs import NAME, Checkpoint, GeneratorSpec, Lazy, resolve
 
 OWN = "gdbench"  # the format name of files in a family's own layout
 UNKNOWN = "unknown"  # domain or licence that nobody stated
@@ -140,28 +140,29 @@ def import_checkpoint(
     folder: Path,
     *,
     name: str | None = None,
-    domain: str = UNKNOWN,
-    licence: str = UNKNOWN,
+    domain: str | None = None,
+    licence: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Convert a file or folder, recognised by content among ``specs``, and keep it in ``folder`` with a card.
 
     name: default from the file's; domain, licence: default from the official card of the same hash or name.
-    facts: overrides of what the file does not say. Importing the same again gives the card that is there.
+    facts: overrides of what the file does not say, as JSON values. Importing the same again gives the same card.
     Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read.
     """
-    path, given = Path(path), dict(facts or {})
+    path, given = Path(path), json.loads(json.dumps(dict(facts or {})))  # as the card will give them back
     spec, form = _recognised(path, list(specs))
     source = _source_hash(path)
-    if same := _same(spec, folder, source, given, name):
+    wanted = {"name": name, "domain": domain, "licence": licence}
+    if same := _same(spec, folder, source, given, wanted):
         return same
     known = _described(path, spec, form, source, name)
     name = _free_name(spec, folder, name or known.name, source, given, fixed=name is not None)
     card = Checkpoint(
         name=name,
-        domain=known.domain if domain == UNKNOWN else domain,
+        domain=domain or known.domain,
         file=f"{name}.safetensors",
-        licence=known.licence if licence == UNKNOWN else licence,
+        licence=licence or known.licence,
         card={"family": spec.name, "format": form, "source": path.name, "source_sha256": source, "given": given},
     )
     (folder / spec.name).mkdir(parents=True, exist_ok=True)
@@ -208,7 +209,7 @@ def _content(path: Path, spec: GeneratorSpec, form: str) -> tuple[Mapping[str, A
         return load_weights(path), read_facts(path)
     if spec.convert is None:
         raise PluginError(f"generator {spec.name}: recognises {form} but offers no convert")
-    tensors, facts = resolve(spec.convert)(path)
+    tensors, facts = _asked(spec, path, spec.convert, path)
     return tensors, dict(facts)
 
 
@@ -216,13 +217,19 @@ def _tried(spec: GeneratorSpec, path: Path) -> tuple[list[int], list[str]]:
     """Image shape and spaces of the generator, which proves that the converted weights load."""
     import torch
 
+    generator = _asked(spec, path, spec.load, path, spec.params(), torch.device("cpu"))
+    return list(generator.image_shape), list(generator.spaces)
+
+
+def _asked(spec: GeneratorSpec, path: Path, question: Lazy, *arguments: Any) -> Any:
+    """What a plugin says to a stranger's file; the file is to blame for whatever it raises."""
     try:
-        generator = resolve(spec.load)(path, spec.params(), torch.device("cpu"))
+        return resolve(question)(*arguments)
     except GdbenchError:
         raise
     except Exception as error:
-        raise IntegrityError(f"the weights do not fit {spec.name}: {' '.join(str(error).split())[:300]}") from None
-    return list(generator.image_shape), list(generator.spaces)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise IntegrityError(f"{path.name} does not fit {spec.name}: {reason}") from None
 
 
 def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSpec, str]:
@@ -231,26 +238,43 @@ def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSp
     if not path.exists():
         raise MissingFile(f"no such file or folder: {path}")
     header = read_header(path) if path.is_file() else {}
-    found = [(spec, OWN) for spec in specs if FACTS in header and header.get("family", spec.name) == spec.name]
-    if FACTS not in header:
-        answers = [(spec, resolve(spec.recognise)(path)) for spec in specs if spec.recognise is not None]
-        found = [(spec, form) for spec, form in answers if form]
+    if FACTS in header:
+        found = [(spec, OWN) for spec in specs if header.get("family", spec.name) == spec.name]
+    else:
+        found = _claims(path, specs)
     if len(found) == 1:
         return found[0]
-    families = ", ".join(spec.name for spec, _ in found) if found else ", ".join(spec.name for spec in specs)
     if found:
-        raise UsageError(f"{path.name} could belong to {families}: name the family")
-    raise UsageError(f"{path.name}: weights of no known layout of {families}")
+        raise UsageError(f"{path.name} could belong to {', '.join(spec.name for spec, _ in found)}: name the family")
+    raise UsageError(f"{path.name}: weights of no known layout of {', '.join(spec.name for spec in specs)}")
+
+
+def _claims(path: Path, specs: Sequence[GeneratorSpec]) -> list[tuple[GeneratorSpec, str]]:
+    """The families that recognise a file; if there is none, the first error of one that could not read it."""
+    found: list[tuple[GeneratorSpec, str]] = []
+    faults: list[GdbenchError] = []
+    for spec in specs:
+        try:
+            form = _asked(spec, path, spec.recognise, path) if spec.recognise else None
+        except GdbenchError as error:
+            faults.append(error)
+            continue
+        if form:
+            found.append((spec, form))
+    if faults and not found:
+        raise faults[0]
+    return found
 
 
 def _same(
-    spec: GeneratorSpec, folder: Path, source: str, given: Mapping[str, Any], name: str | None
+    spec: GeneratorSpec, folder: Path, source: str, given: Mapping[str, Any], wanted: Mapping[str, str | None]
 ) -> Checkpoint | None:
-    """The intact result of an earlier import of the same source."""
+    """The intact result of an earlier import of the same source, unless another name, domain or licence is wanted."""
     for card in _imported(spec, folder):
         same = _identity(card) == (source, given) or card.sha256 == source
+        same = same and all(value in (None, getattr(card, field)) for field, value in wanted.items())
         path = folder / spec.name / card.file
-        if same and name in (None, card.name) and path.is_file() and sha256(path) == card.sha256:
+        if same and path.is_file() and sha256(path) == card.sha256:
             return card
     return None
 
@@ -315,12 +339,16 @@ def _checked(card: Checkpoint, path: Path) -> Resolved:
 
 
 def _how_to_get(spec: GeneratorSpec, card: Checkpoint, target: Path, offline: bool = False) -> str:
+    if card.shipped:
+        return f"{spec.name}/{card.name}: {target} is missing from the installation; install its plugin again"
+    if "source_sha256" in card.card:
+        return f"{spec.name}/{card.name}: {target} is gone; import its source {card.card.get('source')} again"
     what = f"{spec.name}/{card.name} is not here: {card.file} ({_size(card)}, sha256 {card.sha256 or 'not known'})"
     if card.url is None:
         page = card.card.get("page", "its authors")
         return f"{what} must be downloaded by hand from {page}; then: gdbench checkpoint import FILE --name {card.name}"
     where = "on a machine with a network, or without --offline: " if offline else ""
-    return f"{what} from {card.url} to {target}; {where}gdbench checkpoint fetch {spec.name}/{card.name}"
+    return f"{what} from {card.url} to {target}; {where}gdbench checkpoint fetch {spec.name} {card.name}"
 
 
 def _size(card: Checkpoint) -> str:
@@ -359,6 +387,7 @@ def _package(spec: GeneratorSpec) -> Path:
     """The folder of the plugin that offers ``spec``."""
     module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__
     found = importlib.util.find_spec(module.partition(".")[0])
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent
+    if found is None:
+        raise PluginError(f"generator {spec.name}: there is no module {module}")
+    folders = list(found.submodule_search_locations or [])
+    return Path(folders[0]) if folders else Path(str(found.origin)).parent

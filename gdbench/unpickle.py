@@ -155,8 +155,9 @@ def _storage(data: object) -> object:
 def _tensor(storage: object, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object) -> Tensor:
     if not isinstance(storage, torch.storage.TypedStorage):
         raise IntegrityError(f"refused tensor: its storage is a {type(storage).__name__}")
-    tensor: Tensor = torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, OrderedDict())  # type: ignore[no-untyped-call]
-    return tensor
+    empty: Tensor = torch._utils._rebuild_tensor_v2(storage, 0, (0,), (1,), False, OrderedDict())  # type: ignore[no-untyped-call]
+    # checks the bounds, where torch's own function would enlarge the storage
+    return empty.as_strided(size, stride, offset).detach()
 
 
 def _parameter(data: object, *_: object) -> object:

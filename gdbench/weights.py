@@ -123,8 +123,9 @@ def _load_zip(path: Path) -> Any:
 
 
 def _load_torch(path: Path) -> Any:
-    with torch.serialization.safe_globals([argparse.Namespace, (InertConfig, "models.utils.config.BaseConfig")]):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    inert = torch.serialization.safe_globals([argparse.Namespace, (InertConfig, "models.utils.config.BaseConfig")])
+    with inert, path.open("rb") as file:  # given a name, torch would judge by its suffix
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
