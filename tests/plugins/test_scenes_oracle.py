@@ -136,3 +136,12 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(tensor, second.network.state_dict()[name])
         assert torch.equal(whole.average[name], second.average[name])
+
+
+def test_the_budget_counts_what_earlier_attempts_spent(tmp_path: Path) -> None:
+    earlier = train_oracle.start("b", Stream(5, "test"))
+    earlier.step, earlier.seconds = 7, 100.0
+    earlier.save(tmp_path / "state")
+    later = train_oracle.train("b", 100.0, tmp_path / "state")
+    assert (later.step, later.seconds) == (7, 100.0)
+    assert torch.equal(later.network.code.weight, earlier.network.code.weight)
