@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
+    from gdbench.factors import coordinates, difference, spread, steering, visible
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.perception import distance, embed
     from gdbench.prior import Moments, moments
@@ -56,6 +57,11 @@ _LAZY = {
     "LinearDirections": "directions",
     "distance": "perception",
     "embed": "perception",
+    "coordinates": "factors",
+    "difference": "factors",
+    "spread": "factors",
+    "steering": "factors",
+    "visible": "factors",
     "atomic_write": "files",
     "sha256": "files",
     "write_text": "files",
@@ -114,6 +120,8 @@ __all__ = [
     "__version__",
     "atomic_write",
     "calibrate",
+    "coordinates",
+    "difference",
     "distance",
     "embed",
     "hookimpl",
@@ -129,7 +137,10 @@ __all__ = [
     "run",
     "save_weights",
     "sha256",
+    "spread",
+    "steering",
     "uniform",
+    "visible",
     "write_text",
 ]
 

@@ -103,7 +103,8 @@ class Factor:
     """A factor of variation that an oracle reads off an image.
 
     kind: ``"linear"`` (a number), ``"circular"`` (turns in [0, 1)), ``"class"`` (probabilities).
-    visible_with: (factor, threshold): the factor can be read only where that one is above the threshold.
+    visible_with: (factor, threshold): the factor can be read only where that one is above the threshold and can itself
+    be read.
     """
 
     name: str
