@@ -104,7 +104,7 @@ def verify(specs: Iterable[GeneratorSpec], folder: Path) -> list[Verdict]:
         Verdict(spec.name, path.stem, "damaged", f"{path}: its card cannot be read; import its source again")
         for spec in specs
         for path in sorted((folder / spec.name).glob("*.safetensors"))
-        if _read_card(path.with_suffix(".json")) is None
+        if _own_card(path.with_suffix(".json")) is None
     ]
     return [*map(_verdict, entries(specs, folder)), *cardless]
 
@@ -157,7 +157,7 @@ def import_checkpoint(
     if same := _same(spec, folder, source, given, wanted):
         return same
     known = _described(path, spec, form, source, name)
-    name = _free_name(spec, folder, name or known.name, source, given, fixed=name is not None)
+    name = _free_name(spec, folder, known.name if name is None else name, source, given, fixed=name is not None)
     card = Checkpoint(
         name=name,
         domain=domain or known.domain,
@@ -189,8 +189,8 @@ def _convert(path: Path, spec: GeneratorSpec, card: Checkpoint, folder: Path) ->
     target = folder / card.file
     tensors, facts = _content(path, spec, str(card.card["format"]))
     notes = facts.pop("notes", [])
-    facts.update(card.card["given"], domain=card.domain)
-    save_weights(target, tensors, facts, {"family": spec.name, "format": str(card.card["format"])})
+    facts = {"format": card.card["format"], **facts, **card.card["given"], "family": spec.name, "domain": card.domain}
+    save_weights(target, tensors, facts)
     try:
         shape, spaces = _tried(spec, target)
     except BaseException:
@@ -233,13 +233,13 @@ def _asked(spec: GeneratorSpec, path: Path, question: Lazy, *arguments: Any) -> 
 
 
 def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSpec, str]:
-    from gdbench.weights import FACTS, read_header
+    from gdbench.weights import has_facts, read_facts
 
     if not path.exists():
         raise MissingFile(f"no such file or folder: {path}")
-    header = read_header(path) if path.is_file() else {}
-    if FACTS in header:
-        found = [(spec, OWN) for spec in specs if header.get("family", spec.name) == spec.name]
+    if has_facts(path):
+        family = read_facts(path).get("family")
+        found = [(spec, OWN) for spec in specs if family in (None, spec.name)]
     else:
         found = _claims(path, specs)
     if len(found) == 1:
@@ -369,18 +369,25 @@ def _verdict(entry: Entry) -> Verdict:
 def _imported(spec: GeneratorSpec, folder: Path) -> Iterator[Checkpoint]:
     """The cards in the user's folder; one that cannot be read is passed over, its weights can be imported again."""
     for path in sorted((folder / spec.name).glob("*.json")):
-        if card := _read_card(path):
+        if card := _own_card(path):
             yield card
+
+
+def _own_card(path: Path) -> Checkpoint | None:
+    """The card at ``path`` if it speaks of the weights beside it and nothing else."""
+    card = _read_card(path)
+    fits = card is not None and not card.shipped and card.name == path.stem and card.file == f"{path.stem}.safetensors"
+    return card if fits else None
 
 
 def _read_card(path: Path) -> Checkpoint | None:
     try:
         values = json.loads(path.read_text())
         card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return None
-    own = Path(str(card.file)).name == f"{path.stem}.safetensors" and isinstance(card.card, dict)
-    return card if own else None
+    texts = (card.name, card.domain, card.file, card.licence)
+    return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
 
 
 def _package(spec: GeneratorSpec) -> Path:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from gdbench import GdbenchError, IntegrityError, MissingFile, UsageError, load_weights, read_facts, save_weights
-from gdbench.weights import read_header
+from gdbench.weights import has_facts
 
 STATE = {"a": torch.arange(12.0).reshape(3, 4), "n": torch.tensor(3)}
 
@@ -170,9 +170,9 @@ def test_our_own_files_round_trip(tmp_path: Path) -> None:
     tensors = {**STATE, "half": STATE["a"].half(), "strided": STATE["a"].T, "one": shared[:3], "two": shared[:4]}
     facts = {"clamp": None, "up": [True, False], "eps": 1e-4, "domain": "scenes"}
     path = tmp_path / "w.safetensors"
-    save_weights(path, tensors, facts, {"family": "toy"})
+    save_weights(path, tensors, facts)
     assert read_facts(path) == facts
-    assert read_header(path)["family"] == "toy"
+    assert has_facts(path)
     found = load_weights(path)
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
     assert found["half"].dtype == torch.float16
@@ -201,7 +201,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_files_without_facts(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(data)
-    assert read_header(tmp_path / "w") == {}
+    assert not has_facts(tmp_path / "w")
     with pytest.raises(IntegrityError, match="facts"):
         read_facts(tmp_path / "w")
 
