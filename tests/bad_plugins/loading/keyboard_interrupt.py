@@ -1,0 +1,3 @@
+"""Interrupts the program at import."""
+
+raise KeyboardInterrupt

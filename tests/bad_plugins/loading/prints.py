@@ -1,0 +1,3 @@
+"""Prints at import, which must not spoil the output of a command."""
+
+print("loading, please wait")

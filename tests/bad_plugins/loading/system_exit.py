@@ -1,0 +1,3 @@
+"""Leaves the program at import."""
+
+raise SystemExit(3)

@@ -1,0 +1,23 @@
+"""Breaks M05: said to be linear, but the displacement grows with the cube of the magnitude."""
+
+from gdbench import LinearDirections, MethodSpec, hookimpl, normal
+
+
+class Bad(LinearDirections):
+    def displace(self, codes, index, magnitude):
+        return super().displace(codes, index, magnitude**3)
+
+    def save(self, folder):
+        super().save(folder)
+        facts = folder / "directions.json"
+        facts.write_text(facts.read_text().replace("gdbench.directions:LinearDirections", f"{__name__}:Bad"))
+
+
+def discover(generator, params, context):
+    rows = normal(context.stream("discover").at(), context.k, generator.dim(context.space))
+    return Bad(rows, context.space)
+
+
+@hookimpl
+def gdbench_methods():
+    yield MethodSpec("bad", "breaks one clause", discover)
