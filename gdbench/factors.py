@@ -29,12 +29,13 @@ def turned(a: Tensor, b: Tensor) -> Tensor:
 
 
 def visible(factor: Factor, readings: Mapping[str, Tensor], factors: Sequence[Factor]) -> Tensor:
-    """Where a factor can be read: bool, of the shape of its readings without classes.
+    """Where a factor can be read: bool, of the shape of its readings (true integer classes too) without probabilities.
 
     A factor is hidden where the one that it needs is below its threshold, or is hidden itself.
     """
-    shape = readings[factor.name].shape
-    seen = torch.ones(shape[:-1] if factor.kind == "class" else shape, dtype=torch.bool)
+    values = readings[factor.name]
+    probabilities = factor.kind == "class" and values.is_floating_point()
+    seen = torch.ones(values.shape[:-1] if probabilities else values.shape, dtype=torch.bool)
     if factor.visible_with is None:
         return seen
     name, threshold = factor.visible_with
@@ -70,9 +71,9 @@ def coordinates(factor: Factor, readings: Tensor) -> Tensor:
 def steering(factor: Factor, latents: Tensor, readings: Mapping[str, Tensor], factors: Sequence[Factor]) -> Tensor:
     """Directions (m, dim) that steer a factor: its covariance with the code, on the images where it is visible.
 
-    latents: (n, dim), or (n, layers, dim) of which the mean over layers counts. With S the covariance of the space and b
-    the regression of the factor on the code this is S b: of all shifts with the same expected effect the likeliest under
-    the prior. One row for each column of ``coordinates``; zeros where the factor is never visible.
+    latents: (n, dim), or (n, layers, dim) of which the mean over layers counts. With S the covariance of the space and
+    b the regression of the factor on the code this is S b: of all shifts with the same expected effect the likeliest
+    under the prior. One row for each column of ``coordinates``; zeros where the factor is never visible.
     """
     latents = latents.double().cpu()
     latents = latents if latents.dim() == 2 else latents.mean(1)

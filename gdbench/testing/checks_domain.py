@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import GdbenchError, MissingFile
+from gdbench.factors import visible
 from gdbench.perception import distance, embed
 from gdbench.protocols import Domain, Factor, Oracle
 from gdbench.streams import Stream
@@ -120,7 +121,7 @@ def check_domain_oracles_read_well(case: DomainCase) -> None:
         read = oracle.read(images)
         for factor in domain.factors:
             if oracle.passed.get(factor.name, False):
-                score = _agreement(factor, read[factor.name].nan_to_num(), truth)
+                score = _agreement(factor, read[factor.name].nan_to_num(), truth, domain.factors)
                 expect(score >= READ_WELL, f"oracle {which} reads {factor.name!r} with {score:.2f}, and says it passed")
 
 
@@ -239,13 +240,10 @@ def _expect_range(factor: Factor, values: Tensor) -> None:
         expect(bool(((values >= 0) & (values <= 1)).all()), f"{factor.name!r} is in turns, and leaves [0, 1)")
 
 
-def _agreement(factor: Factor, read: Tensor, truth: Mapping[str, Tensor]) -> float:
+def _agreement(factor: Factor, read: Tensor, truth: Mapping[str, Tensor], factors: Sequence[Factor]) -> float:
     """Accuracy, R², or 1 - mean square angle over that of a guess (1/12 turn²), where the factor can be seen."""
-    true = truth[factor.name]
-    if factor.visible_with is not None:
-        other, threshold = factor.visible_with
-        seen = truth[other] > threshold
-        read, true = read[seen], true[seen]
+    seen = visible(factor, truth, factors)
+    read, true = read[seen], truth[factor.name][seen]
     if factor.kind == "class":
         return float((read.argmax(1) == true).double().mean())
     apart = (read - true).double()
