@@ -183,23 +183,27 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     if record.scores:
         screen.print(score_table(record, columns_of(registry)))
         screen.print(cost_table(record))
-    screen.print(plain("status    ") + plain(record.status) + plain(f" {record.reason}" if record.reason else ""))
+    notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
     if record.cell.tier == "quick":
         from gdbench.leaderboard import NOT_CONVERGED
 
-        say(f"note      {NOT_CONVERGED}")
+        notes.append(("note", NOT_CONVERGED))
     if record.checkpoint_status == "preview":
-        say(f"note      checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names")
-    say(f"run       {folder}", *(f"picture   {picture}" for picture in sorted((folder / "pictures").glob("*.png"))))
-    say(*(f"next      {command}" for command in _next_commands(record, folder, registry)))
+        notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
+    notes += [("run", folder), *(("picture", picture) for picture in sorted((folder / "pictures").glob("*.png")))]
+    notes += [("next", command) for command in _next_commands(record, folder, registry)]
+    for name, value in notes:
+        screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)
     return None
 
 
 def columns_of(registry: Registry) -> dict[str, Sequence[Column]]:
-    """What every metric, and the calibration, declares."""
+    """What every metric, and the calibration, declares; metrics by which methods are ranked come first."""
     from gdbench.calibration import COLUMNS
 
-    return {**{name: offer.spec.columns for name, offer in registry.metrics.items()}, "calibration": COLUMNS}
+    declared = {name: offer.spec.columns for name, offer in registry.metrics.items()}
+    unranked_last = sorted(declared, key=lambda name: not any(column.ranked for column in declared[name]))
+    return {**{name: declared[name] for name in unranked_last}, "calibration": COLUMNS}
 
 
 def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:
@@ -396,9 +400,9 @@ def show_leaderboard(leaderboard: Leaderboard) -> None:
 
 
 def _show_board(board: Board) -> None:
-    from gdbench.leaderboard import grid
+    from gdbench.leaderboard import LEGEND, grid
 
-    say("", board.title, *board.notes)
+    say("", board.title, *board.notes, LEGEND)
     for metric, columns in board.metrics().items():
         console().print(table(metric, *grid(board, metric, columns)))
     say(*(f"{row.method}: {line}" for row in board.rows for line in row.failures))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 UNRANKED = ("quick", "smoke")
 ROLES = ("method", "control", "reference")
 NOT_CONVERGED = "learned methods not converged: tier quick is a demonstration and is not ranked"
+LEGEND = "Mean over seeds (95 % interval) complete/expected seeds. ↑ higher is better, ↓ lower is better."
 Versions = Mapping[tuple[str, str], int]
 """(kind, name) -> version, with kind "protocol", "generator", "method", "domain" or "metric"."""
 
@@ -137,7 +138,7 @@ class Leaderboard:
 
     def to_markdown(self) -> str:
         """One table for each metric of each board, with all notes."""
-        parts = ["# Leaderboard", *(f"{_markdown(note)}  " for note in self.notes)]
+        parts = ["# Leaderboard", LEGEND, *map(_markdown, self.notes)]
         for board in self.boards:
             parts += [f"## {_markdown(board.title)}", *(_markdown(note) for note in board.notes)]
             for metric, columns in board.metrics().items():
@@ -167,13 +168,13 @@ def label(row: Row) -> str:
 
 
 def cell(entry: Entry) -> str:
-    """``rank 1: 0.861 (0.84 to 0.88), 3 of 3``; the reason where there is no number."""
-    count = f"{entry.n} of {entry.expected}"
+    """``rank 1: 0.861 (0.84 to 0.88) 3/3``; the reason where there is no number."""
+    count = f"{entry.n}/{entry.expected}"
     if entry.mean is None:
-        return f"void, {count}: {entry.note}" if entry.note else f"void, {count}"
+        return f"void {count}: {entry.note}" if entry.note else f"void {count}"
     rank = "" if entry.rank is None else f"rank {entry.rank}: "
     within = "" if entry.low is None or entry.high is None else f" ({entry.low:.3g} to {entry.high:.3g})"
-    return f"{rank}{entry.mean:.3g}{within}, {count}"
+    return f"{rank}{entry.mean:.3g}{within} {count}"
 
 
 # Making it

@@ -33,7 +33,8 @@ class Progressed(NamedTuple):
         share = f" ({self.done / self.total:.0%})" if self.total else ""
         parts = [f"{self.title} {self.done:,}/{self.total:,}{share}"]
         if self.speed and self.done < self.total:
-            parts += [f"{number(self.speed)}/s", f"{duration((self.total - self.done) / self.speed)} left"]
+            each = f"{number(self.speed)}/s" if self.speed >= 0.5 else f"{number(1 / self.speed)} s each"
+            parts += [each, f"{duration((self.total - self.done) / self.speed)} left"]
         elif self.done >= self.total:
             parts.append(duration(self.seconds))
         return ", ".join(parts + [f"{name} {number(value)}" for name, value in self.numbers.items()])

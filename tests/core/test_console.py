@@ -121,9 +121,10 @@ def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
     (folder / "pictures" / "directions.png").touch()
     shown.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
     output = capsys.readouterr().out
-    assert f"picture {folder / 'pictures' / 'directions.png'}" in output
+    assert f"picture:  {folder / 'pictures' / 'directions.png'}" in output
     assert f"gdbench measure '{folder}' --metric all" in output
     assert "gdbench run --gan m --method other" in output
+    assert "status:   done m\n" in output
     assert "learned methods not converged" in output
     assert "preview" in output
 
@@ -196,6 +197,10 @@ def test_plain_lines_every_five_seconds_or_tenth():
     assert lines[-1] == "discover [x] 100/100 (100%), 1 min 40 s, loss 0.3333, accuracy 0.5"
     assert len(run_plain(0.2, 100, 100)) == 10
     assert run_plain(0.001, 100, 100) == []
+
+
+def test_slow_steps_are_shown_in_seconds_each():
+    assert run_plain(50.0, 2, 6)[0].startswith("discover [x] 1/6 (17%), 50 s each, 4 min 10 s left")
 
 
 def test_plain_speed_of_a_resumed_task_counts_only_new_steps():

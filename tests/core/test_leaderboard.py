@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbench import Column
-from gdbench.leaderboard import NOT_CONVERGED, leaderboard
+from gdbench.leaderboard import LEGEND, NOT_CONVERGED, leaderboard
 from gdbench.record import Cell, RunRecord, Score
 
 COLUMNS = {
@@ -206,7 +206,7 @@ def test_no_records_make_an_empty_leaderboard():
     assert made.to_frame().empty
     assert made.to_csv() == "generator\n"
     assert json.loads(made.to_json()) == {"boards": [], "notes": []}
-    assert made.to_markdown() == "# Leaderboard\n"
+    assert made.to_markdown() == f"# Leaderboard\n\n{LEGEND}\n"
 
 
 # Exports
@@ -257,7 +257,7 @@ def test_frame_and_json_hold_the_numbers():
 
 def test_markdown_says_rank_interval_and_count():
     text = leaderboard([*GOOD, *POOR], COLUMNS).to_markdown()
-    assert "| good | rank 1: 0.81 (0.8 to 0.82), 3 of 3 |" in text
+    assert "| good | rank 1: 0.81 (0.8 to 0.82) 3/3 |" in text
     assert "kappa ↑ | leak ↓" in text
 
 
