@@ -30,6 +30,8 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         checkpoints=tuple(Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json"))),
         provides=("features", "modulation"),
         spaces=("z",),
+        recognise="gdbench_sngan.formats:recognise",
+        convert="gdbench_sngan.formats:convert",
         recipe="gdbench_sngan.recipe:Recipe",
         citation="Miyato et al., Spectral Normalization for Generative Adversarial Networks, ICLR 2018, 1802.05957",
     )

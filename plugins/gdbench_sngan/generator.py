@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, UsageError, load_weights, normal, read_facts
+from gdbench import Codes, UsageError, integers, load_weights, normal, read_facts
 from gdbench_sngan import Params
 from gdbench_sngan.networks import Generator, infer_config
 
@@ -17,7 +17,7 @@ FACTS = ("upsampling",)  # what the tensors do not tell
 
 
 class SNGAN:
-    """A loaded SNGAN generator, frozen; its only space is z."""
+    """A loaded SNGAN generator, frozen; its only space is z. Labels: class indices (n,) or soft class vectors."""
 
     spaces: tuple[str, ...] = ("z",)
 
@@ -35,13 +35,16 @@ class SNGAN:
         return self.network.config.latent_dim
 
     def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
-        """`n` standard normal codes, times psi."""
-        return Codes((normal(rng, n, self.dim(space)) * self.params.psi).to(self.device), space)
+        """`n` standard normal codes, times psi; uniform class indices where the generator is conditional."""
+        latents = normal(rng, n, self.dim(space)) * self.params.psi
+        classes = self.network.config.classes
+        labels = integers(rng, classes, n).to(self.device) if classes else None
+        return Codes(latents.to(self.device), space, labels)
 
     def render(self, codes: Codes) -> Tensor:
         """Images (n, channels, height, width) in (-1, 1)."""
         self.dim(codes.space)
-        images: Tensor = self.network(codes.latents)
+        images: Tensor = self.network(codes.latents, labels=codes.labels)
         return images
 
     def features(self, codes: Codes, layer: str) -> Tensor:
@@ -49,7 +52,7 @@ class SNGAN:
         if layer not in self.feature_layers:
             raise UsageError(f"no layer {layer!r}; layers: {', '.join(self.feature_layers)}")
         record: dict[str, Tensor] = {}
-        self.network(codes.latents, record)
+        self.network(codes.latents, record, codes.labels)
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:

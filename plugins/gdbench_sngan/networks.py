@@ -17,7 +17,8 @@ Upsampling = Literal["nearest", "bilinear"]
 class Config:
     """Sizes of a generator; `widths` are the channels at the first resolution and after each block.
 
-    `bypass` is the kernel size of the shortcut of each block, 0 for none. All but `upsampling` follow from weights.
+    `bypass` is the kernel size of the shortcut of each block, 0 for none; `classes` is 0 without labels.
+    All but `upsampling` follow from weights.
     """
 
     widths: tuple[int, ...]
@@ -26,6 +27,7 @@ class Config:
     base: int = 4
     image_channels: int = 3
     upsampling: Upsampling = "nearest"
+    classes: int = 0
 
     @property
     def resolution(self) -> int:
@@ -44,6 +46,7 @@ def infer_config(state: Mapping[str, Tensor], upsampling: Upsampling = "nearest"
     if not widths or "linear.weight" not in state:
         raise ValueError("not an SNGAN state dict: no linear.weight or no blocks.0.conv1.weight")
     rows, latent_dim = state["linear.weight"].shape
+    embedding = state.get("blocks.0.embed1.weight")
     return Config(
         widths=(*widths, state["conv.weight"].shape[1]),
         latent_dim=latent_dim,
@@ -51,6 +54,7 @@ def infer_config(state: Mapping[str, Tensor], upsampling: Upsampling = "nearest"
         base=round((rows / widths[0]) ** 0.5),
         image_channels=state["conv.weight"].shape[0],
         upsampling=upsampling,
+        classes=0 if embedding is None else embedding.shape[0],
     )
 
 
@@ -71,12 +75,27 @@ def conv_of_nearest(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return F.conv_transpose2d(x, kernel.flip(2, 3).transpose(0, 1), conv.bias, stride=2, padding=1)
 
 
-class Block(nn.Module):
-    """bn ReLU up conv bn ReLU conv, plus the upsampled input through the bypass."""
+def conditioned(x: Tensor, embed: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+    """Normalised maps times the gains plus the biases of their class (Dumoulin et al. 2017): halves of an embedding.
 
-    def __init__(self, inputs: int, outputs: int, bypass: int, upsampling: Upsampling) -> None:
+    labels: class indices (n,), or soft class vectors (n, classes) that mix the embeddings.
+    """
+    if embed is None:
+        return x
+    if labels is None:
+        raise ValueError("this SNGAN is conditional: labels are needed")
+    gain, bias = (labels @ embed.weight if labels.is_floating_point() else embed(labels)).chunk(2, 1)
+    return torch.addcmul(bias[..., None, None], x, gain[..., None, None])
+
+
+class Block(nn.Module):
+    """bn ReLU up conv bn ReLU conv, plus the upsampled input through the bypass; bn is conditional with classes."""
+
+    def __init__(self, inputs: int, outputs: int, bypass: int, upsampling: Upsampling, classes: int = 0) -> None:
         super().__init__()
-        self.bn1, self.bn2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(outputs)
+        self.bn1, self.bn2 = (nn.BatchNorm2d(width, affine=not classes) for width in (inputs, outputs))
+        self.embed1 = nn.Embedding(classes, 2 * inputs) if classes else None
+        self.embed2 = nn.Embedding(classes, 2 * outputs) if classes else None
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.bypass = nn.Conv2d(inputs, outputs, bypass, padding=bypass // 2) if bypass else None
@@ -91,11 +110,11 @@ class Block(nn.Module):
         kept: Tensor = self.bypass(upsample(x, self.upsampling))
         return kept
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(x))
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        y = F.relu(conditioned(self.bn1(x), self.embed1, labels))
         nearest = self.upsampling == "nearest"
         y = conv_of_nearest(y, self.conv1) if nearest else self.conv1(upsample(y, self.upsampling))
-        y = self.conv2(F.relu(self.bn2(y)))
+        y = self.conv2(F.relu(conditioned(self.bn2(y), self.embed2, labels)))
         return self.shortcut(x).add(y)
 
 
@@ -107,17 +126,17 @@ class Generator(nn.Module):
         self.config = config
         self.linear = nn.Linear(config.latent_dim, config.widths[0] * config.base**2)
         sizes = zip(config.widths[:-1], config.widths[1:], config.bypass, strict=True)
-        self.blocks = nn.ModuleList(Block(a, b, kernel, config.upsampling) for a, b, kernel in sizes)
+        self.blocks = nn.ModuleList(Block(a, b, kernel, config.upsampling, config.classes) for a, b, kernel in sizes)
         self.bn = nn.BatchNorm2d(config.widths[-1])
         self.conv = nn.Conv2d(config.widths[-1], config.image_channels, 3, padding=1)
 
-    def forward(self, z: Tensor, record: dict[str, Tensor] | None = None) -> Tensor:
+    def forward(self, z: Tensor, record: dict[str, Tensor] | None = None, labels: Tensor | None = None) -> Tensor:
         """Render; `record` collects the activations after the linear layer and each block: `linear`, `block0`, ..."""
         x = self.linear(z).unflatten(1, (self.config.widths[0], self.config.base, self.config.base))
         x = x.contiguous(memory_format=torch.channels_last)
         features = {"linear": x}
         for i, block in enumerate(self.blocks):
-            x = features[f"block{i}"] = block(x)
+            x = features[f"block{i}"] = block(x, labels)
         if record is not None:
             record.update(features)
         return torch.tanh(self.conv(F.relu(self.bn(x))))
