@@ -17,7 +17,7 @@ from gdbench import Factor
 RESOLUTION = 32
 EDGE = 0.02  # softness of the blob's outline, in squared length
 CHROMA = 0.45  # strength of the blob's colour; with the range of brightness it stays inside [-1, 1]
-STRIPES = 0.35  # amplitude of the stripes on a fully present background
+STRIPES = 0.4  # amplitude of the stripes on a fully present background
 STRIPE_TURNS = (0.9, 0.6)  # turns of the stripes per unit of x and y
 WHITE = 1.0
 SOFTNESS = 5.0  # the prior fills the middle of each range, so that one factor alone can change a picture visibly
@@ -32,7 +32,7 @@ FACTORS = (
     Factor("y"),
     Factor("presence"),
 )
-RANGES = ((-0.65, 0.5), (0.1, 0.9), (0.1, 0.9), (-0.5, 0.5), (0.2, 0.6), (-0.35, 0.35), (-0.35, 0.35), (0.0, 1.0))
+RANGES = ((-0.6, 0.5), (0.1, 0.9), (0.1, 0.9), (-0.5, 0.5), (0.18, 0.7), (-0.35, 0.35), (-0.35, 0.35), (0.0, 1.0))
 """Open interval of each factor; hue and phase are in turns, and never wrap."""
 
 NAMES = tuple(factor.name for factor in FACTORS)
