@@ -74,11 +74,12 @@ def upsample(x: Tensor, factor: int = 2) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="nearest")
 
 
-def conv_of_upsampled(x: Tensor, conv: nn.Conv2d) -> Tensor:
+def conv_of_upsampled(x: Tensor, conv: nn.Module) -> Tensor:
     """A 3x3 convolution of the upsampled image; large ones as one transposed convolution, 4 products instead of 9.
 
     Repeating pixels is a transposed convolution with a 2x2 kernel of ones, so both compose to a 4x4 kernel of stride 2.
     """
+    assert isinstance(conv, nn.Conv2d)
     if x.shape[2] < FUSE_FROM:
         return F.conv2d(upsample(x), conv.weight, conv.bias, padding=1)
     weight = F.pad(conv.weight, (1, 1, 1, 1))
@@ -120,7 +121,7 @@ class Generator(nn.Module):
         for level in range(last + 1):
             before = x
             if level:
-                x = self._activate(conv_of_upsampled(x, self._conv(2 * level - 1)))
+                x = self._activate(conv_of_upsampled(x, self.convs[2 * level - 1]))
             x = features[f"b{4 * 2**level}"] = self._activate(self.convs[2 * level](x))
         image = self.outputs[str(last)](x)
         if fade:
@@ -129,11 +130,6 @@ class Generator(nn.Module):
             record.update(features)
         image = torch.tanh(image) if self.config.tanh else image
         return upsample(image, 2**dropped) if dropped else image
-
-    def _conv(self, i: int) -> nn.Conv2d:
-        conv = self.convs[i]
-        assert isinstance(conv, nn.Conv2d)
-        return conv
 
     def _inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
         if not self.config.pixel_norm:

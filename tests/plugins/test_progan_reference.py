@@ -43,7 +43,7 @@ def up(x: Array) -> Array:
 
 
 def up_transposed(x: Array, kernel: Array) -> Array:
-    """NVIDIA's fused up convolution: kernel (k, k, out, in) padded, summed over its four shifts, transposed, stride 2."""
+    """NVIDIA's fused up convolution: kernel (k, k, out, in), padded, summed over four shifts, transposed, stride 2."""
     w = np.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
     w = w[1:, 1:] + w[:-1, 1:] + w[1:, :-1] + w[:-1, :-1]
     n, _, h, width = x.shape
