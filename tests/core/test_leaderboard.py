@@ -81,6 +81,11 @@ def test_a_missing_failed_or_void_seed_leaves_a_method_shown_and_unranked():
     assert kappas([*GOOD[:2], record("good", 2, status="failed"), *POOR])["good"].note == "failed: it broke"
 
 
+def test_a_failure_beyond_the_expected_seeds_counts_too():
+    entry = kappas([*GOOD, record("good", 3, status="failed"), *POOR], expected={"good": 3, "poor": 3})["good"]
+    assert (entry.n, entry.expected, entry.rank) == (3, 4, None)
+
+
 def test_a_method_without_any_number_gives_its_reasons():
     records = [*GOOD, *[record("none", seed, status="incompatible") for seed in range(3)]]
     row = rows(records)["none"]

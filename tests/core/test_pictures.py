@@ -24,11 +24,11 @@ class Flat:
 
 
 def calibration(k, dead=()):
-    """Every direction changes by 1 at magnitude 10, linearly in its square root, except the sides in ``dead``."""
+    """Directions change by 1 at magnitude 10 on the + side and 20 on the - side, except the sides in ``dead``."""
     change = torch.tensor([0.0, 1.0]).repeat(k, 2, 1)
     for index, side in dead:
         change[index, side, 1] = 0.1
-    magnitudes = torch.tensor([0.0, 10.0]).repeat(k, 2, 1)
+    magnitudes = torch.tensor([[0.0, 10.0], [0.0, 20.0]]).repeat(k, 1, 1)
     flat = torch.full((k, 2), 10.0)
     return Calibration(magnitudes, change, flat, torch.zeros(k, 2), flat, 1.0)
 
@@ -61,9 +61,9 @@ def level(value):
 
 
 def test_rows_sweep_from_minus_t_to_plus_t_at_the_calibrated_magnitude():
-    """sqrt(.25) of magnitude 10 is 5: brightness changes by half."""
+    """sqrt(.25) of magnitude 10 is 5, of 20 is 10: brightness rises by half and falls by one."""
     found = tiles(grid())[..., 0]
-    assert found[0].tolist() == [[level(-0.5), level(0), level(0.5)], [level(0), level(0.5), level(1)]]
+    assert found[0].tolist() == [[level(-1), level(0), level(0.5)], [level(-0.5), level(0.5), level(1)]]
     assert found[1].tolist() == [[level(0)] * 3, [level(0.5)] * 3]
 
 
