@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from gdbench import Context, Subject, Void, integers
 from gdbench_metrics.augment import augment
@@ -16,6 +17,7 @@ from gdbench_metrics.reconstructor import Batch, lenet, train
 LEVELS = 2  # height of the hidden pattern, in levels of 255
 POOL = 512  # pairs rendered for training, and as many for the test
 RATE = 2e-3
+GAIN = 16  # of the residual, so that the pattern would be as strong as what else is in it
 
 Augment = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
 
@@ -24,7 +26,8 @@ def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: 
     """Accuracy in [0, 1] of telling two twins of one direction apart; .5 is chance, up to .6 passes.
 
     The twins are one alive direction, drawn by the seed; the edited images of the second carry a fixed pattern of
-    random signs, ``LEVELS`` / 255 high. Void where no direction is alive.
+    random signs, ``LEVELS`` / 255 high. The reader sees residuals, because it would learn to make them, slowly: this way
+    a few hundred steps read the pattern at once where there is no augmentation. Void where no direction is alive.
     """
     stream = context.stream("reconstruct-train").of("leak")
     alive = alive_directions(subject.calibration)
@@ -49,7 +52,12 @@ def _twins(pairs: Pairs, index: Tensor, pattern: Tensor, augmented: Augment, rng
     first, second = pairs.images(index)
     carries = integers(rng, 2, len(index)).to(first.device)
     images = augmented(first, second + carries[:, None, None, None] * pattern.to(first.device), rng)
-    return Batch(images, carries, pairs.change[index].to(images.device))
+    return Batch(residual(images), carries, pairs.change[index].to(images.device))
+
+
+def residual(images: Tensor) -> Tensor:
+    """What differs from the mean of 3x3 pixels, enlarged: how steganalysis looks at images (n, c, h, w)."""
+    return GAIN * (images - avg_pool2d(pad(images, (1, 1, 1, 1), mode="reflect"), 3, 1))
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ class ReconstructionParams:
     rate: float = 1e-3
     reuse: int = 4
     test: int = 10_240
-    leak_steps: int = 300
+    leak_steps: int = 250
 
 
 @dataclass(frozen=True)
