@@ -87,11 +87,11 @@ class Recipe:
         real, fake = discriminator(*both).chunk(2)
         loss = relu(1 - real).mean() + relu(1 + fake).mean()
         optimisers[1].zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimisers[1].step()
         discriminator.requires_grad_(False)
         optimisers[0].zero_grad()
-        (-discriminator(fakes, labels).mean()).backward()
+        torch.autograd.backward(-discriminator(fakes, labels).mean())
         optimisers[0].step()
         discriminator.requires_grad_(True)
         return {"d": loss.detach(), "real": real.detach().mean(), "fake": fake.detach().mean()}

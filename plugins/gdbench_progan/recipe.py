@@ -88,7 +88,7 @@ class Recipe:
         discriminator.requires_grad_(False)
         optimisers[0].zero_grad()
         loss = -discriminator(fakes, lod % 1).mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimisers[0].step()
         discriminator.requires_grad_(True)
         return shown | {"g": loss.detach(), "lod": torch.tensor(lod)}
@@ -109,7 +109,7 @@ class Recipe:
         penalty = (slope.square().sum((1, 2, 3)).sqrt() - 1).square().mean()
         loss = fake.mean() - real.mean() + self.penalty * penalty + self.drift * real.square().mean()
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         return {"d": (fake.mean() - real.mean()).detach(), "penalty": penalty.detach()}
 

@@ -240,3 +240,13 @@ def test_cards_of_official_files_say_where_to_get_them() -> None:
     official = [card for card in spec.checkpoints if not card.shipped]
     assert {card.resolution for card in official} == {128, 256, 512}
     assert all(card.url or card.card["page"] for card in official)
+
+
+def test_files_have_as_many_tensors_as_the_published_ones(rng: np.random.Generator) -> None:
+    counts = {128: 166, 256: 194, 512: 222}
+    for resolution, expected in counts.items():
+        multiples, attention = PUBLISHED[resolution]
+        assert len(writers.ajbrock(rng, multiples, ch=4, attention=attention)) == expected
+    pairs = ((16, 16), (16, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1))
+    layers = tuple((i % 2 == 1, a, b) for i, (a, b) in enumerate(pairs))
+    assert len(writers.deep(rng, layers, cw=4, attention=8)) == 506

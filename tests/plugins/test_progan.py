@@ -171,3 +171,8 @@ def test_cards_of_official_files_say_where_to_get_them() -> None:
         == len({card.file for card in official_cards})
         == len(official_cards)
     )
+
+
+def test_files_have_as_many_tensors_as_the_published_ones() -> None:
+    assert len(writers.ptrblck(WIDTHS[1024])) == 57
+    assert len(writers.gan_zoo((2,) * 7)[0]) == 42
