@@ -7,6 +7,7 @@ import sys
 import typer
 
 from gdbench.cli import bench, catalogue, checkpoint, doctor, leaderboard, measure, run, show
+from gdbench.console import fail
 from gdbench.errors import EXIT_CODES, GdbenchError
 from gdbench.registry import Registry, load_registry
 
@@ -35,8 +36,7 @@ def main() -> None:
     try:
         build_app(load_registry())()
     except GdbenchError as error:
-        typer.echo(f"gdbench: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(fail(error))
     except KeyboardInterrupt:
         typer.echo("gdbench: interrupted; the same command resumes", err=True)
         sys.exit(130)
