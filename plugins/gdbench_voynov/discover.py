@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError, initialised, moments
+from gdbench import Codes, Context, Directions, Generator, LinearDirections, PluginError, initialised, moments
 from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.curved import CurvedDirections
@@ -67,7 +67,7 @@ class Training:
         return all(bool(torch.isfinite(parameter).all()) for parameter in parameters)
 
 
-def discover(generator: Generator, params: VoynovParams, context: Context) -> LinearDirections | CurvedDirections:
+def discover(generator: Generator, params: VoynovParams, context: Context) -> Directions:
     """Learn ``context.k`` directions in ``context.space``.
 
     Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
@@ -88,10 +88,10 @@ def discover(generator: Generator, params: VoynovParams, context: Context) -> Li
             loss, accuracy = (sums / (last - first)).tolist()
             if not math.isfinite(loss):
                 raise PluginError(f"voynov: the loss was {loss} between steps {first} and {last}; try a smaller lr")
-            task.advance(last - first, loss=loss, accuracy=accuracy)
             if time.monotonic() - saved >= context.resume.every and training.finite():
                 context.resume.save(training.state(last))
                 saved = time.monotonic()
+            task.advance(last - first, loss=loss, accuracy=accuracy)
     return directions(training, params, context)
 
 
@@ -124,7 +124,7 @@ def train_step(generator: Generator, training: Training, batch: Batch, shift_wei
     return torch.stack([loss.detach(), (logits.detach().argmax(1) == batch.index).float().mean()])
 
 
-def directions(training: Training, params: VoynovParams, context: Context) -> LinearDirections | CurvedDirections:
+def directions(training: Training, params: VoynovParams, context: Context) -> Directions:
     """What was learned: straight columns S^(1/2) a_k, whose length is the method's own unit, or curved paths."""
     if not isinstance(training.form, forms.Columns):
         return CurvedDirections.of(training.form, training.root, context.space, context.k, params.shift_max)

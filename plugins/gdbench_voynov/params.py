@@ -56,7 +56,7 @@ class VoynovParams:
             raise ValueError("shift_weight must be >= 0 and resize >= 1")
 
 
-SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 20, "batch": 8})
+SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 30, "batch": 8})
 
 STANDARD: Mapping[str, Any] = MappingProxyType({"steps": 20_000})
 """20,000 x 32 shifted and 128,000 base images: under 10^6."""
