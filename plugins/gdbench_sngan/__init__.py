@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdbench import Checkpoint, GeneratorSpec, hookimpl
+from gdbench_sngan.official import OFFICIAL
 
 CARDS = Path(__file__).parent / "checkpoints"
 
@@ -22,12 +23,13 @@ class Params:
 @hookimpl
 def gdbench_generators() -> Iterable[GeneratorSpec]:
     """Offer SNGAN."""
+    shipped = (Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json")))
     yield GeneratorSpec(
         name="sngan",
         summary="residual generator with batch normalisation, trained against a spectrally normalised discriminator",
         load="gdbench_sngan.generator:load",
         params=Params,
-        checkpoints=tuple(Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json"))),
+        checkpoints=(*shipped, *OFFICIAL),
         provides=("features", "modulation"),
         spaces=("z",),
         recognise="gdbench_sngan.formats:recognise",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gdbench import Checkpoint, GeneratorSpec, hookimpl
+from gdbench_stylegan2.official import OFFICIAL
 
 CARDS = Path(__file__).parent / "checkpoints"
 
@@ -29,12 +30,13 @@ class Params:
 @hookimpl
 def gdbench_generators() -> Iterable[GeneratorSpec]:
     """Offer StyleGAN2."""
+    shipped = (Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json")))
     yield GeneratorSpec(
         name="stylegan2",
         summary="style-based generator with a mapping network and modulated convolutions",
         load="gdbench_stylegan2.generator:load",
         params=Params,
-        checkpoints=tuple(Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json"))),
+        checkpoints=(*shipped, *OFFICIAL),
         provides=("mapping", "features", "modulation"),
         spaces=("w", "z"),
         recognise="gdbench_stylegan2.formats:recognise",

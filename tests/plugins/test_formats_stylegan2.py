@@ -11,9 +11,11 @@ import pytest
 import torch
 from gdbench_stylegan2.formats import W_AVG_CODES, convert, recognise
 from gdbench_stylegan2.networks import Generator, infer_config
+from gdbench_stylegan2.official import OFFICIAL
 from torch import Tensor, nn
 
 from gdbench import UsageError
+from gdbench.specs import NAME
 from tests.plugins.writers_stylegan2 import (
     LAYOUTS,
     Dice,
@@ -187,3 +189,16 @@ def test_a_progan_of_the_same_library_is_not_claimed(tmp_path: Path) -> None:
     with nvidia_modules(), (tmp_path / "progan.pkl").open("wb") as file:
         pickle.dump((None, None, sys.modules["tfutil"].Network()), file)
     assert recognise(tmp_path / "progan.pkl") is None
+
+
+def test_official_cards_are_well_formed() -> None:
+    names = [card.name for card in OFFICIAL]
+    assert len(names) == len(set(names))
+    assert len({card.file for card in OFFICIAL if card.url}) == len([card for card in OFFICIAL if card.url])
+    for card in OFFICIAL:
+        assert NAME.fullmatch(card.name)
+        assert (card.url or "https://").startswith("https://")
+        assert card.url or card.card["page"]
+        assert card.sha256 is None or len(card.sha256) == 64
+        assert "licen" in card.licence.lower()
+        assert card.resolution in (32, 256, 512, 1024)
