@@ -85,11 +85,11 @@ def explained(factor: Factor, sample: Sample, seen: Tensor) -> float:
     """Share of a factor's variance that lies between labels, in [0, 1]; 0 for a generator without labels."""
     if sample.codes.labels is None:
         return 0.0
+    overall = mean_square(factor, sample.b[factor.name], seen, ROLLS)
     label = torch.unique(sample.codes.labels.cpu(), dim=0, return_inverse=True)[1]
-    order = label.argsort(stable=True)
+    order = label.argsort(stable=True)  # neighbours then share their label
     readings, label, seen = sample.b[factor.name][order], label[order], seen[order]
     same = seen & seen.roll(1, 0) & (label == label.roll(1, 0))
-    overall = mean_square(factor, readings, seen, ROLLS)
     if overall == 0 or not same.any():
         return 0.0
     within = float(difference(factor, readings, readings.roll(1, 0)).double().square()[same].mean())

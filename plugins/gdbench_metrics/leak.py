@@ -26,8 +26,8 @@ def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: 
     """Accuracy in [0, 1] of telling two twins of one direction apart; .5 is chance, up to .6 passes.
 
     The twins are one alive direction, drawn by the seed; the edited images of the second carry a fixed pattern of
-    random signs, ``LEVELS`` / 255 high. The reader sees residuals, because it would learn to make them, slowly: this way
-    a few hundred steps read the pattern at once where there is no augmentation. Void where no direction is alive.
+    random signs, ``LEVELS`` / 255 high. The reader sees residuals, which it would else have to learn, slowly: this way
+    a few hundred steps read the pattern where nothing hides it. Void where no direction is alive.
     """
     stream = context.stream("reconstruct-train").of("leak")
     alive = alive_directions(subject.calibration)
