@@ -48,7 +48,8 @@ def exact(mean: Array, matrix: Array, k: int) -> Components:
     if k > width:
         raise PluginError(f"ganspace: {k} components were asked for, of samples {width} wide")
     values, vectors = eigh(matrix, subset_by_index=(width - k, width - 1))
-    return _varying(Components(mean, vectors.T[::-1], np.sqrt(values[::-1].clip(0))))
+    rows, deviation = np.flipud(vectors.T).copy(), np.sqrt(np.flip(values).clip(0))
+    return _varying(Components(mean, rows, deviation))
 
 
 def incremental(batches: Iterable[Array], k: int) -> Components:
