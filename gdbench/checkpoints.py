@@ -88,10 +88,14 @@ def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bo
 
 
 def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
-    """All checkpoints of ``specs``, shipped and official ones first; an imported one replaces its namesake."""
+    """All checkpoints of ``specs``: shipped (their names are theirs), official, or what was made of these."""
     found: dict[tuple[str, str], Entry] = {}
     for spec in specs:
-        for card in (*spec.checkpoints, *_imported(spec, folder)):
+        shipped = [card for card in spec.checkpoints if card.shipped]
+        official = [card for card in spec.checkpoints if not card.shipped]
+        names = {card.name for card in shipped}
+        own = [card for card in _imported(spec, folder) if card.name not in names]
+        for card in (*shipped, *official, *own):
             path = (_package(spec) if card.shipped else folder / spec.name) / card.file
             found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
     return list(found.values())
@@ -285,7 +289,7 @@ def _free_name(spec: GeneratorSpec, folder: Path, name: str, source: str, given:
         raise UsageError(f"checkpoint name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
     wanted = (source, dict(given))
     taken = {card.name: _identity(card) for card in _imported(spec, folder)}
-    official = {card.name: card.sha256 or source for card in spec.checkpoints}
+    official = {card.name: card.sha256 or ("" if card.shipped else source) for card in spec.checkpoints}
     if taken.get(name, wanted) == wanted and official.get(name, source) == source:
         return name
     if fixed:

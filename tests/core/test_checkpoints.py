@@ -284,6 +284,16 @@ def test_shipped_weights(folder: Path, tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_nothing_takes_the_name_of_shipped_weights(official: Path, folder: Path) -> None:
+    import_checkpoint(official, [TOY], folder, name="small")
+    here = Path(__file__)
+    spec = replace(TOY, checkpoints=(Checkpoint("small", "scenes", f"core/{here.name}", sha256(here), shipped=True),))
+    assert find(spec, "small", folder).path == here
+    assert [entry.path for entry in entries([spec], folder)] == [here]
+    with pytest.raises(UsageError, match="another checkpoint"):
+        import_checkpoint(official, [spec], folder / "2", name="small")
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     class Quiet(http.server.SimpleHTTPRequestHandler):
