@@ -1,0 +1,159 @@
+"""Learning an orthonormal basis of the space under a penalty, and choosing its strongest directions."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gdbench import Codes, Context, Generator, LinearDirections, PluginError, Stream, integers, moments, normal, uniform
+from gdbench_penalties.params import PenaltyParams
+from gdbench_penalties.penalties import Function, hessian_penalty, orojar_penalty
+
+CHECK = 25
+"""Steps between two looks at the loss: each look waits for the device."""
+
+CODES = 8
+"""Codes at which the strength of each direction is measured, CODES x (dim + 1) images."""
+
+Penalty = Callable[[Function, Tensor, float], Tensor]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that a step changes, and the map (dim, dim) from whitened displacements into the space."""
+
+    free: nn.Parameter
+    optimiser: torch.optim.Optimizer
+    root: Tensor
+
+    def vectors(self) -> Tensor:
+        """All directions in the space: rows (dim, dim), orthonormal in whitened coordinates."""
+        return orthonormal(self.free) @ self.root
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What ``restore`` needs to go on after ``step`` steps."""
+        return {"step": step, "free": self.free.detach(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Take up a state; returns the number of steps done."""
+        if state is None:
+            return 0
+        with torch.no_grad():
+            self.free.copy_(state["free"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+
+
+def hessian(generator: Generator, params: PenaltyParams, context: Context) -> LinearDirections:
+    """Directions of a basis with small Hessian penalty; see ``learn``."""
+    return learn(generator, params, context, hessian_penalty)
+
+
+def orojar(generator: Generator, params: PenaltyParams, context: Context) -> LinearDirections:
+    """Directions of a basis with small orthogonal-Jacobian penalty; see ``learn``."""
+    return learn(generator, params, context, orojar_penalty)
+
+
+def learn(generator: Generator, params: PenaltyParams, context: Context, penalty: Penalty) -> LinearDirections:
+    """The ``context.k`` strongest of a whole basis of the space, strongest first.
+
+    A whole basis, because K < dim directions make either penalty zero by doing nothing.
+    Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
+    """
+    training = prepare(generator, params, context)
+    done = training.restore(context.resume.load())
+    stream = context.stream("discover")
+    saved = time.monotonic()
+    with context.reporter.task("discover", params.steps, done) as task:
+        for first in range(done, params.steps, CHECK):
+            last = min(first + CHECK, params.steps)
+            total = torch.zeros((), device=context.device)
+            for step in range(first, last):
+                _set_rate(training, params, step)
+                total += train_step(generator, training, params, penalty, stream.at(step), context.space)
+            loss = float(total / (last - first))
+            if not math.isfinite(loss):
+                raise PluginError(f"the penalty was {loss} between steps {first} and {last}; try a smaller lr")
+            if time.monotonic() - saved >= context.resume.every and bool(torch.isfinite(training.free).all()):
+                context.resume.save(training.state(last))
+                saved = time.monotonic()
+            task.advance(last - first, loss=loss)
+    return strongest(generator, training, stream.of("strength"), context)
+
+
+def prepare(generator: Generator, params: PenaltyParams, context: Context) -> Training:
+    """A random orthonormal basis, on the device."""
+    dim = generator.dim(context.space)
+    if context.k > dim:
+        raise PluginError(f"K = {context.k} directions were asked for, but the space has {dim} dimensions")
+    free = orthonormal(normal(context.stream("discover").of("orthonormal").at(), dim, dim))
+    root = torch.eye(dim)
+    if params.whiten and context.space != "z":  # the prior of z is white already
+        root = moments(generator, context.space).root().float()
+    parameter = nn.Parameter(free.to(context.device))
+    optimiser = torch.optim.Adam([parameter], params.lr, fused=True)
+    return Training(parameter, optimiser, root.to(context.device))
+
+
+def orthonormal(free: Tensor) -> Tensor:
+    """The rows of ``free`` made orthonormal in order, as by Gram and Schmidt: the QR with a positive diagonal."""
+    q, r = torch.linalg.qr(free.T)
+    rows: Tensor = (q * r.diagonal().sign()).T
+    return rows
+
+
+def train_step(
+    generator: Generator,
+    training: Training,
+    params: PenaltyParams,
+    penalty: Penalty,
+    rng: np.random.Generator,
+    space: str,
+) -> Tensor:
+    """One update; returns the penalty, still on the device."""
+    codes = generator.sample(params.batch, space, rng)
+    dim, device = len(training.free), training.free.device
+    signs = (2 * integers(rng, 2, params.probes, params.batch, dim) - 1).float().to(device)
+    index, reach = integers(rng, dim, params.batch), uniform(rng, -params.reach, params.reach, params.batch)
+    vectors = training.vectors()
+    codes = codes.shifted(reach.to(device)[:, None] * vectors[index.to(device)])
+    loss = penalty(rendering(generator, codes, vectors), signs, params.epsilon)
+    training.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    training.optimiser.step()
+    return loss.detach()
+
+
+def rendering(generator: Generator, codes: Codes, vectors: Tensor) -> Function:
+    """Coordinates (j, n, k) of displacements of n codes along rows (k, dim) -> flat images (j, n, width)."""
+
+    def function(coordinates: Tensor) -> Tensor:
+        j, n, _ = coordinates.shape
+        repeated = codes[torch.arange(n, device=vectors.device).repeat(j)]
+        return generator.render(repeated.shifted((coordinates @ vectors).flatten(0, 1))).reshape(j, n, -1)
+
+    return function
+
+
+def strongest(generator: Generator, training: Training, stream: Stream, context: Context) -> LinearDirections:
+    """The ``context.k`` directions along which a step of one changes images most, in that order."""
+    with torch.no_grad():
+        vectors = training.vectors()
+        codes = generator.sample(CODES, context.space, stream.at())
+        before = generator.render(codes)
+        changes = [(generator.render(codes.shifted(vector)) - before).square().mean() for vector in vectors]
+        chosen = vectors[torch.stack(changes).argsort(descending=True, stable=True)[: context.k]]
+    return LinearDirections(chosen, context.space, chosen.norm(dim=1))
+
+
+def _set_rate(training: Training, params: PenaltyParams, step: int) -> None:
+    left = (params.steps - step) / params.steps
+    for group in training.optimiser.param_groups:
+        group["lr"] = params.lr * min(1.0, left / params.decay if params.decay else 1.0)

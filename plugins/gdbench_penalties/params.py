@@ -1,0 +1,56 @@
+"""Parameters of `hessian-penalty` and `orojar`, and their values in each tier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PenaltyParams:
+    """What can be chosen. A step renders batch x (1 + 2 probes) images for the Hessian, batch x (1 + probes) for J."""
+
+    steps: int = field(default=550, metadata={"help": "training steps"})
+    batch: int = field(default=32, metadata={"help": "codes per step"})
+    probes: int = field(default=2, metadata={"help": "Rademacher vectors per code, over which the variance is taken"})
+    epsilon: float = field(
+        default=0.1, metadata={"help": "length of a finite difference along each direction, in prior deviations"}
+    )
+    reach: float = field(
+        default=0.0, metadata={"help": "codes are first moved along one direction each by up to so much, either way"}
+    )
+    lr: float = field(default=1e-2, metadata={"help": "learning rate of Adam"})
+    decay: float = field(
+        default=0.5, metadata={"help": "last share of the steps over which the learning rate falls linearly to zero"}
+    )
+    whiten: bool = field(
+        default=True, metadata={"help": "outside z: orthonormal in prior standard deviations instead of latent length"}
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch < 1 or self.probes < 2:
+            raise ValueError("steps must be >= 0, batch >= 1 and probes >= 2 (a variance)")
+        if not (self.epsilon > 0 and self.reach >= 0 and self.lr > 0 and 0 <= self.decay <= 1):
+            raise ValueError("epsilon and lr must be > 0, reach >= 0, decay in [0, 1]")
+
+
+SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 30, "batch": 4})
+
+HESSIAN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "standard": {"steps": 6_000},
+        "paper": {"steps": 50_000, "batch": 96, "reach": 5.0, "decay": 0.0, "whiten": False},
+    }
+)
+"""Images: 550 x 160 and 6,000 x 160; the paper tier is the official BigGAN setting, 24 million."""
+
+OROJAR: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quick": {"steps": 900},
+        "standard": {"steps": 9_900},
+        "paper": {"steps": 50_000, "decay": 0.0, "whiten": False},
+    }
+)
+"""Images: 900 x 96, 9,900 x 96, and the official 4.8 million."""
