@@ -1,0 +1,147 @@
+"""The trainer: a resumed run is the same run, global random state is left alone, budgets end it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gdbench_sngan.recipe import Recipe as SNGAN
+from gdbench_stylegan2.recipe import Recipe as StyleGAN2
+from gdbench_zoo.trainer import Budget, Recipe, follow, new_players, save_grid, train
+from PIL import Image
+from torch import Tensor, nn
+
+from gdbench import uniform
+
+RECIPES = {
+    "sngan": SNGAN(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=1),
+    "stylegan2": StyleGAN2(
+        resolution=16,
+        latent_dim=8,
+        widths=(8, 8, 4),
+        discriminator_widths=(4, 6, 8),
+        mapping_layers=2,
+        batch=4,
+        r1_every=3,
+        path_every=2,
+        path_batch=2,
+    ),
+}
+
+
+def images(n: int, rng: np.random.Generator) -> Tensor:
+    return uniform(rng, -1, 1, n, 3, 16, 16)
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a saved training, by its place in the state."""
+    found: dict[str, Tensor] = {}
+
+    def walk(prefix: str, value: object) -> None:
+        if isinstance(value, Tensor):
+            found[prefix] = value
+        elif isinstance(value, dict | list):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                walk(f"{prefix}/{key}", inner)
+
+    walk("", torch.load(folder / "state.pt", weights_only=True))
+    return found
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_a_resumed_training_equals_an_uninterrupted_one(recipe: Recipe, tmp_path: Path) -> None:
+    # the schedule follows the share of the budget: both runs must have the same total, so the first is killed
+    def failing(n: int, rng: np.random.Generator) -> Tensor:
+        if (tmp_path / "killed" / "state.pt").exists():
+            raise KeyboardInterrupt
+        return images(n, rng)
+
+    train(recipe, images, tmp_path / "whole", Budget(steps=9), seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, failing, tmp_path / "killed", Budget(steps=9), seed=1, save_every=0)
+    assert 0 < torch.load(tmp_path / "killed" / "state.pt", weights_only=True)["step"] < 9
+    train(recipe, images, tmp_path / "killed", Budget(steps=9), seed=1)
+    whole, resumed = tensors(tmp_path / "whole"), tensors(tmp_path / "killed")
+    assert whole.keys() == resumed.keys()
+    assert len(whole) > 50
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_training_leaves_global_random_state_alone_and_ignores_it(recipe: Recipe, tmp_path: Path) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    train(recipe, images, tmp_path / "a", Budget(steps=4), seed=1)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.rand(7)
+        train(recipe, images, tmp_path / "b", Budget(steps=4), seed=1)
+    a, b = tensors(tmp_path / "a"), tensors(tmp_path / "b")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_both_players_and_the_average_move(recipe: Recipe, tmp_path: Path) -> None:
+    fresh = new_players(recipe, seed=1)
+    players = train(recipe, images, tmp_path, Budget(steps=4), seed=1)
+    for before, after in ((fresh.generator, players.generator), (fresh.discriminator, players.discriminator)):
+        moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
+        assert sum(moved) > 0.9 * len(moved)
+    pairs = zip(players.average.parameters(), players.generator.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+def test_seeds_differ_and_a_folder_keeps_its_seed(tmp_path: Path) -> None:
+    recipe = RECIPES["sngan"]
+    train(recipe, images, tmp_path, Budget(steps=1), seed=1)
+    with pytest.raises(ValueError, match="seed 1"):
+        train(recipe, images, tmp_path, Budget(steps=2), seed=2)
+    one, two = (next(new_players(recipe, seed).generator.parameters()) for seed in (1, 2))
+    assert not torch.equal(one, two)
+
+
+def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
+    recipe = RECIPES["sngan"]
+    train(recipe, images, tmp_path, Budget(steps=2), seed=1)
+    train(recipe, images, tmp_path, Budget(steps=5), seed=1)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 5
+
+
+def test_cpu_seconds_end_a_training(tmp_path: Path) -> None:
+    train(RECIPES["sngan"], images, tmp_path, Budget(cpu_seconds=0.5), seed=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["cpu_seconds"] >= 0.5
+    assert state["step"] >= 1
+
+
+def test_the_log_has_one_line_per_hundred_steps(tmp_path: Path) -> None:
+    train(RECIPES["sngan"], images, tmp_path, Budget(steps=200), seed=1)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [100, 200]
+    assert {"cpu_seconds", "steps_per_cpu_second", "d"} <= rows[0].keys()
+
+
+def test_average_follows_with_the_given_weight() -> None:
+    average, generator = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    for step, decay in ((0, 0.1), (10**6, 0.999)):
+        average.weight.data.fill_(0)
+        generator.weight.data.fill_(1)
+        follow(average, generator, 0.999, step)
+        assert float(average.weight.detach()) == pytest.approx(1 - decay)
+
+
+def test_grid_shows_images_row_by_row(tmp_path: Path) -> None:
+    shown = torch.tensor([-1.0, 1.0, 0.0, 5.0])[:, None, None, None].expand(4, 3, 2, 2)
+    save_grid(shown, tmp_path / "grid.png", side=2, zoom=3)
+    pixels = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert pixels.shape == (12, 12, 3)
+    assert [int(pixels[y, x, 0]) for y, x in ((0, 0), (0, 11), (11, 0), (11, 11))] == [0, 255, 128, 255]
+
+
+def test_rates_fall_to_their_end() -> None:
+    sngan, stylegan2 = SNGAN(), StyleGAN2()
+    assert [sngan.rate(p) for p in (0, 0.5, 0.75, 1)] == [1, 1, 0.5, 0]
+    assert [stylegan2.rate(p) for p in (0, 0.8, 0.9, 1)] == pytest.approx([1, 1, 0.5, 0.1])
