@@ -118,9 +118,9 @@ def _as_bytes(data: object) -> bytes:
     """Bytes of a Python 3 pickle, or of a Python 2 one that was decoded as latin-1."""
     if isinstance(data, str):
         return data.encode("latin1")
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes | bytearray):
         raise IntegrityError(f"refused numpy data: a {type(data).__name__}, not bytes")
-    return data
+    return bytes(data)
 
 
 def _scalar(dtype: object, data: object) -> object:
@@ -131,6 +131,13 @@ def _scalar(dtype: object, data: object) -> object:
 
 def _array(*_: object) -> _Array:
     return _Array(0)
+
+
+def _array_of_bytes(data: object, dtype: object, shape: object, order: object) -> _Array:
+    """How numpy writes arrays at protocol 5."""
+    array = _Array(0)
+    array.__setstate__((1, shape, dtype, order == "F", data))
+    return array
 
 
 def _encode(text: object, encoding: object) -> bytes:
@@ -182,6 +189,8 @@ REPLACEMENTS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(
         ("numpy._core.multiarray", "scalar"): _scalar,
         ("numpy.core.multiarray", "_reconstruct"): _array,
         ("numpy._core.multiarray", "_reconstruct"): _array,
+        ("numpy.core.numeric", "_frombuffer"): _array_of_bytes,
+        ("numpy._core.numeric", "_frombuffer"): _array_of_bytes,
     }
 )
 

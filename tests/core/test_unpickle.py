@@ -115,7 +115,7 @@ def test_a_pickle_cannot_change_what_later_ones_get(name: tuple[str, str]) -> No
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
-@pytest.mark.parametrize("protocol", range(5))
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize(
     "array",
     [ARRAY, np.asfortranarray(ARRAY), ARRAY.astype(">i2"), ARRAY > 2, np.array(2.5)],

@@ -463,11 +463,11 @@ def _torch_file(make: Callable[..., Any], legacy: bool) -> Callable[..., Referen
     return write
 
 
-def _pickle_file(make: Callable[..., Any], python2: bool = False) -> Callable[..., Reference]:
+def _pickle_file(make: Callable[..., Any], protocol: int = 4, python2: bool = False) -> Callable[..., Reference]:
     def write(path: Path, sizes: Sizes, seed: int = 0, **changes: Any) -> Reference:
         with nvidia_modules(), path.open("wb") as file:
             content, made = make(sizes, seed, **changes)
-            (Python2Pickler(file) if python2 else pickle.Pickler(file, 4)).dump(content)
+            (Python2Pickler(file) if python2 else pickle.Pickler(file, protocol)).dump(content)
         return made
 
     return write
@@ -477,6 +477,6 @@ LAYOUTS = (
     Layout("rosinality", _torch_file(rosinality, legacy=True)),
     Layout("genforce", _torch_file(genforce, legacy=False)),
     Layout("nvidia-pytorch", _pickle_file(nvidia_pytorch)),
-    Layout("nvidia-tf", _pickle_file(nvidia_tf)),
+    Layout("nvidia-tf", _pickle_file(nvidia_tf, protocol=pickle.HIGHEST_PROTOCOL)),
     Layout("nvidia-tf", _pickle_file(nvidia_tf, python2=True)),
 )
