@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import Context, ResumePoint, Task
 from gdbench.counting import Counted
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError
-from gdbench.protocols import Directions
+from gdbench.protocols import Directions, Generator
 from gdbench.streams import Stream
 from gdbench.testing.cases import Interrupt, K, MethodCase, same
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
@@ -24,6 +26,9 @@ from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
 MEMBERS = ("__len__", "space", "displace", "save")
 RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
 """Beginnings of the purposes whose random numbers are for the evaluation alone (PROTOCOL section 1)."""
+
+PATIENCE = 10.0
+"""Seconds of processor time after which the budget is left to the record of a real run."""
 
 QUICK_CAP = 100_000
 """Images that the tier quick allows in discovery (PROTOCOL section 2)."""
@@ -158,8 +163,11 @@ def check_method_quick_budget(case: MethodCase) -> None:
     """The tier quick renders at most 100,000 images in discovery; learned methods are counted in their records."""
     if case.offer.spec.learned:
         raise Skipped("a learned method's quick run takes minutes; its record counts the images")
-    counted = Counted(case.generator())
-    case.discover(generator=counted, tier="quick")
+    counted = _Timed(case.generator())
+    try:
+        case.discover(generator=counted, tier="quick")
+    except Interrupt:
+        raise Skipped(f"a quick run takes more than {PATIENCE:.0f} s; its record counts the images") from None
     expect(counted.images <= QUICK_CAP, f"rendered {counted.images:,} images")
 
 
@@ -203,6 +211,19 @@ def _moved(case: MethodCase, magnitude: float, directions: Directions | None = N
 def _alike(case: MethodCase, a: Directions, b: Directions) -> bool:
     """Whether two sets of directions do the same to some codes, both signs: all that a metric can see of them."""
     return all(same(_moved(case, t, a)[1].latents, _moved(case, t, b)[1].latents) for t in (1.5, -0.7))
+
+
+class _Timed(Counted):
+    """A counted generator that interrupts a method that takes too long for a check."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator)
+        self._end = time.process_time() + PATIENCE
+
+    def render(self, codes: Codes) -> Tensor:
+        if time.process_time() > self._end:
+            raise Interrupt
+        return super().render(codes)
 
 
 class _Following:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import unknown
-from gdbench.registry import Offer, Registry
-from gdbench.specs import GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.registry import Offer, Origin, Registry
+from gdbench.specs import CAPABILITIES, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
 from gdbench.testing.results import Check, CheckResult
 
 if TYPE_CHECKING:
@@ -72,6 +72,23 @@ def check_plugin(name: str, registry: Registry, reporter: Reporter | None = None
     ]
     chosen = _named(name, registry) if broken else offers(name, registry)
     return broken + [result for offer in chosen for result in run_checks(offer, registry, reporter)]
+
+
+def clauses() -> list[tuple[str, str]]:
+    """Number and name of every check, with its sentence: the checks of offers that declare all there is to declare."""
+    empty = Registry({}, {}, {}, {}, (), (), frozenset())
+    column = Column("score", "")
+    specs = (
+        GeneratorSpec("all", "", print, provides=CAPABILITIES),
+        MethodSpec("all", "", print, learned=True, deterministic=True),
+        MetricSpec("all", "", print, (column,)),
+        DomainSpec("all", "", print, offers=("factors", "masks", "images")),
+    )
+    found = {"P01 check_plugin_loads": "The plugin imports, and its hooks have the right names, arguments and results."}
+    for spec in specs:
+        for check in checks(Offer(spec, Origin("all", "", "")), empty):
+            found[f"{check.clause} {check.name}"] = str(check.function.__doc__)
+    return list(found.items())
 
 
 def offers(name: str, registry: Registry) -> list[Offer[Any]]:

@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.mark.gdbench_checks("steepest", "disc", "symmetry")
+def test_contract(gdbench_check):
+    gdbench_check()
