@@ -83,9 +83,9 @@ def test_one_bad_folder_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_a_second_process_learns_who_holds_the_folder(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from gdbench.store import open_run\nwith open_run(Path({str(tmp_path)!r}), 'run'):\n ..."
+    code = "import sys, pathlib; from gdbench.store import *; open_run(pathlib.Path(sys.argv[1]), 'run').__enter__()"
     with open_run(tmp_path, "run"):
-        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert child.returncode == 1
     assert f"Busy: {tmp_path / 'run'}: held by process {os.getpid()} on" in child.stderr
     assert Busy.exit_code == 4

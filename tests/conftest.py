@@ -1,0 +1,17 @@
+"""Every test sees an empty checkpoint folder of the user, whatever this machine holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_checkpoints_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    folder: Path = tmp_path_factory.mktemp("data")
+    patch.setenv("XDG_DATA_HOME", str(folder))
+    yield
+    patch.undo()

@@ -1,0 +1,82 @@
+"""Committed results: whole, current, small, reproducible. A leaderboard is what its records say and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gdbench.console import columns_of
+from gdbench.context import SILENT
+from gdbench.leaderboard import current_versions, leaderboard
+from gdbench.pipeline import execute
+from gdbench.planning import missing_metrics, plan, request_of
+from gdbench.record import PROTOCOL
+from gdbench.registry import Registry, load_registry
+from gdbench.store import RunFolder, find_runs, read_records
+from gdbench.suite import read_suite
+
+ROOT = Path(__file__).parent.parent
+SUITES = sorted(path.name for path in (ROOT / "results").iterdir() if (path / "leaderboard.json").exists())
+REMEASURED = ("diversity", "factors")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_record_is_whole_and_small(suite: str) -> None:
+    folders = find_runs(ROOT / "results" / suite)
+    records, problems = read_records(folders)
+    assert problems == []
+    assert records
+    for folder in folders:
+        tracked = [file for file in folder.path.rglob("*") if file.is_file() and file.suffix not in (".png", ".lock")]
+        assert sum(file.stat().st_size for file in tracked) <= 100_000, folder.path
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_record_has_the_versions_of_this_code(suite: str, registry: Registry) -> None:
+    records, _ = read_records(find_runs(ROOT / "results" / suite))
+    for record in records:
+        made = plan(request_of(record, Path("unused"), sorted(record.metric_params)), registry)
+        assert record.versions["protocol"] == PROTOCOL
+        assert made.id == record.id, "plugin versions, parameters or weights have changed: run the suite again"
+        assert missing_metrics(record, made.metrics, made.metric_params) == []
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_leaderboard_is_what_the_records_say(suite: str, registry: Registry) -> None:
+    folder = ROOT / "results" / suite
+    asked = read_suite(ROOT / "benchmarks" / f"{suite}.yaml")
+    records, _ = read_records(find_runs(folder))
+    board = leaderboard(records, columns_of(registry), current_versions(registry), asked.expected)
+    assert board.to_markdown() == (folder / "leaderboard.md").read_text()
+    assert board.to_json() + "\n" == (folder / "leaderboard.json").read_text()
+    assert board.to_csv() == (folder / "leaderboard.csv").read_text()
+
+
+def test_a_committed_run_measures_again_to_the_same_numbers(tmp_path: Path, registry: Registry) -> None:
+    """Calibration, diversity and factors of one run, from its saved directions.
+
+    Tolerance: 2 % of the value, 0.02 at least; convolutions differ in the last digits between processors, and a median
+    or a threshold near a tie moves by one code.
+    """
+    source = next(iter(sorted((ROOT / "results" / "scenes-quick").glob("sngan-*-random-s0-*"))))
+    record = RunFolder(source).read(verify=True)
+    copy = tmp_path / record.id
+    copy.mkdir()
+    for name in ("directions.safetensors", "directions.json", "discovery.json"):
+        shutil.copy(source / name, copy / name)
+    made = plan(request_of(record, tmp_path, REMEASURED), registry)
+    again, _ = execute(made, registry, SILENT)
+    assert again.status == "done", again.reason
+    for metric in ("calibration", *REMEASURED):
+        for column, score in again.scores[metric].items():
+            old = record.scores[metric][column]
+            assert score.void == old.void
+            if old.value is not None:
+                assert score.value == pytest.approx(old.value, rel=0.02, abs=0.02), f"{metric}.{column}"
