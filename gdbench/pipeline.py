@@ -147,7 +147,7 @@ def _leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
     for table in sorted((folder.path / "tables").glob("*.parquet")):
         frame = pd.read_parquet(table)
         if "leading" in frame:
-            return {int(k): factors[int(j)] for k, j in frame["leading"].items() if 0 <= j < len(factors)}
+            return {k: factors[int(j)] for k, j in enumerate(frame["leading"]) if 0 <= j < len(factors)}
     return {}
 
 
