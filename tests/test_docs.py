@@ -62,7 +62,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("name", ["cli", "contract"])
+@pytest.mark.parametrize("name", ["cli", "contract", "zoo"])
 def test_generated_pages_are_current(name: str) -> None:
     call = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r}); import generate; sys.stdout.write(generate.{name}())"

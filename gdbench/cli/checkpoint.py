@@ -113,15 +113,13 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def _row(entry: Entry) -> dict[str, Any]:
     card = entry.checkpoint
-    gates = card.card.get("gates", {})
-    passed = sum(bool(gate.get("passed")) for gate in gates.values())
     return {
         "generator": entry.family,
         "checkpoint": card.name,
         "domain": card.domain,
         "resolution": card.resolution,
         "status": card.status,
-        "gates": f"{passed} of {len(gates)}" if gates else "",
+        "gates": ", ".join(f"{name} {value}" for name, value in card.card.get("gates", {}).items()),
         "where": "here" if entry.present else "to fetch" if card.url else "see its card",
         "licence": card.licence,
     }
