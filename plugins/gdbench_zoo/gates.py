@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench import Domain, Factor, Generator, LinearDirections, Oracle, Stream, calibrate, moments
+from gdbench import Domain, Factor, Generator, LinearDirections, Oracle, Stream, calibrate, moments, normal
 from gdbench_zoo.statistics import frechet, kid, linear_r2, precision_recall
 
 SAMPLES = 4000
@@ -82,7 +82,7 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
     objects = b.area >= PIXELS
     agree = a.factors["shape"].argmax(1) == b.factors["shape"].argmax(1)
-    steered = steering(generator, domain)
+    steered, unsteered = steering(generator, domain)
     gates = {
         "without_object": round(1 - float(objects.double().mean()), 4),
         "shape_agreement": round(float(agree[objects].double().mean()), 4),
@@ -95,8 +95,9 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
         "gates": gates,
         "passed": gates["without_object"] < 0.02 and gates["shape_agreement"] >= 0.9 and gates["steered_factors"] >= 6,
         "steering": steered,
+        "steering_of_random_directions": unsteered,
         "not_steered": sorted(name for name, value in steered.items() if value < 0.5),
-        "shapes": [round(float(x), 3) for x in b.factors["shape"].mean(0)],
+        "shape_shares": [[round(float(x), 3) for x in read.factors["shape"].mean(0)] for read in (a, b)],
         "realism": realism(domain, a.pooled),
         "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
         "samples": samples,
@@ -140,49 +141,64 @@ def readability(domain: Domain, latents: Tensor, factors: Mapping[str, Tensor]) 
 
 
 @torch.no_grad()
-def steering(generator: Generator, domain: Domain, fit: int = 4000, n: int = 256) -> dict[str, float]:
+def steering(
+    generator: Generator, domain: Domain, fit: int = SAMPLES, n: int = 256, random: int = 8
+) -> tuple[dict[str, float], dict[str, float]]:
     """For each factor the mean change, in sigmas, along its best supervised direction at the headline visible change.
 
-    A direction is cov(latent, factor), least squares in whitened coordinates; one per column of the factor.
+    A direction is cov(latent, factor), least squares in whitened coordinates; one per column of the factor. Also the
+    mean over `random` isotropic directions: an edit of that visible change moves most factors a little.
     """
     space = generator.spaces[0]
     codes = generator.sample(fit, space, Stream(0, "gates/fit").at())
     labels = read(domain.oracle("a"), torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])).factors
-    rows, owners = [], []
-    for factor in domain.factors:
-        seen = visible(factor, domain, labels)
-        columns = spread_out(factor, labels[factor.name][seen])
-        latents = codes.latents[seen]
-        rows.append((columns - columns.mean(0)).T @ (latents - latents.mean(0)))
-        owners += [factor] * columns.shape[1]
-    directions = LinearDirections(torch.cat(rows), space)
-    calibration = calibrate(
-        generator, directions, domain.oracle("a"), moments(generator, space), Stream(0, "gates/calibrate")
-    )
-    moved = _moved(generator, domain, directions, owners, calibration.usable(), n)
-    return {
-        factor.name: round(max(x for x, owner in zip(moved, owners, strict=True) if owner is factor), 3)
-        for factor in domain.factors
-    }
+    supervised = [_covariances(factor, domain, codes.latents, labels) for factor in domain.factors]
+    prior = moments(generator, space)
+    whitened = normal(Stream(0, "gates/random").at(), random, generator.dim(space))
+    directions = LinearDirections(torch.cat([*supervised, whitened @ prior.root().float()]), space)
+    calibration = calibrate(generator, directions, domain.oracle("a"), prior, Stream(0, "gates/calibrate"))
+    moved = _moved(generator, domain, directions, calibration.usable(), n)
+    best, floor, start = {}, {}, 0
+    for factor, rows in zip(domain.factors, supervised, strict=True):
+        best[factor.name] = round(max(moved[factor.name][start : start + len(rows)]), 3)
+        floor[factor.name] = round(sum(moved[factor.name][-random:]) / random, 3)
+        start += len(rows)
+    return best, floor
+
+
+def _covariances(factor: Factor, domain: Domain, latents: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
+    """(columns of the factor, dim): covariance with the latents, where the factor is visible."""
+    seen = visible(factor, domain, labels)
+    columns, latents = spread_out(factor, labels[factor.name][seen]), latents[seen]
+    return (columns - columns.mean(0)).T @ (latents - latents.mean(0))
 
 
 def _moved(
-    generator: Generator, domain: Domain, directions: LinearDirections, owners: list[Factor], magnitudes: Tensor, n: int
-) -> list[float]:
-    """Mean change of each direction's own factor over n codes and both signs, in sigmas."""
+    generator: Generator, domain: Domain, directions: LinearDirections, magnitudes: Tensor, n: int
+) -> dict[str, list[float]]:
+    """Factor -> mean change along each direction over n codes and both signs, in sigmas, by oracle B."""
     codes = generator.sample(n, directions.space, Stream(0, "gates/steer").at())
     oracle = domain.oracle("b")
     before = read(oracle, generator.render(codes)).factors
-    scores = []
-    for k, factor in enumerate(owners):
-        sides = []
-        for magnitude in (magnitudes[k, 0], -magnitudes[k, 1]):
-            moved = directions.displace(codes, torch.full((n,), k), magnitude.expand(n))
-            after = read(oracle, generator.render(moved)).factors
-            seen = visible(factor, domain, before) & visible(factor, domain, after)
-            seen_before = visible(factor, domain, before)
-            scale = sigma(factor, before[factor.name][seen_before])
-            apart = change(factor, before[factor.name][seen], after[factor.name][seen])
-            sides.append(float(apart.mean()) / scale if len(apart) else 0.0)
-        scores.append(sum(sides) / len(sides))
-    return scores
+    moved: dict[str, list[float]] = {factor.name: [] for factor in domain.factors}
+    for k in range(len(directions)):
+        index = torch.full((n,), k)
+        after = [
+            read(oracle, generator.render(directions.displace(codes, index, magnitude.expand(n)))).factors
+            for magnitude in (magnitudes[k, 0], -magnitudes[k, 1])
+        ]
+        for factor in domain.factors:
+            sides = [_change_in_sigmas(factor, domain, before, readings) for readings in after]
+            moved[factor.name].append(sum(sides) / 2)
+    return moved
+
+
+def _change_in_sigmas(
+    factor: Factor, domain: Domain, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> float:
+    """Mean change of one factor over the images that show it before and after; 0 where there is none."""
+    shown = visible(factor, domain, before)
+    both = shown & visible(factor, domain, after)
+    scale = sigma(factor, before[factor.name][shown])
+    apart = change(factor, before[factor.name][both], after[factor.name][both])
+    return float(apart.mean()) / scale if len(apart) and scale > 0 else 0.0

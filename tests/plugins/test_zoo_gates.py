@@ -1,0 +1,111 @@
+"""The gates: how changes are counted, and a planted generator whose steerable factors are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from gdbench_zoo.gates import change, measure, sigma, spread_out, visible
+from torch import Tensor
+
+from gdbench import Codes, Factor, normal
+
+SHAPE = Factor("shape", "class")
+PLACE = Factor("x")
+HUE = Factor("hue", "circular", ("x", 0.0))
+SMALL = Factor("small")
+
+
+@dataclass(frozen=True)
+class PlantedOracle:
+    """Reads the pixels that the planted generator writes its latents to."""
+
+    passed: Mapping[str, bool] = field(default_factory=dict)
+
+    def read(self, images: Tensor) -> dict[str, Tensor]:
+        pixels = images.flatten(1)
+        turns = torch.atan2(pixels[:, 1], pixels[:, 2]) / (2 * torch.pi) % 1
+        shape = torch.stack([pixels[:, 3], -pixels[:, 3]], 1).mul(20).softmax(1)
+        return {"shape": shape, "x": pixels[:, 0], "hue": turns, "small": pixels[:, 4] * 1e-3}
+
+    def embed(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        return [torch.cat([images + 2, 2 - images], 1)], images.flatten(1)
+
+    def mask(self, images: Tensor) -> Tensor:
+        """The object is gone in the tenth of images with the largest pixel 6."""
+        return (images.flatten(1)[:, 6] < 0.128)[:, None, None].expand(-1, 8, 8).float()
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Domain and generator: pixels are a tenth of the latents."""
+
+    name: str = "planted"
+    domain: str = "planted"
+    distance: str = "planted"
+    factors: tuple[Factor, ...] = (SHAPE, PLACE, HUE, SMALL)
+    spaces: tuple[str, ...] = ("z",)
+    image_shape: tuple[int, int, int] = (1, 3, 3)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def dim(self, space: str) -> int:
+        return 9
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        return Codes(normal(rng, n, 9), space)
+
+    def render(self, codes: Codes) -> Tensor:
+        return codes.latents.reshape(-1, 1, 3, 3) / 10
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        return self.render(self.sample(n, "z", rng))
+
+    def pairs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        raise NotImplementedError
+
+    def oracle(self, which: Literal["a", "b"]) -> PlantedOracle:
+        return PlantedOracle()
+
+
+def test_changes_of_each_kind() -> None:
+    assert change(PLACE, torch.tensor([1.0]), torch.tensor([-2.0])).tolist() == [3.0]
+    assert change(HUE, torch.tensor([0.1, 0.2]), torch.tensor([0.9, 0.5])).tolist() == pytest.approx([0.2, 0.3])
+    assert change(SHAPE, torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 0.5, 0.5]])).tolist() == [1.0]
+
+
+def test_sigma_is_the_deviation_of_a_normal_factor() -> None:
+    values = normal(np.random.default_rng(0), 20_000) * 3
+    assert sigma(PLACE, values) == pytest.approx(3, rel=0.03)
+
+
+def test_circular_factors_lie_on_the_circle() -> None:
+    assert torch.allclose(spread_out(HUE, torch.tensor([0.25])), torch.tensor([[1.0, 0.0]]), atol=1e-6)
+
+
+def test_visibility_follows_its_chain() -> None:
+    domain = Planted(factors=(PLACE, Factor("a", visible_with=("x", 0.0)), Factor("b", visible_with=("a", 1.0))))
+    values = {"x": torch.tensor([1.0, 1, -1]), "a": torch.tensor([2.0, 0, 2]), "b": torch.zeros(3)}
+    assert visible(domain.factors[2], domain, values).tolist() == [True, False, False]
+
+
+def test_a_planted_generator_gets_its_known_figures() -> None:
+    planted = Planted()
+    figures = measure(planted, planted, samples=2000)
+    assert figures["gates"]["without_object"] == pytest.approx(0.1, abs=0.02)
+    assert figures["gates"]["shape_agreement"] == 1
+    assert figures["not_steered"] == []  # a visible edit along its own axis moves even a factor of tiny scale
+    assert not figures["passed"]
+    assert all(
+        figures["steering"][name] > 2 * figures["steering_of_random_directions"][name] for name in ("x", "small")
+    )
+    assert figures["r2"]["z"]["x"] == pytest.approx(1)
+    assert figures["r2"]["z"]["shuffled"] < 0.05
+    assert figures["realism"]["frechet"] < 0.01
+    assert figures["realism"]["precision"] > 0.85
