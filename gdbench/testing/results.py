@@ -43,7 +43,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Check:
-    """One clause, bound to what it checks. subject: "method voynov". case: the argument of ``function``."""
+    """One clause, bound to what it checks. subject: kind and name. case: the argument of ``function``."""
 
     subject: str
     clause: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from gdbench.testing import run_checks
 
 HERE = Path(__file__).parent
 ONE_FILE = HERE / "steepest.py"
+PAGE = HERE.parents[1] / "docs" / "writing-plugins.md"
 BORROW = "import site; site.addsitedir({folder!r})\n"
 
 
@@ -76,6 +79,15 @@ def test_the_one_file_method_is_short_and_keeps_the_contract() -> None:
     registry = load_registry([ONE_FILE])
     results = run_checks(registry.method("steepest"), registry)
     assert [result for result in results if result.status == "failed"] == []
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_work(tmp_path: Path) -> None:
+    shutil.copy(ONE_FILE, tmp_path)
+    commands = re.findall(r"^\$ gdbench (.*--plugin.*)$", PAGE.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        call(sys.executable, "-m", "gdbench", *shlex.split(command), folder=tmp_path)
 
 
 def test_the_one_file_method_finds_what_is_planted(tmp_path: Path) -> None:
