@@ -75,7 +75,7 @@ class Players:
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "optimisers": [_lean(optimiser.state_dict()) for optimiser in self.optimisers],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -84,7 +84,20 @@ class Players:
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            for moments in saved["state"].values():
+                moments.setdefault("exp_avg", torch.zeros_like(moments["exp_avg_sq"]))
             optimiser.load_state_dict(saved)
+
+
+def _lean(state: dict[str, Any]) -> dict[str, Any]:
+    """The state of an Adam without the first moments where beta1 is 0: they are overwritten before they are read."""
+    if any(group["betas"][0] for group in state["param_groups"]):
+        return state
+    kept = {
+        key: {name: value for name, value in moments.items() if name != "exp_avg"}
+        for key, moments in state["state"].items()
+    }
+    return state | {"state": kept}
 
 
 def new_players(recipe: Recipe, seed: int) -> Players:
