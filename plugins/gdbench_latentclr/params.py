@@ -21,7 +21,7 @@ class LatentclrParams:
     shift_max: float = field(default=3.0, metadata={"help": "longest shift"})
     both_signs: bool = field(default=True, metadata={"help": "half of the steps shift backwards"})
     temperature: float = field(default=0.5, metadata={"help": "similarities are divided by it"})
-    lr: float = field(default=1e-2, metadata={"help": "learning rate of Adam"})
+    lr: float = field(default=3e-2, metadata={"help": "learning rate of Adam"})
     weight_decay: float = field(default=0.0, metadata={"help": "of the vectors before they are made unit length (L2)"})
     whiten: bool = field(
         default=True, metadata={"help": "outside z: unit vectors in prior standard deviations instead of latent length"}
