@@ -1,13 +1,15 @@
 """How fast a voynov step is: ratios to a plain transcription of the published algorithm, and to the arithmetic floor.
 
-    python benchmarks/speed/voynov_step.py --rounds 8
+    python benchmarks/speed/voynov_step.py --gan stylegan2 --rounds 8
 
-All variants take the same steps (batch 32, K = 32) on generators of equal weights, in turn, round after round, so that
-a busy machine slows them alike; each ratio is the median of the ratios of the rounds. Seconds are process CPU time on
-one thread, wall-clock beside.
+The generators have the architecture of the shipped checkpoints and random weights, on which speed does not depend. All
+variants take the same steps (batch 32, K = 32) on generators of equal weights, in turn, round after round, so that a
+busy machine slows them alike; each ratio is the median of the ratios of the rounds. Seconds are process CPU time on one
+thread, wall-clock beside.
 
-- plain: both images rendered with gradients, also for the generator's weights; A = exp(S) of a d x d matrix; default
-  memory layout; two optimisers; the loss read at every step.
+- plain: both images rendered with gradients, also for the generator's weights; the generator written as its paper does
+  (style convolutions with weights for each sample); A = exp(S) of a d x d matrix; default memory layout; two
+  optimisers; the loss read at every step.
 - plain, channels_last: the same, networks in the other layout.
 - floor: three generator and three reconstructor passes without gradients: what base image, shifted image, gradient to
   the latents and gradient to the reconstructor's weights cost at least.
@@ -22,12 +24,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+import gdbench_sngan
+import gdbench_stylegan2
 import numpy as np
 import torch
-from gdbench_sngan import Params
 from gdbench_sngan.generator import SNGAN
-from gdbench_sngan.networks import Generator
-from gdbench_sngan.recipe import Recipe
+from gdbench_sngan.recipe import Recipe as SNGANRecipe
+from gdbench_stylegan2.generator import StyleGAN2
+from gdbench_stylegan2.networks import blur, upsample_image
+from gdbench_stylegan2.recipe import Recipe as StyleGAN2Recipe
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.discover import Batch, prepare, train_step
 from gdbench_voynov.params import VoynovParams
@@ -35,7 +40,7 @@ from gdbench_voynov.shifts import draw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Context, Stream, initialised, normal
+from gdbench import Context, Generator, Stream, initialised, normal
 
 K, BATCH = 32, 32
 CPU = torch.device("cpu")
@@ -58,7 +63,7 @@ class PlainBlock(nn.Module):
         return y + self.bypass(F.interpolate(x, scale_factor=2.0))
 
 
-class PlainGenerator(nn.Module):
+class PlainSNGAN(nn.Module):
     """The SNGAN of the paper's formulas, in whatever layout it is given."""
 
     def __init__(self, widths: tuple[int, ...], latent_dim: int) -> None:
@@ -71,6 +76,51 @@ class PlainGenerator(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         x = self.linear(z).view(-1, self.width, 4, 4)
         return torch.tanh(self.conv(F.relu(self.bn(self.blocks(x)))))
+
+
+class PlainStyleGAN2(nn.Module):
+    """The synthesis of StyleGAN2 by equations 1 to 3 of its paper: a weight for each sample, as groups."""
+
+    def __init__(self, weights: Mapping[str, Tensor], resolutions: tuple[int, ...]) -> None:
+        super().__init__()
+        self.resolutions = resolutions
+        for name, weight in weights.items():
+            self.register_parameter(name.replace(".", "_"), nn.Parameter(weight.clone()))
+
+    def forward(self, w: Tensor) -> Tensor:
+        image = None
+        x = self.get_parameter("b4_const").expand(len(w), -1, -1, -1)
+        for resolution in self.resolutions:
+            x = self._styled(f"b{resolution}_conv0", x, w, up=True) if resolution > 4 else x
+            x = self._styled(f"b{resolution}_conv1", x, w)
+            rgb = self._rgb(f"b{resolution}_torgb", x, w)
+            image = rgb if image is None else upsample_image(image) + rgb
+        assert image is not None
+        return image
+
+    def _style(self, layer: str, w: Tensor) -> Tensor:
+        weight = self.get_parameter(f"{layer}_affine_weight")
+        return F.linear(w, weight * weight.shape[1] ** -0.5, self.get_parameter(f"{layer}_affine_bias"))
+
+    def _styled(self, layer: str, x: Tensor, w: Tensor, up: bool = False) -> Tensor:
+        kernel = self.get_parameter(f"{layer}_weight") * self._style(layer, w)[:, None, :, None, None]
+        kernel = kernel * (kernel.square().sum((2, 3, 4), keepdim=True) + 1e-8).rsqrt()
+        n, outputs, inputs = kernel.shape[:3]
+        x = x.reshape(1, n * inputs, *x.shape[2:])
+        if up:
+            kernel = kernel.transpose(1, 2).reshape(n * inputs, outputs, 3, 3)
+            x = 4 * blur(F.conv_transpose2d(x, kernel, stride=2, groups=n), 1)
+        else:
+            x = F.conv2d(x, kernel.reshape(n * outputs, inputs, 3, 3), padding=1, groups=n)
+        x = x.reshape(n, outputs, *x.shape[2:]) + self.get_parameter(f"{layer}_bias")[:, None, None]
+        return F.leaky_relu(x, 0.2) * 2**0.5
+
+    def _rgb(self, layer: str, x: Tensor, w: Tensor) -> Tensor:
+        kernel = self.get_parameter(f"{layer}_weight") * self._style(layer, w)[:, None, :, None, None]
+        n, outputs, inputs = kernel.shape[:3]
+        kernel = kernel.reshape(n * outputs, inputs, 1, 1) * inputs**-0.5
+        x = F.conv2d(x.reshape(1, n * inputs, *x.shape[2:]), kernel, groups=n)
+        return x.reshape(n, outputs, *x.shape[2:]) + self.get_parameter(f"{layer}_bias")[:, None, None]
 
 
 class PlainReconstructor(nn.Module):
@@ -101,14 +151,12 @@ class Plain:
     optimisers: tuple[torch.optim.Optimizer, ...]
 
     @classmethod
-    def of(cls, weights: Mapping[str, Tensor], recipe: Recipe, layout: torch.memory_format) -> Plain:
-        """Networks with these weights, in a memory layout."""
-        generator = PlainGenerator(recipe.widths, recipe.latent_dim)
-        generator.load_state_dict(dict(weights))
-        generator.eval().to(memory_format=layout)
+    def of(cls, generator: nn.Module, dim: int, layout: torch.memory_format) -> Plain:
+        """The plain networks in a memory layout."""
         rng = np.random.default_rng(0)
+        generator.eval().to(memory_format=layout)
         reconstructor = initialised(rng, lambda: PlainReconstructor(K)).to(memory_format=layout)
-        logarithm = nn.Parameter(normal(rng, recipe.latent_dim, recipe.latent_dim))  # the official start
+        logarithm = nn.Parameter(normal(rng, dim, dim))  # the official start
         adam = torch.optim.Adam([logarithm], 1e-4), torch.optim.Adam(reconstructor.parameters(), 1e-4)
         return cls(generator, reconstructor, logarithm, adam)
 
@@ -126,45 +174,79 @@ class Plain:
         loss.item()
 
 
-def ours(generator: SNGAN, reuse: int) -> Run:
+@dataclass(frozen=True)
+class Family:
+    """A generator behind the protocol, the space searched, and its plain form with the same weights."""
+
+    generator: Generator
+    space: str
+    plain: Callable[[], nn.Module]
+
+
+def sngan() -> Family:
+    """The small SNGAN, in z."""
+    recipe = SNGANRecipe()
+    network = initialised(Stream(0, "speed").at(), recipe.generator)
+
+    def plain() -> nn.Module:
+        generator = initialised(Stream(0, "speed").at(), lambda: PlainSNGAN(recipe.widths, recipe.latent_dim))
+        generator.load_state_dict(network.state_dict())
+        return generator
+
+    return Family(SNGAN(network, "scenes", gdbench_sngan.Params(), CPU), "z", plain)  # type: ignore[arg-type]
+
+
+def stylegan2() -> Family:
+    """The small StyleGAN2, in w."""
+    network = initialised(Stream(0, "speed").at(), StyleGAN2Recipe().generator)
+    generator = StyleGAN2(network, "scenes", gdbench_stylegan2.Params(), CPU)  # type: ignore[arg-type]
+    synthesis = generator.network.synthesis
+
+    def plain() -> nn.Module:
+        return PlainStyleGAN2(synthesis.state_dict(), generator.network.config.resolutions)
+
+    return Family(generator, "w", plain)
+
+
+def ours(family: Family, reuse: int) -> Run:
     """Steps of the plugin; base images are rendered within the steps measured."""
-    context = Context(0, CPU, K, "z")
-    training = prepare(generator, VoynovParams(batch=BATCH), context)
+    context = Context(0, CPU, K, family.space)
+    training = prepare(family.generator, VoynovParams(batch=BATCH), context)
     stream = context.stream("discover")
 
     def run(steps: int) -> None:
         params = VoynovParams(batch=BATCH, reuse=reuse, steps=steps)
-        base = BaseImages(generator, "z", stream.of("base"), params)
+        base = BaseImages(family.generator, family.space, stream.of("base"), params)
         for step in range(steps):
             index, shift = draw(params, K, stream.at(step))
-            train_step(generator, training, Batch(*base.at(step), index, shift), params.shift_weight)
+            batch = Batch(*base.at(step), index, shift)
+            train_step(family.generator, training, batch, params.shift_weight)
 
     return run
 
 
-def plain(weights: Mapping[str, Tensor], recipe: Recipe, layout: torch.memory_format) -> Run:
+def plain(family: Family, layout: torch.memory_format) -> Run:
     """Steps of the transcription."""
-    transcription = Plain.of(weights, recipe, layout)
+    transcription = Plain.of(family.plain(), family.generator.dim(family.space), layout)
     rng = np.random.default_rng(0)
 
     def run(steps: int) -> None:
         for _ in range(steps):
             index, shift = draw(VoynovParams(batch=BATCH), K, rng)
-            transcription.step(normal(rng, BATCH, recipe.latent_dim), index, shift)
+            transcription.step(family.generator.sample(BATCH, family.space, rng).latents, index, shift)
 
     return run
 
 
-def floor(generator: SNGAN) -> Run:
+def floor(family: Family) -> Run:
     """Three forward passes of each network, for each step."""
-    context = Context(0, CPU, K, "z")
-    reconstructor = prepare(generator, VoynovParams(), context).reconstructor
-    codes = generator.sample(BATCH, "z", np.random.default_rng(0))
+    reconstructor = prepare(family.generator, VoynovParams(), Context(0, CPU, K, family.space)).reconstructor
+    codes = family.generator.sample(BATCH, family.space, np.random.default_rng(0))
 
     @torch.no_grad()
     def run(steps: int) -> None:
         for _ in range(3 * steps):
-            images = generator.render(codes)
+            images = family.generator.render(codes)
             reconstructor(images, images)
 
     return run
@@ -204,24 +286,21 @@ def report(seconds: Seconds, steps: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gan", choices=("sngan", "stylegan2"), default="sngan")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = Recipe()
-    network = initialised(Stream(0, "speed").at(), recipe.generator)
-    assert isinstance(network, Generator)
-    weights = network.state_dict()
-    generator = SNGAN(network, "scenes", Params(), CPU)
-    z = normal(np.random.default_rng(1), 8, recipe.latent_dim)
-    check = Plain.of(weights, recipe, torch.contiguous_format).generator
-    assert torch.allclose(check(z), network(z), atol=1e-4), "the plain generator must show the same images"
+    family = {"sngan": sngan, "stylegan2": stylegan2}[args.gan]()
+    codes = family.generator.sample(8, family.space, np.random.default_rng(1))
+    check = family.plain().eval()(codes.latents)
+    assert torch.allclose(check, family.generator.render(codes), atol=1e-4), "both must render the same images"
     variants = {
-        "ours": ours(generator, reuse=5),
-        "ours, reuse 1": ours(generator, reuse=1),
-        "plain": plain(weights, recipe, torch.contiguous_format),
-        "plain, channels_last": plain(weights, recipe, torch.channels_last),
-        "floor": floor(generator),
+        "ours": ours(family, reuse=5),
+        "ours, reuse 1": ours(family, reuse=1),
+        "plain": plain(family, torch.contiguous_format),
+        "plain, channels_last": plain(family, torch.channels_last),
+        "floor": floor(family),
     }
     report(measure(variants, args.rounds, args.steps), args.steps)
 
