@@ -76,7 +76,7 @@ def visible(factor: Factor, domain: Domain, values: Mapping[str, Tensor]) -> Ten
 
 @torch.no_grad()
 def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dict[str, Any]:
-    """All figures of a card: gates, realism, linear readability per space, and the factors that no direction steers."""
+    """All figures of a card: gates, realism, linear readability per space, and the factors that it lacks."""
     codes = generator.sample(samples, generator.spaces[-1], Stream(0, "gates/samples").at())
     images = torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])
     a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
@@ -91,16 +91,28 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     latents = {codes.space: codes.latents}
     if "w" in generator.spaces and hasattr(generator, "map"):
         latents["w"] = generator.map(codes).latents
+    missed = [name for name, held in _verdicts(gates).items() if not held]
+    lacking = {name for name, value in steered.items() if value < 0.5}
     return {
         "gates": gates,
-        "passed": gates["without_object"] < 0.02 and gates["shape_agreement"] >= 0.9 and gates["steered_factors"] >= 6,
+        "passed": not missed,
+        "missed": missed,
+        "lacking": sorted(lacking | ({"shape"} if "shape_agreement" in missed else set())),
         "steering": steered,
         "steering_of_random_directions": unsteered,
-        "not_steered": sorted(name for name, value in steered.items() if value < 0.5),
         "shape_shares": [[round(float(x), 3) for x in read.factors["shape"].mean(0)] for read in (a, b)],
         "realism": realism(domain, a.pooled),
         "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
         "samples": samples,
+    }
+
+
+def _verdicts(gates: Mapping[str, float]) -> dict[str, bool]:
+    """Which gates hold."""
+    return {
+        "without_object": gates["without_object"] < 0.02,
+        "shape_agreement": gates["shape_agreement"] >= 0.9,
+        "steered_factors": gates["steered_factors"] >= 6,
     }
 
 

@@ -100,7 +100,8 @@ def test_a_planted_generator_gets_its_known_figures() -> None:
     figures = measure(planted, planted, samples=2000)
     assert figures["gates"]["without_object"] == pytest.approx(0.1, abs=0.02)
     assert figures["gates"]["shape_agreement"] == 1
-    assert figures["not_steered"] == []  # a visible edit along its own axis moves even a factor of tiny scale
+    assert figures["lacking"] == []  # a visible edit along its own axis moves even a factor of tiny scale
+    assert figures["missed"] == ["without_object", "steered_factors"]  # it has four factors only
     assert not figures["passed"]
     assert all(
         figures["steering"][name] > 2 * figures["steering_of_random_directions"][name] for name in ("x", "small")
