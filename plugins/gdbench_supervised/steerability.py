@@ -1,0 +1,128 @@
+"""Steerability: w = argmin E[M (G(z + a w) - edit(G(z), a))^2] for each edit, M the pixels that the edit determines."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gdbench import Context, Generator, LinearDirections, PluginError
+from gdbench_supervised.edits import Edit, edits
+from gdbench_supervised.params import SteerabilityParams
+from gdbench_supervised.whitening import filled, identity, whitening
+
+CHECK = 25
+"""Steps between two looks at the loss."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """walks (edits, dim): the learned rows, in coordinates that ``root`` (dim, dim) maps to the space."""
+
+    walks: nn.Parameter
+    optimiser: torch.optim.Optimizer
+    root: Tensor
+    edits: Sequence[Edit]
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What ``restore`` needs to go on after ``step`` steps."""
+        return {"step": step, "walks": self.walks.detach(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Take up a state; returns the number of steps done."""
+        if state is None:
+            return 0
+        with torch.no_grad():
+            self.walks.copy_(state["walks"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+
+
+def discover(generator: Generator, params: SteerabilityParams, context: Context) -> LinearDirections:
+    """Walks of the first ``context.k`` edits; a step is that of coefficient one.
+
+    Where there are fewer edits, random directions orthogonal to all walks follow, and the log says so. Raises
+    PluginError where the loss is no longer a number, or K directions do not exist.
+    """
+    training = prepare(generator, params, context)
+    done = training.restore(context.resume.load())
+    stream = context.stream("discover")
+    saved = time.monotonic()
+    with context.reporter.task("discover", params.steps, done) as task:
+        for first in range(done, params.steps, CHECK):
+            last = min(first + CHECK, params.steps)
+            total = torch.zeros((), device=context.device)
+            for step in range(first, last):
+                _set_rate(training, params, step)
+                total += train_step(generator, training, params.batch, context.space, stream.at(step))
+            loss = float(total) / (last - first)
+            if not math.isfinite(loss):
+                raise PluginError(f"steerability: the loss was {loss} between steps {first} and {last}; try a lower lr")
+            task.advance(last - first, loss=loss)
+            if time.monotonic() - saved >= context.resume.every:
+                context.resume.save(training.state(last))
+                saved = time.monotonic()
+    return directions(training, context)
+
+
+def prepare(generator: Generator, params: SteerabilityParams, context: Context) -> Training:
+    """Walks of length zero: what no image shows stays zero, where a random start would stay in the result."""
+    dim = generator.dim(context.space)
+    space = whitening(generator, context.space) if params.whiten else identity(dim)
+    chosen = edits(generator.image_shape[0])[: context.k]
+    walks = nn.Parameter(torch.zeros(len(chosen), dim, device=context.device))
+    return Training(walks, torch.optim.Adam([walks], params.lr), space.root.float().to(context.device), chosen)
+
+
+def train_step(generator: Generator, training: Training, batch: int, space: str, rng: np.random.Generator) -> Tensor:
+    """One update of every walk on the same codes; returns the sum of their losses, still on the device."""
+    codes = generator.sample(batch, space, rng)
+    with torch.no_grad():
+        originals = generator.render(codes)
+        asked = [_ask(edit, originals, rng) for edit in training.edits]
+    coefficients, targets, masks = (torch.cat(parts) for parts in zip(*asked, strict=True))
+    walks = (training.walks @ training.root).repeat_interleave(batch, 0)
+    everywhere = codes[torch.arange(batch, device=originals.device).repeat(len(asked))]
+    moved = generator.render(everywhere.shifted(coefficients[:, None] * walks))
+    loss = masked_error(moved, targets, masks).view(len(asked), batch).mean(1).sum()
+    training.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    training.optimiser.step()
+    return loss.detach()
+
+
+def masked_error(images: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
+    """Mean squared difference (n,) over the pixels of the mask (n, 1, h, w); 0 where there is none."""
+    squared = ((images - targets).square().mean(1, keepdim=True) * masks).sum((1, 2, 3))
+    error: Tensor = squared / masks.sum((1, 2, 3)).clamp_min(1)
+    return error
+
+
+def directions(training: Training, context: Context) -> LinearDirections:
+    """The walks, filled up to K in the coordinates in which they were learned."""
+    found = len(training.edits)
+    rows = training.walks.detach().double().cpu()
+    rows = filled(rows, context.k, context.stream("discover").of("fill").at())
+    names = ", ".join(edit.name for edit in training.edits)
+    rest = f"; the other {context.k - found} are random, orthogonal to them" if context.k > found else ""
+    context.reporter.log(f"steerability: {found} of {context.k} directions are supervised: {names}{rest}")
+    vectors = rows @ training.root.double().cpu()
+    return LinearDirections(vectors, context.space, vectors.norm(dim=1))
+
+
+def _ask(edit: Edit, originals: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Coefficients (n,), edited images and masks of one edit."""
+    coefficients = edit.draw(rng, len(originals), originals.shape[-1]).to(originals)
+    return coefficients, *edit.apply(originals, coefficients)
+
+
+def _set_rate(training: Training, params: SteerabilityParams, step: int) -> None:
+    left = (params.steps - step) / params.steps
+    for group in training.optimiser.param_groups:
+        group["lr"] = params.lr * min(1.0, left / params.decay if params.decay else 1.0)
