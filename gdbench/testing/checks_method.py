@@ -27,7 +27,7 @@ MEMBERS = ("__len__", "space", "displace", "save")
 RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
 """Beginnings of the purposes whose random numbers are for the evaluation alone (PROTOCOL section 1)."""
 
-PATIENCE = 10.0
+PATIENCE = 3.0
 """Seconds of processor time after which the budget is left to the record of a real run."""
 
 QUICK_CAP = 100_000
