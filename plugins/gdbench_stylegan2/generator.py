@@ -123,6 +123,8 @@ def load(path: Path, params: Params, device: torch.device) -> StyleGAN2:
     """
     state = {name: t.float() if t.is_floating_point() else t for name, t in load_weights(path).items()}
     facts = read_facts(path)
-    network = Generator(infer_config(state, **{name: facts[name] for name in FACTS if name in facts}))
-    network.load_state_dict(state)
+    config = infer_config(state, **{name: facts[name] for name in FACTS if name in facts})
+    with torch.device("meta"):  # draws no random initial weights
+        network = Generator(config)
+    network.load_state_dict(state, assign=True)
     return StyleGAN2(network, facts.get("domain", "unknown"), params, device)
