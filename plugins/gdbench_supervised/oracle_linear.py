@@ -16,6 +16,9 @@ from gdbench_supervised.labels import Target, read, targets
 from gdbench_supervised.params import OracleLinearParams
 from gdbench_supervised.whitening import filled, whitening, without
 
+LEAST = 0.02
+"""A target of which less variance is linear in the code has no direction: a fit would follow noise."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -39,7 +42,7 @@ def discover(generator: Generator, params: OracleLinearParams, context: Context)
     space = whitening(generator, context.space)
     found = fit(targets(domain.factors, readings), space.coordinates(latents), params)
     if not found:
-        raise PluginError("oracle-linear: the oracle reads no factor that varies; try more samples")
+        raise PluginError("oracle-linear: the oracle reads no factor that varies with the code; try more samples")
     rows = conditioned(found) if params.conditional else torch.stack([each.row for each in found])
     rows = filled(rows, context.k, context.stream("discover").of("fill").at())
     context.reporter.log(_summary(found, context.k))
@@ -48,7 +51,7 @@ def discover(generator: Generator, params: OracleLinearParams, context: Context)
 
 
 def fit(wanted: list[Target], points: Tensor, params: OracleLinearParams) -> list[Fitted]:
-    """Every target that varies and is seen in twice as many images as there are dimensions; best explained first.
+    """Every target that varies linearly and is seen in more images than twice the dimensions; best explained first.
 
     points: (n, dim) whitened codes.
     """
@@ -57,6 +60,8 @@ def fit(wanted: list[Target], points: Tensor, params: OracleLinearParams) -> lis
         seen, values = points[target.seen], target.values[target.seen]
         if len(values) > 2 * points.shape[1] and float(values.std()) > 1e-6:
             row, explained = regression(seen, values)
+            if explained < LEAST:
+                continue
             if params.estimator == "svm":
                 row = boundary(seen, values, params.share)
             found.append(Fitted(target, row / row.norm(), explained))

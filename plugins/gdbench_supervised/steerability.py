@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdbench import Context, Generator, LinearDirections, PluginError
 from gdbench_supervised.edits import Edit, edits
@@ -19,28 +19,40 @@ from gdbench_supervised.whitening import filled, identity, whitening
 
 CHECK = 25
 """Steps between two looks at the loss."""
+BETAS = 0.9, 0.999
+
+
+class Step(NamedTuple):
+    """Loss, and its gradient by the walks."""
+
+    loss: Tensor
+    gradient: Tensor
 
 
 @dataclass(frozen=True)
 class Training:
-    """walks (edits, dim): the learned rows, in coordinates that ``root`` (dim, dim) maps to the space."""
+    """Everything that a step changes, and what stays.
 
-    walks: nn.Parameter
-    optimiser: torch.optim.Optimizer
+    walks (edits, dim): the learned rows, in coordinates that ``root`` (dim, dim) maps to the space. first (edits, dim)
+    and second (edits, 1): running means of their gradient and of its mean square.
+    """
+
+    walks: Tensor
+    first: Tensor
+    second: Tensor
     root: Tensor
     edits: Sequence[Edit]
 
     def state(self, step: int) -> dict[str, Any]:
         """What ``restore`` needs to go on after ``step`` steps."""
-        return {"step": step, "walks": self.walks.detach(), "optimiser": self.optimiser.state_dict()}
+        return {"step": step, "walks": self.walks, "first": self.first, "second": self.second}
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Take up a state; returns the number of steps done."""
         if state is None:
             return 0
-        with torch.no_grad():
-            self.walks.copy_(state["walks"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for name in ("walks", "first", "second"):
+            getattr(self, name).copy_(state[name])
         return int(state["step"])
 
 
@@ -59,8 +71,9 @@ def discover(generator: Generator, params: SteerabilityParams, context: Context)
             last = min(first + CHECK, params.steps)
             total = torch.zeros((), device=context.device)
             for step in range(first, last):
-                _set_rate(training, params, step)
-                total += train_step(generator, training, params.batch, context.space, stream.at(step))
+                taken = train_step(generator, training, params.batch, context.space, stream.at(step))
+                update(training, taken.gradient, step, _rate(params, step))
+                total += taken.loss
             loss = float(total) / (last - first)
             if not math.isfinite(loss):
                 raise PluginError(f"steerability: the loss was {loss} between steps {first} and {last}; try a lower lr")
@@ -76,25 +89,36 @@ def prepare(generator: Generator, params: SteerabilityParams, context: Context) 
     dim = generator.dim(context.space)
     space = whitening(generator, context.space) if params.whiten else identity(dim)
     chosen = edits(generator.image_shape[0])[: context.k]
-    walks = nn.Parameter(torch.zeros(len(chosen), dim, device=context.device))
-    return Training(walks, torch.optim.Adam([walks], params.lr), space.root.float().to(context.device), chosen)
+    walks = torch.zeros(len(chosen), dim, device=context.device)
+    root = space.root.float().to(context.device)
+    return Training(walks, torch.zeros_like(walks), torch.zeros_like(walks[:, :1]), root, chosen)
 
 
-def train_step(generator: Generator, training: Training, batch: int, space: str, rng: np.random.Generator) -> Tensor:
-    """One update of every walk on the same codes; returns the sum of their losses, still on the device."""
+def train_step(generator: Generator, training: Training, batch: int, space: str, rng: np.random.Generator) -> Step:
+    """The sum of the losses of all walks on the same codes, and its gradient (edits, dim), still on the device."""
     codes = generator.sample(batch, space, rng)
     with torch.no_grad():
         originals = generator.render(codes)
         asked = [_ask(edit, originals, rng) for edit in training.edits]
     coefficients, targets, masks = (torch.cat(parts) for parts in zip(*asked, strict=True))
-    walks = (training.walks @ training.root).repeat_interleave(batch, 0)
+    walks = training.walks.clone().requires_grad_()
+    deltas = coefficients[:, None] * (walks @ training.root).repeat_interleave(batch, 0)
     everywhere = codes[torch.arange(batch, device=originals.device).repeat(len(asked))]
-    moved = generator.render(everywhere.shifted(coefficients[:, None] * walks))
-    loss = masked_error(moved, targets, masks).view(len(asked), batch).mean(1).sum()
-    training.optimiser.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    training.optimiser.step()
-    return loss.detach()
+    error = masked_error(generator.render(everywhere.shifted(deltas)), targets, masks)
+    loss = error.view(len(asked), batch).mean(1).sum()
+    return Step(loss.detach(), torch.autograd.grad(loss, walks)[0])
+
+
+def update(training: Training, gradient: Tensor, step: int, lr: float) -> None:
+    """Adam (Kingma and Ba 2015, algorithm 1) with one second moment for each walk instead of each coordinate.
+
+    Per coordinate, the result would depend on the axes of the space, and leave the span of the gradients.
+    """
+    training.first.lerp_(gradient, 1 - BETAS[0])
+    training.second.lerp_(gradient.square().mean(1, keepdim=True), 1 - BETAS[1])
+    first = training.first / (1 - BETAS[0] ** (step + 1))
+    second = training.second / (1 - BETAS[1] ** (step + 1))
+    training.walks.sub_(lr * first / (second.sqrt() + 1e-8))
 
 
 def masked_error(images: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
@@ -107,7 +131,7 @@ def masked_error(images: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
 def directions(training: Training, context: Context) -> LinearDirections:
     """The walks, filled up to K in the coordinates in which they were learned."""
     found = len(training.edits)
-    rows = training.walks.detach().double().cpu()
+    rows = training.walks.double().cpu()
     rows = filled(rows, context.k, context.stream("discover").of("fill").at())
     names = ", ".join(edit.name for edit in training.edits)
     rest = f"; the other {context.k - found} are random, orthogonal to them" if context.k > found else ""
@@ -122,7 +146,6 @@ def _ask(edit: Edit, originals: Tensor, rng: np.random.Generator) -> tuple[Tenso
     return coefficients, *edit.apply(originals, coefficients)
 
 
-def _set_rate(training: Training, params: SteerabilityParams, step: int) -> None:
+def _rate(params: SteerabilityParams, step: int) -> float:
     left = (params.steps - step) / params.steps
-    for group in training.optimiser.param_groups:
-        group["lr"] = params.lr * min(1.0, left / params.decay if params.decay else 1.0)
+    return params.lr * min(1.0, left / params.decay if params.decay else 1.0)
