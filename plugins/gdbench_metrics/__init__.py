@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gdbench import Column, MetricSpec, NoParams, hookimpl
-from gdbench_metrics.params import FactorsParams, ReconstructionParams
+from gdbench_metrics.params import (
+    FactorsParams,
+    NaturalnessParams,
+    ObservationalParams,
+    PathParams,
+    RcaPaperParams,
+    RealismParams,
+    ReconstructionParams,
+)
 
 VOYNOV = "Voynov and Babenko, Unsupervised Discovery of Interpretable Directions in the GAN Latent Space, ICML 2020"
+LONG = {"standard": 10_000, "paper": 20_000}
+"""The tiers that take time, and the steps of the reconstructor there."""
+
 EASTWOOD = "Eastwood and Williams, Quantitative Evaluation of Disentangled Representations, ICLR 2018"
 
 RECONSTRUCTION = (
@@ -40,6 +51,41 @@ COST = (
     Column("wall_seconds", "time that discovery took", "lower", "s"),
     Column("peak_memory", "largest memory until the end of discovery", "lower", "MiB"),
 )
+PATH = (
+    Column("straightness", "chord by way from -t to +t in the perceptual space; 1 is straight", ranked=True),
+    Column("evenness", "1 / (1 + variation of the ten steps); 1 is even"),
+)
+
+
+def _realism() -> Iterable[Column]:
+    yield Column("kid_real_00", "KID of unedited against real images: what the generator itself lacks", "neither")
+    yield Column("precision_real_00", "share of unedited images inside the real manifold", "neither")
+    for tau in ("15", "30", "45"):
+        ranked = tau == "30"
+        yield Column(f"kid_{tau}", f"KID of images edited by .{tau} against unedited ones", "lower", ranked=ranked)
+        yield Column(f"kid_{tau}_se", "its standard error", "neither")
+        yield Column(f"precision_{tau}", f"share of images edited by .{tau} inside the unedited manifold")
+        yield Column(f"kid_real_{tau}", f"KID of images edited by .{tau} against real ones", "lower")
+        yield Column(f"precision_real_{tau}", f"share of images edited by .{tau} inside the real manifold")
+
+
+RCA_PAPER = (
+    Column("accuracy", "share of shifts whose direction a fresh reconstructor names, in the method's own range"),
+    Column("shift_error", "mean error of epsilon; depends on the method's own signs and steps", "neither"),
+)
+OBSERVATIONAL = (
+    Column("mig", "mutual information gap of coordinates and factors"),
+    Column("sap", "gap of the variance explained by the two best coordinates"),
+    Column("dci_disentanglement", "each coordinate predicts one factor"),
+    Column("dci_completeness", "one coordinate predicts each factor"),
+    Column("modularity", "each coordinate has information on one factor"),
+)
+NATURALNESS = (
+    Column(
+        "naturalness", "2 * accuracy - 1 of classifiers that know the direction from real images alone", ranked=True
+    ),
+    Column("balanced", "share of labellings with .2 to .8 of real images on one side; the others count 0", "neither"),
+)
 
 
 @hookimpl
@@ -52,10 +98,7 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         columns=RECONSTRUCTION,
         params=ReconstructionParams,
         smoke={"steps": 12, "test": 256, "leak_steps": 8},
-        tiers={
-            "standard": {"steps": 10_000, "reuse": 1, "leak_steps": 2000},
-            "paper": {"steps": 20_000, "reuse": 1, "leak_steps": 2000},
-        },
+        tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000} for tier, steps in LONG.items()},
         default=True,
         citation=VOYNOV,
     )
@@ -86,4 +129,57 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         columns=COST,
         params=NoParams,
         default=True,
+    )
+    yield MetricSpec(
+        name="path",
+        summary="is the way along a direction straight and even?",
+        measure="gdbench_metrics.path:measure",
+        columns=PATH,
+        params=PathParams,
+        smoke={"codes": 2},
+        tiers={tier: {"codes": 64} for tier in LONG},
+        needs=("images",),
+    )
+    yield MetricSpec(
+        name="realism",
+        summary="do edited images still look like the generator's own, and like real ones?",
+        measure="gdbench_metrics.realism:measure",
+        columns=tuple(_realism()),
+        params=RealismParams,
+        smoke={"images": 32},
+        tiers={tier: {"images": 5000} for tier in LONG},
+        needs=("images",),
+        citation="Binkowski et al., Demystifying MMD GANs, ICLR 2018",
+    )
+    yield MetricSpec(
+        name="naturalness",
+        summary="does what a direction changes vary among real images too?",
+        measure="gdbench_metrics.naturalness:measure",
+        columns=NATURALNESS,
+        params=NaturalnessParams,
+        smoke={"initialisations": 2, "steps": 2, "batch": 4, "codes": 4, "real": 16},
+        tiers={tier: {"batch": 32, "codes": 384, "real": 2000} for tier in LONG},
+        needs=("images",),
+        citation=VOYNOV,
+    )
+    yield MetricSpec(
+        name="rca_paper",
+        summary="reconstruction accuracy by the paper's letter: the method's own range, nothing calibrated",
+        measure="gdbench_metrics.rca_paper:measure",
+        columns=RCA_PAPER,
+        params=RcaPaperParams,
+        smoke={"steps": 4, "test": 32},
+        tiers={"standard": {"steps": 10_000}, "paper": {"steps": 100_000, "rate": 1e-4}},
+        citation=VOYNOV,
+    )
+    yield MetricSpec(
+        name="observational",
+        summary="MIG, SAP, DCI and modularity of straight directions as coordinates of the prior",
+        measure="gdbench_metrics.observational:measure",
+        columns=OBSERVATIONAL,
+        params=ObservationalParams,
+        smoke={"samples": 200},
+        tiers={tier: {"samples": 10_000} for tier in LONG},
+        needs=("factors",),
+        citation="Locatello et al., Challenging Common Assumptions in Disentanglement, ICML 2019",
     )

@@ -44,8 +44,8 @@ def scores(effects: Effects) -> Mapping[str, float]:
     alive = float(effects.alive.double().mean())
     moved = torch.where(table >= MOVED, shares, 0.0)
     return {
-        "disentanglement": alive * _concentration(table),
-        "completeness": alive * _concentration(table.T),
+        "disentanglement": alive * concentration(table),
+        "completeness": alive * concentration(table.T),
         "coverage": float(hits.any(0).double().mean()),
         "purity": float(moved.max(0).values.mean()),
         "concentration": float((shares.max(1).values * effects.alive).mean()),
@@ -53,7 +53,7 @@ def scores(effects: Effects) -> Mapping[str, float]:
     }
 
 
-def _concentration(table: Tensor) -> float:
+def concentration(table: Tensor) -> float:
     """Mean over rows of 1 - entropy / log(columns), weighted by row sums; 1 where there is one column, 0 for zeros."""
     total = table.sum()
     if total <= 0:

@@ -120,7 +120,7 @@ def supervised(factor: Factor, sample: Sample, factors: Sequence[Factor]) -> Ten
     """
     latents = sample.codes.latents.double().cpu()
     latents = latents if latents.dim() == 2 else latents.mean(1)
-    target = _targets(factor, sample.a[factor.name].double())
+    target = targets(factor, sample.a[factor.name].double())
     seen = visible(factor, sample.a, factors)
     if not seen.any():
         return torch.zeros(target.shape[1], latents.shape[1])
@@ -128,7 +128,7 @@ def supervised(factor: Factor, sample: Sample, factors: Sequence[Factor]) -> Ten
     return ((target - target.mean(0)).T @ (latents - latents.mean(0)) / len(latents)).float()
 
 
-def _targets(factor: Factor, readings: Tensor) -> Tensor:
+def targets(factor: Factor, readings: Tensor) -> Tensor:
     """What is regressed: (n, 1) values, (n, 2) cosine and sine, or (n, classes)."""
     if factor.kind == "class":
         return readings
