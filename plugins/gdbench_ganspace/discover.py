@@ -25,6 +25,7 @@ class Featured(Generator, Protocol):
     def features(self, codes: Codes, layer: str) -> Tensor: ...
 
 
+@torch.no_grad()
 def discover(generator: Featured, params: GanspaceParams, context: Context) -> LinearDirections:
     """The first ``context.k`` components; a step is one standard deviation of the codes along the direction.
 
@@ -40,7 +41,7 @@ def discover(generator: Featured, params: GanspaceParams, context: Context) -> L
             yield _rows(generator.features(codes, layer)), _rows(codes.latents)
 
     regressed = _regressed_incrementally if params.estimator == "incremental" else _regressed
-    paths, spread = regressed(batches, context.k)
+    paths, spread = regressed(batches, context.k, generator.dim("z"))
     vectors = paths / np.linalg.norm(paths, axis=1, keepdims=True)
     unit = np.sqrt(np.einsum("ki,ij,kj->k", vectors, spread, vectors))
     return LinearDirections(torch.from_numpy(vectors), "z", torch.from_numpy(unit))
@@ -53,29 +54,28 @@ def _of_codes(generator: Generator, params: GanspaceParams, context: Context) ->
     return exact(*covariance(batches), context.k)
 
 
-def _regressed(batches: Batches, k: int) -> tuple[Array, Array]:
+def _regressed(batches: Batches, k: int, dim: int) -> tuple[Array, Array]:
     """Least-squares images (k, dim) in z of the components of features, and the covariance of z (dim, dim).
 
     Coordinates whitened on the same samples have covariance 1, so their covariance with z is the solution.
     """
-    dim = next(batches())[1].shape[1]
     mean, joint = covariance(np.hstack(pair) for pair in batches())
     found = exact(mean[:-dim], joint[:-dim, :-dim], k)
     return found.rows @ joint[:-dim, -dim:] / found.deviation[:, None], joint[-dim:, -dim:]
 
 
-def _regressed_incrementally(batches: Batches, k: int) -> tuple[Array, Array]:
+def _regressed_incrementally(batches: Batches, k: int, dim: int) -> tuple[Array, Array]:
     """The same, with components that are whitened only approximately: a second pass solves the normal equations."""
     found = incremental((features for features, _ in batches()), k)
     project = found.rows.T / found.deviation
     _, joint = covariance(np.hstack([(features - found.mean) @ project, latents]) for features, latents in batches())
-    paths = np.linalg.solve(joint[:k, :k], joint[:k, k:])
-    return paths.astype(np.float64), joint[k:, k:]
+    paths = np.linalg.solve(joint[:k, :k], joint[:k, -dim:])
+    return paths.astype(np.float64), joint[-dim:, -dim:]
 
 
 def _codes(generator: Generator, params: GanspaceParams, context: Context) -> Iterator[Codes]:
     stream = context.stream("discover")
-    with torch.no_grad(), context.reporter.task("sample", params.samples) as task:
+    with context.reporter.task("sample", params.samples) as task:
         for step, start in enumerate(range(0, params.samples, params.batch)):
             n = min(params.batch, params.samples - start)
             yield generator.sample(n, context.space, stream.at(step))
