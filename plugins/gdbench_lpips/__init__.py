@@ -1,0 +1,30 @@
+"""The domain `natural`: photographs without known factors, whose visible change is LPIPS (alex)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gdbench import DomainSpec, hookimpl
+
+if TYPE_CHECKING:
+    import typer
+
+
+@hookimpl
+def gdbench_domains() -> Iterable[DomainSpec]:
+    """Offer natural images."""
+    yield DomainSpec(
+        name="natural",
+        summary="photographs (faces, objects, scenes) without known factors; visible change is LPIPS (alex)",
+        load="gdbench_lpips.domain:load",
+        citation="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",
+    )
+
+
+@hookimpl
+def gdbench_commands(app: typer.Typer) -> None:
+    """Add `gdbench lpips`."""
+    from gdbench_lpips.commands import lpips
+
+    app.add_typer(lpips, name="lpips")

@@ -1,0 +1,81 @@
+"""The domain `natural` as gdbench's protocol has it: a distance and features; no images, masks or factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdbench import Factor, UsageError
+from gdbench_lpips import backbone
+
+if TYPE_CHECKING:
+    from lpips import LPIPS
+
+SMALLEST = 31  # pixels: below, AlexNet's last maps are empty
+
+
+@dataclass(frozen=True, eq=False)
+class PerceptualOracle:
+    """LPIPS's network behind gdbench's `Oracle` protocol: it embeds, and reads nothing.
+
+    channel_weights: the learned weights (c,) of each map's channels, with which the distance is LPIPS itself.
+    """
+
+    network: LPIPS
+    channel_weights: Sequence[Tensor]
+
+    @property
+    def passed(self) -> Mapping[str, bool]:
+        """No factor is read."""
+        return {}
+
+    def read(self, images: Tensor) -> Mapping[str, Tensor]:
+        """No factors."""
+        return {}
+
+    def embed(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The five maps of AlexNet, and their means over places, (n, 64 + 192 + 384 + 256 + 256)."""
+        if min(images.shape[2:]) < SMALLEST:
+            raise UsageError(f"LPIPS needs images of {SMALLEST} pixels or more, got {tuple(images.shape[2:])}")
+        maps = backbone.layers(self.network, images)
+        return maps, torch.cat([layer.mean((2, 3)) for layer in maps], 1)
+
+    def mask(self, images: Tensor) -> Tensor:
+        """Zeros (n, h, w): this oracle knows of no object."""
+        return images.new_zeros((len(images), *images.shape[2:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Natural:
+    """Photographs of no set in particular."""
+
+    network: LPIPS
+    name: str = "natural"
+    distance: str = "lpips-alex"
+    factors: tuple[Factor, ...] = ()
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        """Raises UsageError: there are none."""
+        raise UsageError("the domain natural has no images of its own")
+
+    def pairs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Raises UsageError: there are none."""
+        raise UsageError("the domain natural has no masks; saliency.data names a folder of images and masks")
+
+    def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Raises UsageError: there is none."""
+        raise UsageError("the domain natural has no factors")
+
+    def oracle(self, which: Literal["a", "b"]) -> PerceptualOracle:
+        """The same network for both: it gives distance and features, and scores nothing."""
+        return PerceptualOracle(self.network, backbone.channel_weights(self.network))
+
+
+def load(device: torch.device) -> Natural:
+    """The domain on ``device``. Raises MissingFile or IntegrityError about the backbone of LPIPS."""
+    return Natural(backbone.load(backbone.folder() / backbone.FILE).to(device))

@@ -1,0 +1,187 @@
+"""The domain natural: its distance is what the lpips package says, its backbone is checked at every use."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+
+import lpips
+import numpy as np
+import pytest
+import torch
+from gdbench_lpips import backbone
+from gdbench_lpips.commands import download
+from gdbench_lpips.domain import Natural, load
+from torch import Tensor
+
+from gdbench import IntegrityError, MissingFile, Stream, UsageError, distance, embed, normal, sha256
+from gdbench.perception import flatten
+
+SHAPES = {
+    "0": (64, 3, 11, 11),
+    "3": (192, 64, 5, 5),
+    "6": (384, 192, 3, 3),
+    "8": (256, 384, 3, 3),
+    "10": (256, 256, 3, 3),
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backbone file as torchvision's, with weights from a seed and so with a hash of its own."""
+    rng = np.random.default_rng(0)
+    tensors: dict[str, Tensor] = {"classifier.6.bias": torch.zeros(3)}  # the rest of the file is not looked at
+    for name, shape in SHAPES.items():
+        tensors[f"features.{name}.weight"] = normal(rng, *shape) / np.prod(shape[1:]) ** 0.5
+        tensors[f"features.{name}.bias"] = 0.1 * normal(rng, shape[0])
+    path = tmp_path_factory.mktemp("lpips") / "alexnet.pth"
+    torch.save(tensors, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def natural(file: Path) -> Natural:
+    return Natural(backbone.load(file, sha256(file)[:8]))
+
+
+@pytest.fixture(scope="module")
+def theirs(file: Path) -> lpips.LPIPS:
+    """The package itself, made its own way and filled by torchvision's names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    tensors = torch.load(file, weights_only=True)
+    for part in (made.net.slice1, made.net.slice2, made.net.slice3, made.net.slice4, made.net.slice5):
+        for name, layer in part.named_children():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight.data = tensors[f"features.{name}.weight"]
+                layer.bias.data = tensors[f"features.{name}.bias"]
+    return made
+
+
+def images(channels: int = 3, size: int = 64) -> tuple[Tensor, Tensor]:
+    rng = Stream(0, "test").at()
+    first = torch.tanh(normal(rng, 6, channels, size, size))
+    return first, (first + 0.3 * normal(rng, 6, channels, size, size)).clamp(-1, 1)
+
+
+def test_weighted_maps_give_lpips(natural: Natural, theirs: lpips.LPIPS) -> None:
+    """Sum over layers of the mean over places of w (u - v)², from what the oracle offers, in float64."""
+    first, second = images()
+    oracle = natural.oracle("a")
+    total = torch.zeros(6, dtype=torch.float64)
+    for a, b, weight in zip(oracle.embed(first)[0], oracle.embed(second)[0], oracle.channel_weights, strict=True):
+        u, v = (torch.nn.functional.normalize(x.double(), dim=1) for x in (a, b))
+        total += ((u - v).square() * weight.double()[:, None, None]).sum(1).mean((1, 2))
+    with torch.no_grad():
+        expected = theirs(first, second).flatten()
+    assert float(expected.min()) > 0.01
+    torch.testing.assert_close(total.float(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif("weights" not in flatten.__code__.co_varnames, reason="the core does not weigh channels yet")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_distance_is_lpips(natural: Natural, theirs: lpips.LPIPS, channels: int) -> None:
+    first, second = images(channels)
+    oracle = natural.oracle("a")
+    ours = distance(embed(oracle, first), embed(oracle, second))
+    with torch.no_grad():
+        expected = theirs(first.expand(-1, 3, -1, -1), second.expand(-1, 3, -1, -1)).flatten()
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+    assert bool((distance(embed(oracle, first), embed(oracle, first)) == 0).all())
+
+
+def test_the_learned_weights_are_those_of_the_package(natural: Natural) -> None:
+    weights = natural.oracle("a").channel_weights
+    shipped = torch.load(Path(lpips.__file__).parent / "weights/v0.1/alex.pth", map_location="cpu", weights_only=True)
+    assert [len(weight) for weight in weights] == [64, 192, 384, 256, 256]
+    for i, weight in enumerate(weights):
+        torch.testing.assert_close(weight, shipped[f"lin{i}.model.1.weight"].flatten())
+        assert float(weight.min()) >= 0
+
+
+def test_features_are_means_of_the_maps(natural: Natural) -> None:
+    maps, pooled = natural.oracle("a").embed(images()[0])
+    assert pooled.shape == (6, 1152)
+    torch.testing.assert_close(pooled[:, -256:], maps[-1].flatten(2).mean(2))
+
+
+def test_a_small_image_is_refused(natural: Natural) -> None:
+    oracle = natural.oracle("a")
+    assert oracle.embed(images(size=31)[0])[0][-1].shape[2:] == (1, 1)
+    with pytest.raises(UsageError, match="31 pixels"):
+        oracle.embed(images(size=30)[0])
+
+
+def test_loading_leaves_global_random_state(file: Path) -> None:
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    backbone.load(file, sha256(file)[:8])
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def test_loading_depends_on_the_file_alone(file: Path, natural: Natural) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(99)
+        again = backbone.load(file, sha256(file)[:8])
+    assert all(torch.equal(a, b) for a, b in zip(natural.network.parameters(), again.parameters(), strict=True))
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_without_the_file_the_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(MissingFile, match="gdbench lpips fetch") as raised:
+        load(torch.device("cpu"))
+    assert raised.value.exit_code == 3
+    assert str(tmp_path / "gdbench" / "checkpoints" / "lpips" / "alexnet-owt-7be5be79.pth") in str(raised.value)
+
+
+def test_another_file_under_the_name_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    backbone.folder().mkdir(parents=True)
+    (backbone.folder() / backbone.FILE).write_bytes(file.read_bytes())  # an AlexNet, but random
+    with pytest.raises(IntegrityError, match="does not begin with 7be5be79"):
+        load(torch.device("cpu"))
+
+
+def test_other_tensors_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vgg.pth"
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
+    with pytest.raises(IntegrityError, match="no AlexNet"):
+        backbone.load(path, sha256(path)[:8])
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"as published")
+    with HTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
+
+
+def test_fetching_keeps_the_right_file_only(server: str, tmp_path: Path) -> None:
+    target = tmp_path / "kept" / "weights"
+    with pytest.raises(IntegrityError, match="does not begin with 0000"):
+        download(f"{server}/weights", target, "0000")
+    assert not list(target.parent.iterdir())
+    with pytest.raises(MissingFile, match="404"):
+        download(f"{server}/nothing", target, "0000")
+    source = tmp_path / "served" / "weights"
+    download(f"{server}/weights", target, sha256(source)[:8])
+    assert target.read_bytes() == b"as published"
+    source.write_bytes(b"changed")
+    download(f"{server}/weights", target, sha256(target)[:8])  # the right file is there: nothing is asked for
+    assert target.read_bytes() == b"as published"
