@@ -131,7 +131,8 @@ def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
     )
     result = gdbench("bench", "s.yaml", "--plugin", "slow.py", "--timeout", 25, "--out", "out", cwd=tmp_path)
     assert result.returncode == 1
-    states = {path.parent.name.split("-")[2]: json.loads(path.read_text())["status"] for path in (tmp_path / "out").rglob("record.json")}
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("record.json")]
+    states = {record["cell"]["method"]: record["status"] for record in records}
     assert states == {"random": "done", "sleepy": "timeout"}
 
 
