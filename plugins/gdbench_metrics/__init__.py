@@ -24,6 +24,7 @@ EASTWOOD = "Eastwood and Williams, Quantitative Evaluation of Disentangled Repre
 RECONSTRUCTION = (
     Column("accuracy", "share of edits whose direction a fresh reconstructor names, times the alive share"),
     Column("kappa", "accuracy above chance: 0 guesses, 1 is always right", ranked=True),
+    Column("kappa_resnet", "the same for a ResNet-18 reconstructor (from the standard tier on)"),
     Column("bits", "information of the named about the true direction, times the alive share", unit="bit"),
     Column("magnitude_error", "mean error of the visible change and its sign; .225 is a guess", "lower", "D-bar"),
     Column("leak", "accuracy between twins that differ by an invisible pattern; up to .6 passes", "neither"),
@@ -98,7 +99,7 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         columns=RECONSTRUCTION,
         params=ReconstructionParams,
         smoke={"steps": 12, "test": 256, "leak_steps": 8},
-        tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000} for tier, steps in LONG.items()},
+        tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000, "resnet": True} for tier, steps in LONG.items()},
         default=True,
         citation=VOYNOV,
     )

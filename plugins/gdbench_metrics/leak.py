@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, pad
 from gdbench import Context, Subject, Void, integers
 from gdbench_metrics.augment import augment
 from gdbench_metrics.pairs import Pairs, alive_directions, draw
-from gdbench_metrics.reconstructor import Batch, lenet, train
+from gdbench_metrics.reconstructor import Batch, LeNet, fresh, train
 
 LEVELS = 2  # height of the hidden pattern, in levels of 255
 POOL = 512  # pairs rendered for training, and as many for the test
@@ -37,7 +37,7 @@ def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: 
     twin = alive[integers(rng, len(alive), 1)]
     pattern = (2.0 * integers(rng, 2, *subject.generator.image_shape).float() - 1) * LEVELS / 127.5
     pairs = draw(subject, twin, POOL, stream.of("pairs").at())
-    network = lenet(subject.generator.image_shape[0], 2, subject.generator.device, stream.of("weights").at())
+    network = fresh(LeNet, subject.generator.image_shape[0], 2, subject.generator.device, stream.of("weights").at())
 
     def training(step: int) -> Batch:
         rng = stream.of("augment").at(step)

@@ -10,6 +10,7 @@ class ReconstructionParams:
     """steps, batch, rate: training of the reconstructor. reuse: how often a rendered pair is seen, augmented anew.
 
     test: pairs that score. leak_steps: training of the reconstructor that is asked to find a hidden pattern.
+    resnet: train a ResNet-18 reconstructor too.
     """
 
     steps: int = 1500
@@ -18,6 +19,7 @@ class ReconstructionParams:
     reuse: int = 4
     test: int = 10_240
     leak_steps: int = 250
+    resnet: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from gdbench import Context, Scores, Subject, integers, uniform
 from gdbench_metrics.params import RcaPaperParams
-from gdbench_metrics.reconstructor import Batch, lenet, train
+from gdbench_metrics.reconstructor import Batch, LeNet, fresh, train
 
 FARTHEST, NEAREST = 6.0, 0.5  # |epsilon| is uniform up to 6; what falls below .5 is set to .5, as in the official code
 
 
 def measure(subject: Subject, params: RcaPaperParams, context: Context) -> Scores:
     """Train a fresh reconstructor on fresh pairs, and name the direction of ``test`` more."""
-    network = lenet(
+    network = fresh(
+        LeNet,
         subject.generator.image_shape[0],
         subject.k,
         subject.generator.device,

@@ -8,14 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gdbench import Context, Scores, Stream, Subject, Void, integers
 from gdbench_metrics.augment import augment
 from gdbench_metrics.leak import leak
 from gdbench_metrics.pairs import RANGE, Pairs, alive_directions, capacity, draw
 from gdbench_metrics.params import ReconstructionParams
-from gdbench_metrics.reconstructor import Batch, LeNet, lenet, train
+from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
 UNIT = 0.05  # visible change that counts as 1 in the regression: the shifts are then 3 to 6, as large as the paper's
 GUESS = sum(RANGE) / 2  # the mean error of always answering 0
@@ -33,11 +33,16 @@ def measure(subject: Subject, params: ReconstructionParams, context: Context) ->
     """Train a fresh reconstructor on the frozen directions and score it on fresh pairs."""
     alive = (~subject.calibration.dead).double().mean(1)
     if not alive.any():
-        return scores(Outcome(torch.zeros(subject.k, subject.k), GUESS), alive, Void("no direction is alive"))
-    flips = _flips(subject.k, context)
-    network = _trained(subject, flips, params, context)
+        nothing = Outcome(torch.zeros(subject.k, subject.k), GUESS)
+        return scores(nothing, alive, nothing, Void("no direction is alive"))
+    outcomes = [_outcome(form, subject, params, context) for form in ((LeNet, ResNet) if params.resnet else (LeNet,))]
     found = leak(subject, params.leak_steps, params.batch, context)
-    return scores(_tested(network, subject, flips, params, context), alive, found)
+    return scores(outcomes[0], alive, outcomes[1] if params.resnet else None, found)
+
+
+def _outcome(form: Form, subject: Subject, params: ReconstructionParams, context: Context) -> Outcome:
+    flips = _flips(subject.k, context)
+    return _tested(_trained(form, subject, flips, params, context), subject, flips, params, context)
 
 
 def _flips(k: int, context: Context) -> Tensor:
@@ -45,13 +50,13 @@ def _flips(k: int, context: Context) -> Tensor:
     return 1.0 - 2.0 * integers(context.stream("reconstruct-train").of("signs").at(), 2, k).float()
 
 
-def _trained(subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context) -> LeNet:
+def _trained(form: Form, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context) -> nn.Module:
     stream = context.stream("reconstruct-train")
     size = capacity(subject.generator.image_shape, params.batch)
     alive = alive_directions(subject.calibration)
     chapter = lru_cache(maxsize=1)(lambda number: draw(subject, alive, size, stream.of("pairs").at(number)))
     channels, device = subject.generator.image_shape[0], subject.generator.device
-    network = lenet(channels, subject.k, device, stream.of("weights").at())
+    network = fresh(form, channels, subject.k, device, stream.of("weights").at())
     with context.reporter.task("reconstruction", params.steps) as task:
 
         def batch(step: int) -> Batch:
@@ -78,7 +83,9 @@ def _batch(pairs: Pairs, index: Tensor, flips: Tensor, rng: np.random.Generator)
 
 
 @torch.no_grad()
-def _tested(network: LeNet, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context) -> Outcome:
+def _tested(
+    network: nn.Module, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context
+) -> Outcome:
     stream = context.stream("reconstruct-test")
     confusion, error = torch.zeros(subject.k, subject.k), 0.0
     alive = alive_directions(subject.calibration)
@@ -95,25 +102,35 @@ def _tested(network: LeNet, subject: Subject, flips: Tensor, params: Reconstruct
     return Outcome(confusion, error)
 
 
-def scores(outcome: Outcome, alive: Tensor, leaked: float | Void) -> Scores:
+def scores(outcome: Outcome, alive: Tensor, resnet: Outcome | None, leaked: float | Void) -> Scores:
     """The columns of an outcome; alive (k,) in {0, .5, 1} is the share of signs that are alive.
 
     What is dead was not drawn and counts as a failure: accuracy and bits are multiplied by the alive share, and a dead
-    direction's error is that of a guess.
+    direction's error is that of a guess. resnet: the outcome of the other form, None where it was not trained.
     """
-    k, share = len(alive), float(alive.mean())
-    drawn = outcome.confusion.sum(1)
-    recall = outcome.confusion.diagonal() / drawn.clamp_min(1) * alive
-    accuracy = share * float(outcome.confusion.diagonal().sum() / drawn.sum().clamp_min(1))
-    kappa = (accuracy - 1 / k) / (1 - 1 / k) if k > 1 else Void("with one direction there is nothing to tell apart")
+    share = float(alive.mean())
+    accuracy = _accuracy(outcome, share)
+    recall = outcome.confusion.diagonal() / outcome.confusion.sum(1).clamp_min(1) * alive
+    untrained = Void("the ResNet-18 form is trained from the standard tier on")
     values = {
         "accuracy": accuracy,
-        "kappa": kappa,
+        "kappa": kappa(accuracy, len(alive)),
+        "kappa_resnet": untrained if resnet is None else kappa(_accuracy(resnet, share), len(alive)),
         "bits": share * mutual_information(outcome.confusion),
         "magnitude_error": share * outcome.error + (1 - share) * GUESS,
         "leak": leaked,
     }
     return Scores(values, {"recall": recall.tolist()})
+
+
+def _accuracy(outcome: Outcome, share: float) -> float:
+    counts = outcome.confusion
+    return share * float(counts.diagonal().sum() / counts.sum().clamp_min(1))
+
+
+def kappa(accuracy: float, k: int) -> float | Void:
+    """(accuracy - 1/k) / (1 - 1/k): 0 is chance among k directions, 1 always right."""
+    return (accuracy - 1 / k) / (1 - 1 / k) if k > 1 else Void("with one direction there is nothing to tell apart")
 
 
 def mutual_information(counts: Tensor) -> float:

@@ -15,6 +15,9 @@ from gdbench import initialised
 WIDTH = 2  # of the paper's LeNet form
 SHIFT_WEIGHT = 0.25  # lambda of the paper's loss
 
+Form = Callable[[int, int], nn.Module]
+"""(channels, classes) -> reconstructor."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -45,6 +48,24 @@ class LeNet(nn.Module):
         return self.direction(features), self.shift(features)[:, 0]
 
 
+class ResNet(nn.Module):
+    """The paper's reconstructor for large images: ResNet-18 (He et al. 2016) on both images, two linear heads."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        from torchvision.models import resnet18
+
+        self.features = resnet18(weights=None)
+        self.features.conv1 = nn.Conv2d(2 * channels, 64, 7, stride=2, padding=3, bias=False)
+        self.features.fc = nn.Identity()
+        self.direction, self.shift = nn.Linear(512, classes), nn.Linear(512, 1)
+
+    def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, classes) and signed shift (n,) of pairs (n, 2c, h, w)."""
+        features = self.features(pairs)
+        return self.direction(features), self.shift(features)[:, 0]
+
+
 def train(network: nn.Module, batch: Callable[[int], Batch], steps: int, rate: float) -> None:
     """Train ``network`` on ``batch(step)`` with the paper's loss; it is left in evaluation mode.
 
@@ -64,8 +85,6 @@ def train(network: nn.Module, batch: Callable[[int], Batch], steps: int, rate: f
     network.eval()
 
 
-def lenet(channels: int, classes: int, device: torch.device, rng: np.random.Generator) -> LeNet:
-    """A fresh reconstructor with initial weights drawn from ``rng``."""
-    network = initialised(rng, lambda: LeNet(channels, classes))
-    assert isinstance(network, LeNet)
-    return network.to(device)
+def fresh(form: Form, channels: int, classes: int, device: torch.device, rng: np.random.Generator) -> nn.Module:
+    """A reconstructor of ``form`` with initial weights drawn from ``rng``, torch's own law."""
+    return initialised(rng, lambda: form(channels, classes)).to(device)

@@ -15,13 +15,13 @@ from gdbench_metrics.leak import leak
 from gdbench_metrics.pairs import RANGE, SHARED, capacity, draw
 from gdbench_metrics.params import ReconstructionParams
 from gdbench_metrics.reconstruction import GUESS, Outcome, measure, mutual_information, scores
-from gdbench_metrics.reconstructor import LeNet
+from gdbench_metrics.reconstructor import LeNet, ResNet
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
-from gdbench import Void, distance, embed
+from gdbench import Void, distance, embed, initialised
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
 
 QUICK = ReconstructionParams(steps=150, rate=4e-3, test=512, leak_steps=2)
@@ -120,7 +120,7 @@ def test_information_of_a_table(rng: np.random.Generator) -> None:
 
 def test_what_is_dead_is_a_failure() -> None:
     confusion = torch.diag(torch.tensor([100.0, 100.0, 0.0, 100.0]))
-    found = scores(Outcome(confusion, 0.05), torch.tensor([1.0, 1.0, 0.0, 0.5]), 0.5)
+    found = scores(Outcome(confusion, 0.05), torch.tensor([1.0, 1.0, 0.0, 0.5]), None, 0.5)
     share = 2.5 / 4
     assert found.values["accuracy"] == pytest.approx(share)
     assert found.values["kappa"] == pytest.approx((share - 0.25) / 0.75)
@@ -139,7 +139,7 @@ def test_all_dead_is_zero_and_never_void() -> None:
 
 
 def test_one_direction_has_no_kappa() -> None:
-    assert isinstance(scores(Outcome(torch.ones(1, 1), 0.1), torch.ones(1), 0.5).values["kappa"], Void)
+    assert isinstance(scores(Outcome(torch.ones(1, 1), 0.1), torch.ones(1), None, 0.5).values["kappa"], Void)
 
 
 def test_pairs_change_as_much_as_they_say(rng: np.random.Generator) -> None:
@@ -179,6 +179,21 @@ def test_reconstructor_has_the_papers_size() -> None:
     logits, shift = network.eval()(torch.zeros(2, 2, 32, 32))
     assert logits.shape == (2, 64)
     assert shift.shape == (2,)
+
+
+def test_resnet_form_sees_both_images_and_has_two_heads() -> None:
+    network = initialised(np.random.default_rng(0), lambda: ResNet(1, 5)).eval()
+    logits, shift = network(torch.zeros(2, 2, 32, 32))
+    assert logits.shape == (2, 5)
+    assert shift.shape == (2,)
+    assert 11e6 < sum(p.numel() for p in network.parameters()) < 11.3e6  # ResNet-18 without its classifier
+
+
+def test_resnet_form_is_scored_where_it_is_asked_for() -> None:
+    params = replace(QUICK, steps=2, batch=8, test=32, resnet=True)
+    planted = subject(PLANTED[:3])
+    assert isinstance(measure(planted, params, context(3)).values["kappa_resnet"], float)
+    assert isinstance(measure(planted, replace(params, resnet=False), context(3)).values["kappa_resnet"], Void)
 
 
 def test_planted_directions_are_named() -> None:
