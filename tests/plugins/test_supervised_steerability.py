@@ -151,6 +151,13 @@ def test_the_walk_of_an_exact_shift_is_the_planted_direction(space: str) -> None
         assert float(steps[row].norm() / planted.norm()) == pytest.approx(1 / SPEED, rel=0.2)
 
 
+def test_walks_stay_in_the_span_of_what_images_show() -> None:
+    generator = Blob()
+    found = discover(generator, SteerabilityParams(steps=30, batch=4), context(5))
+    within = (found.vectors @ generator.planted.T).square().sum(1)
+    torch.testing.assert_close(within, torch.ones(5), atol=1e-4, rtol=0)
+
+
 def test_what_is_left_of_k_is_random_and_orthogonal() -> None:
     found = discover(Blob(), SteerabilityParams(steps=20, batch=4), context(8))
     assert len(found) == 8
