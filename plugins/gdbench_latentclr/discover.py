@@ -1,4 +1,4 @@
-"""Training unit vectors by contrast (section 3.2 of the paper, its global form)."""
+"""Training unit vectors by contrast: the global form of the method."""
 
 from __future__ import annotations
 

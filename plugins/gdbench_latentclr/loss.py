@@ -1,4 +1,4 @@
-"""The contrastive loss on feature divergences (equation 4 of the paper, with two corrections of the official code)."""
+"""The contrastive loss on feature divergences (arXiv:2104.00820), with two corrections of the official code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def contrast(divergences: Tensor, temperature: float) -> Tensor:
     -log of mean_j exp(s(i k, j k) / T) over mean_{j, l != k} exp(|s(i k, j l)| / T), s the cosine, j != i above.
     The official code multiplies by T, and takes |s| above too, so that a direction could do one thing to some codes and
     the opposite to others. Below |s| is right: the opposite of a direction is no new direction.
-    Means in place of the paper's sums change the loss by a constant.
+    Means in place of sums change the loss by a constant.
     """
     k, n, _ = divergences.shape
     rows = F.normalize(divergences, dim=2).flatten(0, 1)

@@ -14,7 +14,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def hessian_penalty(function: Function, signs: Tensor, epsilon: float) -> Tensor:
-    """Mean over codes and outputs of Var_x [x' H x], from second differences (equations 2 and 5, arXiv:2008.10599).
+    """Mean over codes and outputs of Var_x [x' H x], from second differences (arXiv:2008.10599).
 
     Its expectation is 2 sum_{i != j} H_ij^2, whatever ``probes`` is, because the variance is the unbiased one.
     """
@@ -25,7 +25,7 @@ def hessian_penalty(function: Function, signs: Tensor, epsilon: float) -> Tensor
 
 
 def orojar_penalty(function: Function, signs: Tensor, epsilon: float) -> Tensor:
-    """Mean over codes of Var_x |J x|^2, from first differences, |.| over all outputs (equation 6, arXiv:2108.07668).
+    """Mean over codes of Var_x |J x|^2, from first differences, |.| over all outputs (arXiv:2108.07668).
 
     Its expectation is 2 sum_{i != j} (J'J)_ij^2.
     """

@@ -68,10 +68,8 @@ class WarpedDirections:
         """Trained fields; ``unit`` is measured at ``codes``."""
         supports, gamma, frame = supports.detach().cpu(), gamma.detach().cpu(), frame.to(torch.device("cpu"))
         points = frame.whitened(codes.latents.cpu())
-        unit = [
-            (slope(support.expand(len(points), -1, -1), g.expand(len(points)), points) @ frame.root).norm(dim=1).mean()
-            for support, g in zip(supports, gamma, strict=True)
-        ]
+        slopes = [slope(support[None], g[None], points) for support, g in zip(supports, gamma, strict=True)]
+        unit = [(rows @ frame.root).norm(dim=1).mean() for rows in slopes]
         return cls(supports, gamma, frame, codes.space, step, torch.stack(unit).clamp_min(1e-12))
 
     def __len__(self) -> int:
@@ -79,14 +77,16 @@ class WarpedDirections:
 
     def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
         """Codes moved along path ``index`` by ``magnitude``, against the gradient where it is negative."""
-        if len(codes) == 0:
-            return codes
         device, index = codes.latents.device, index.cpu()
-        length = magnitude.cpu().float() / self.unit[index]
-        count = pieces(float(length.abs().max()), self.step)
-        frame, supports, gamma = self.frame.to(device), self.supports[index].to(device), self.gamma[index].to(device)
+        frame, length = self.frame.to(device), magnitude.cpu().float() / self.unit[index]
         start = frame.whitened(codes.latents)
-        return codes.shifted((walk(supports, gamma, start, length.to(device), self.step, count) - start) @ frame.root)
+        end = start.clone()
+        for k in index.unique():  # rows of one direction share its supports: no copy of them for each row
+            rows = index == k
+            count, supports, gamma = pieces(float(length[rows].abs().max()), self.step), self.supports[k], self.gamma[k]
+            moved = (supports[None].to(device), gamma[None].to(device), start[rows], length[rows].to(device))
+            end[rows] = walk(*moved, self.step, count)
+        return codes.shifted((end - start) @ frame.root)
 
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""

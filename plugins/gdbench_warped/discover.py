@@ -1,4 +1,4 @@
-"""Training the fields and the reconstructor together: min E [CE(k, k̂) + λ |ε - ε̂|] (section 3.2 of the paper)."""
+"""Training the fields and the reconstructor together: min E [CE(k, k̂) + λ |ε - ε̂|]."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Gradient fields of sums of radial functions, and paths along them (section 3.1 of the paper).
+"""Gradient fields of sums of radial functions, and paths along them (arXiv:2109.13357).
 
 f(y) = sum_i a_i exp(-g |y - s_i|^2), with a = +1 for the first half of the support vectors and -1 for the second.
-Everything is per row: supports (n, 2 dipoles, dim), gamma (n,), points (n, dim).
+Everything is per row: supports (n, 2 dipoles, dim), gamma (n,), points (n, dim); one set of supports serves all rows
+where the first two are of length 1.
 """
 
 from __future__ import annotations

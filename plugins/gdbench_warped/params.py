@@ -13,7 +13,7 @@ class WarpedParams:
     """What can be chosen; lengths are in prior standard deviations (whitened) or of latent length (raw)."""
 
     dipoles: int = field(default=32, metadata={"help": "pairs of support vectors of each function"})
-    step: float = field(default=0.5, metadata={"help": "length of the straight pieces of which a path is made"})
+    step: float = field(default=1.0, metadata={"help": "length of the straight pieces of which a path is made"})
     shift_min: float = field(default=0.5, metadata={"help": "shortest path length in training"})
     shift_max: float = field(default=6.0, metadata={"help": "longest path length in training"})
     shift_weight: float = field(default=0.25, metadata={"help": "weight of the shift error in the loss (lambda)"})

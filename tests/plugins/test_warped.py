@@ -28,7 +28,7 @@ from gdbench.counting import Counted
 from gdbench.directions import load_directions
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
 
-SMALL = WarpedParams(steps=60, batch=4, dipoles=3, reuse=2, step=1.0, shift_max=2.0)
+SMALL = WarpedParams(steps=60, batch=4, dipoles=3, reuse=2, shift_max=2.0)
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +164,12 @@ def _asked(n: int, space: str, k: int = 4) -> tuple[Codes, Tensor, Tensor]:
     return codes, torch.from_numpy(rng.integers(0, k, n)), torch.from_numpy(rng.uniform(-3, 3, n)).float()
 
 
+def test_one_set_of_supports_serves_all_rows() -> None:
+    supports, gamma, points = _field(6)
+    expected = slope(supports[:1].expand(6, -1, -1), gamma[:1].expand(6), points)
+    torch.testing.assert_close(slope(supports[:1], gamma[:1], points), expected, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_rows_do_not_depend_on_their_batch(space: str) -> None:
     found, (codes, index, magnitude) = _directions(space), _asked(20, space)
@@ -261,7 +267,7 @@ def test_a_step_shows_the_pair_and_takes_cross_entropy_and_a_quarter_of_the_erro
     index = torch.from_numpy(rng.integers(0, 4, 6))
     supports, log_gamma = (nn.Parameter(part) for part in start(Stream(1, "test"), 4, 3, DIM))
     fixed, codes = Fixed(logits, guess), generator.sample(6, "z", rng)
-    directions = WarpedDirections.of(supports, log_gamma.exp(), Frame.identity(DIM), codes, 0.5)
+    directions = WarpedDirections.of(supports, log_gamma.exp(), Frame.identity(DIM), codes, 1.0)
     optimiser = torch.optim.Adam([supports, log_gamma, *fixed.parameters()])
     training = Training(supports, log_gamma, fixed, optimiser, Frame.identity(DIM))
     images = generator.render(codes)
@@ -362,7 +368,7 @@ def test_planted_directions_are_found() -> None:
         return float(np.degrees(np.median(angles)))
 
     by_chance = angle(random(toy, ControlParams(), chosen).vectors)
-    found = discover(toy, WarpedParams(steps=250, dipoles=8, step=1.0, shift_max=4.0), chosen)
+    found = discover(toy, WarpedParams(steps=200, dipoles=8, shift_max=4.0), chosen)
     codes = toy.sample(64, "z", np.random.default_rng(0)).repeated(8)
     moved = found.displace(codes, torch.arange(8).repeat(64), torch.full((512,), 2.0))
     assert angle((moved.latents - codes.latents).view(64, 8, -1).mean(0)) <= by_chance / 2
