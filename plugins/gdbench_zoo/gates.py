@@ -91,6 +91,7 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     latents = {codes.space: codes.latents}
     if "w" in generator.spaces and hasattr(generator, "map"):
         latents["w"] = generator.map(codes).latents
+    shares = [[round(float(x), 3) for x in readings.factors["shape"].mean(0)] for readings in (a, b)]
     missed = [name for name, held in _verdicts(gates).items() if not held]
     lacking = {name for name, value in steered.items() if value < 0.5}
     return {
@@ -100,11 +101,17 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
         "lacking": sorted(lacking | ({"shape"} if "shape_agreement" in missed else set())),
         "steering": steered,
         "steering_of_random_directions": unsteered,
-        "shape_shares": [[round(float(x), 3) for x in read.factors["shape"].mean(0)] for read in (a, b)],
+        "shape_shares": shares,
+        "rare_shapes": rare(shares),
         "realism": realism(domain, a.pooled),
         "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
         "samples": samples,
     }
+
+
+def rare(shares: list[list[float]]) -> list[int]:
+    """Classes that both oracles see less than a quarter as often as equal shares would be: dropped by the generator."""
+    return [i for i in range(len(shares[0])) if all(share[i] < 0.25 / len(share) for share in shares)]
 
 
 def _verdicts(gates: Mapping[str, float]) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gdbench_zoo.gates import change, measure, sigma, spread_out, visible
+from gdbench_zoo.gates import change, measure, rare, sigma, spread_out, visible
 from torch import Tensor
 
 from gdbench import Codes, Factor, normal
@@ -87,6 +87,10 @@ def test_sigma_is_the_deviation_of_a_normal_factor() -> None:
 
 def test_circular_factors_lie_on_the_circle() -> None:
     assert torch.allclose(spread_out(HUE, torch.tensor([0.25])), torch.tensor([[1.0, 0.0]]), atol=1e-6)
+
+
+def test_a_class_is_rare_when_both_oracles_hardly_see_it() -> None:
+    assert rare([[0.5, 0.43, 0.06, 0.01], [0.5, 0.39, 0.1, 0.01]]) == [3]
 
 
 def test_visibility_follows_its_chain() -> None:
