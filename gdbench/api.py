@@ -72,7 +72,7 @@ def run(
     """
     request = RunRequest(gan=gan, method=method, out=Path(out), **options)
     registry = load_registry(plugins)
-    record, folder = execute(plan(request, registry), registry, reporter, f"gdbench.run({gan!r}, {method!r})")
+    record, folder = execute(plan(request, registry), registry, reporter)
     return Run(record, folder.path)
 
 

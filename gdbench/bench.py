@@ -66,7 +66,7 @@ class Bench:
         status, reason = self._child(plan.request, log)
         if status in ("failed", "timeout") and not _recorded(plan):
             with open_run(plan.request.out, plan.id, wait=self.grace) as folder:
-                folder.write(replace(blank(plan, f"gdbench bench ({plan.id})"), status=status, reason=reason))
+                folder.write(replace(blank(plan), status=status, reason=reason))
         return Outcome(plan, status, f"{reason}; see {log}" if reason else "", time.perf_counter() - start)
 
     def _child(self, request: RunRequest, log: Path) -> tuple[Status, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,10 +30,11 @@ EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
 COST = "discovery.json"
 
 
-def execute(plan: Plan, registry: Registry, reporter: Reporter, command: str = "") -> tuple[RunRecord, RunFolder]:
+def execute(plan: Plan, registry: Registry, reporter: Reporter) -> tuple[RunRecord, RunFolder]:
     """Run a plan to its record. What a plugin raises becomes a failed record; an interruption is recorded and raised.
 
-    A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured.
+    A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured;
+    if that is interrupted or cannot start, the finished record stays as it was and the error is raised.
     Raises Busy when another process holds the folder.
     """
     with open_run(plan.request.out, plan.id) as folder, _terminable():
@@ -43,15 +43,19 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, command: str = "
         old = _finished(folder)
         if old is not None and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
-        record = old or blank(plan, command)
+        record = old or blank(plan)
         if plan.incompatible:
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         try:
             record = _compute(plan, registry, folder, record, reporter)
         except (KeyboardInterrupt, SystemExit):
-            folder.write(replace(record, status="interrupted", reason="interrupted; the same command resumes it"))
+            reason = "interrupted; the same command resumes it"
+            folder.write(old or replace(record, status="interrupted", reason=reason))
             raise
         except Exception as error:
+            if old is not None:
+                folder.write(old)
+                raise GdbenchError(_one_line(error, plan)) from error
             write_text(folder.path / "traceback.txt", traceback.format_exc())
             record = replace(record, status="failed", reason=_one_line(error, plan))
         record = folder.write(record)
@@ -75,7 +79,7 @@ def _finished(folder: RunFolder) -> RunRecord | None:
     return record if record.status == "done" else None
 
 
-def blank(plan: Plan, command: str) -> RunRecord:
+def blank(plan: Plan) -> RunRecord:
     """The record of a run of which nothing is known yet."""
     from gdbench.environment import describe
 
@@ -91,7 +95,7 @@ def blank(plan: Plan, command: str) -> RunRecord:
         checkpoint_status=card.status if card else "ready",
         versions=plan.versions,
         environment=describe(),
-        command=command or "gdbench " + " ".join(sys.argv[1:]),
+        command=plan.request.command(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -299,4 +303,4 @@ def remeasure(
         raise UsageError(
             f"{folder.path}: made with other versions or weights than are installed ({record.versions}); run it again"
         )
-    return execute(made, registry, reporter, record.command)[0]
+    return execute(made, registry, reporter)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,24 @@ class RunRequest:
             return json.dumps({**dataclasses.asdict(self), "out": str(self.out)}, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UsageError(f"parameters must be plain finite values: {error}") from None
+
+    def command(self) -> str:
+        """The command line that asks for the same run, whoever asked for this one; without folders of this machine."""
+        words = ["gdbench", "run", "--gan", self.gan, "--method", self.method]
+        for name in ("checkpoint", "space"):
+            value = getattr(self, name)
+            words += [f"--{name}", Path(value).name] if value is not None else []
+        words += ["--k", str(self.k), "--seed", str(self.seed), "--tier", self.tier]
+        words += ["--metrics", ",".join(self.metrics)] if self.metrics else []
+        given = {"": self.method_params, "gan.": self.generator_params}
+        given |= {f"{metric}.": params for metric, params in self.metric_params.items()}
+        words += [
+            word
+            for prefix, params in given.items()
+            for name, value in params.items()
+            for word in ("-p", f"{prefix}{name}={json.dumps(value)}")
+        ]
+        return shlex.join(words)
 
     @classmethod
     def from_json(cls, text: str) -> RunRequest:

@@ -208,3 +208,22 @@ def test_order_of_runs_and_careless_plugins_change_no_number(tmp_path: Path, reg
     run(tmp_path / "2", mine, "mine")
     after = run(tmp_path / "3", mine)[0].scores["diversity"]
     assert before == after
+
+
+def test_an_interrupted_measurement_leaves_the_finished_run_as_it_was(tmp_path: Path, registry: Registry) -> None:
+    def interrupted(*_: Any) -> Scores:
+        raise KeyboardInterrupt
+
+    record, folder = run(tmp_path, registry)
+    with pytest.raises(KeyboardInterrupt):
+        remeasure(folder, ["mine"], with_metric(registry, interrupted), SILENT)
+    assert folder.read(verify=True) == record
+
+
+def test_the_recorded_command_asks_for_the_same_run(tmp_path: Path, registry: Registry) -> None:
+    fields = {"seed": 3, "method_params": {"steps": 40, "form": "unit"}, "metric_params": {"diversity": {}}}
+    first = plan(request(tmp_path, "voynov", **fields), registry)
+    assert first.request.command() == (
+        "gdbench run --gan toy --method voynov --k 4 --seed 3 --tier smoke --metrics cost,diversity "
+        "-p steps=40 -p 'form=\"unit\"'"
+    )
