@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
+    from gdbench.training import train
     from gdbench.unpickle import Record
     from gdbench.weights import load_weights, read_facts, save_weights
 
@@ -79,6 +80,7 @@ _LAZY = {
     "integers": "streams",
     "normal": "streams",
     "uniform": "streams",
+    "train": "training",
     "Edits": "subject",
     "Subject": "subject",
     "Record": "unpickle",
@@ -139,6 +141,7 @@ __all__ = [
     "sha256",
     "spread",
     "steering",
+    "train",
     "uniform",
     "visible",
     "write_text",

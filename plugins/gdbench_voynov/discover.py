@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Directions, Generator, LinearDirections, PluginError, initialised, moments
+from gdbench import Codes, Context, Directions, Generator, LinearDirections, initialised, moments, train
 from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.curved import CurvedDirections
 from gdbench_voynov.params import VoynovParams
 from gdbench_voynov.reconstructors import Reconstructor
 from gdbench_voynov.shifts import draw
-
-CHECK = 25
-"""Steps between two looks at loss and accuracy: each look waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -43,29 +37,6 @@ class Training:
     optimiser: torch.optim.Optimizer
     root: Tensor | None
 
-    def state(self, step: int) -> dict[str, Any]:
-        """What ``restore`` needs to go on after ``step`` steps."""
-        return {
-            "step": step,
-            "form": self.form.state_dict(),
-            "reconstructor": self.reconstructor.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Take up a state; returns the number of steps done."""
-        if state is None:
-            return 0
-        self.form.load_state_dict(state["form"])
-        self.reconstructor.load_state_dict(state["reconstructor"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-
-    def finite(self) -> bool:
-        """Whether every parameter is a number."""
-        parameters = [*self.form.parameters(), *self.reconstructor.parameters()]
-        return all(bool(torch.isfinite(parameter).all()) for parameter in parameters)
-
 
 def discover(generator: Generator, params: VoynovParams, context: Context) -> Directions:
     """Learn ``context.k`` directions in ``context.space``.
@@ -73,25 +44,16 @@ def discover(generator: Generator, params: VoynovParams, context: Context) -> Di
     Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
     """
     training = prepare(generator, params, context)
-    done = training.restore(context.resume.load())
     stream = context.stream("discover")
     base = BaseImages(generator, context.space, stream.of("base"), params)
-    saved = time.monotonic()
-    with context.reporter.task("discover", params.steps, done) as task:
-        for first in range(done, params.steps, CHECK):
-            last = min(first + CHECK, params.steps)
-            sums = torch.zeros(2, device=context.device)
-            for step in range(first, last):
-                _set_rate(training, params, step)
-                index, shift = (part.to(context.device) for part in draw(params, context.k, stream.at(step)))
-                sums += train_step(generator, training, Batch(*base.at(step), index, shift), params.shift_weight)
-            loss, accuracy = (sums / (last - first)).tolist()
-            if not math.isfinite(loss):
-                raise PluginError(f"voynov: the loss was {loss} between steps {first} and {last}; try a smaller lr")
-            if time.monotonic() - saved >= context.resume.every and training.finite():
-                context.resume.save(training.state(last))
-                saved = time.monotonic()
-            task.advance(last - first, loss=loss, accuracy=accuracy)
+
+    def step(n: int) -> Tensor:
+        _set_rate(training, params, n)
+        index, shift = (part.to(context.device) for part in draw(params, context.k, stream.at(n)))
+        return train_step(generator, training, Batch(*base.at(n), index, shift), params.shift_weight)
+
+    parts = {"form": training.form, "reconstructor": training.reconstructor, "optimiser": training.optimiser}
+    train(context, params.steps, step, parts, shown=("loss", "accuracy"))
     return directions(training, params, context)
 
 
