@@ -38,8 +38,8 @@ def train(
 ) -> None:
     """Call ``step(n)`` for n = 0 .. ``steps`` - 1, from where an interrupted run stopped.
 
-    step: one update; everything it draws comes from a stream at ``n``. Returns the numbers to show (m,), loss first, still
-    on the device. parts: what it changes, saved to and restored from ``context.resume``.
+    step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), the loss first
+    still on the device. parts: what it changes, saved to and restored from ``context.resume``.
     Raises PluginError once a loss is no longer finite; the state last saved, whose parameters are all finite, stays.
     """
     done = _restore(parts, context.resume.load())
