@@ -39,6 +39,7 @@ PAPER = {
     "batch": 128,
     "rate": 0.005,
     "decay": 4000,
+    "temperature": 10.0,
     "test": 5000,
 }
 

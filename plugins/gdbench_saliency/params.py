@@ -16,9 +16,11 @@ class SaliencyParams:
     )
     threshold: float = field(default=0.95, metadata={"help": "of mean RGB in [0, 1]: the object is below"})
     difference: float = field(default=0.6, metadata={"help": "of the min-max scaled difference: the object is below"})
-    tau: float = field(default=0.45, metadata={"help": "visible change of the shift, in units of D-bar"})
+    taus: tuple[float, ...] = field(
+        default=(0.3, 0.45, 0.9), metadata={"help": "visible changes among which that of the shift is chosen"}
+    )
     paper_shift: bool = field(default=False, metadata={"help": "also train at the paper's shift of 26 steps"})
-    codes: int = field(default=32, metadata={"help": "codes on which directions are compared automatically"})
+    codes: int = field(default=24, metadata={"help": "codes on which directions are compared automatically"})
     pool: int = field(default=1536, metadata={"help": "pairs of image and mask that are drawn at once"})
     reuse: int = field(default=8, metadata={"help": "how often each pair is seen before new ones are drawn"})
     attempts: int = field(default=100, metadata={"help": "batches drawn for a pool before the masks are given up"})
@@ -27,5 +29,5 @@ class SaliencyParams:
     batch: int = field(default=32, metadata={"help": "pairs in a training step"})
     rate: float = field(default=0.005, metadata={"help": "learning rate of Adam"})
     decay: int = field(default=120, metadata={"help": "steps after which the rate falls to a fifth"})
-    temperature: float = field(default=10.0, metadata={"help": "by which logits are divided before the softmax"})
+    temperature: float = field(default=1.0, metadata={"help": "by which logits are divided before the softmax"})
     test: int = field(default=500, metadata={"help": "images drawn from the domain's held-out set"})

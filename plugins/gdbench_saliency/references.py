@@ -13,10 +13,10 @@ from gdbench import Calibration, Codes, Context, LinearDirections, Stream, Subje
 from gdbench_saliency import measures
 from gdbench_saliency.masks import NoMasks, Pairs, generated, likely
 from gdbench_saliency.params import SaliencyParams
-from gdbench_saliency.segment import fit, fit_choice, tested
+from gdbench_saliency.segment import fit, tested
 from gdbench_saliency.testset import TestSet
 from gdbench_saliency.unet import UNet, trained
-from gdbench_saliency.whitening import Choice, brightness, render
+from gdbench_saliency.whitening import brightness, render
 
 VERSION = 1  # of the cached numbers
 LABELLED = 2000  # images from which the supervised direction is made
@@ -65,11 +65,7 @@ def _supervised(subject: Subject, params: SaliencyParams, stream: Stream, contex
     """The shift that whitens what oracle A calls background."""
     vector = background(subject, stream.of("labels"))
     directions = LinearDirections(vector[None], subject.space)
-    sign = 1.0 if float(directions.vectors[0] @ vector) > 0 else -1.0
-    magnitude = float(_calibrated(subject, directions, stream).usable(params.tau)[0, 0 if sign > 0 else 1])
-    choice = Choice(0, sign, magnitude, 0.0, torch.zeros(1, 2))
-    title = "saliency, supervised"
-    return fit_choice(subject.generator, directions, choice, params, stream, context, subject.batch, title).network
+    return _best(subject, directions, params, stream, context, "supervised")
 
 
 @torch.no_grad()
@@ -118,21 +114,23 @@ def _random(subject: Subject, params: SaliencyParams, stream: Stream, context: C
     """The best of K random orthonormal directions by the automatic score."""
     dim = subject.generator.dim(subject.space)
     matrix = normal(stream.of("directions").at(), dim, min(subject.k, dim)).double()
-    return _best(subject, torch.linalg.qr(matrix).Q.T.float(), params, stream, context, "random directions")
+    directions = LinearDirections(torch.linalg.qr(matrix).Q.T.float(), subject.space)
+    return _best(subject, directions, params, stream, context, "random directions")
 
 
 def _coordinate(subject: Subject, params: SaliencyParams, stream: Stream, context: Context) -> UNet:
     """The best of K coordinate axes by the automatic score."""
     dim = subject.generator.dim(subject.space)
     axes = stream.of("directions").at().permutation(dim)[: subject.k]
-    return _best(subject, torch.eye(dim)[torch.from_numpy(axes)], params, stream, context, "coordinates")
+    directions = LinearDirections(torch.eye(dim)[torch.from_numpy(axes)], subject.space)
+    return _best(subject, directions, params, stream, context, "coordinates")
 
 
 def _best(
-    subject: Subject, vectors: Tensor, params: SaliencyParams, stream: Stream, context: Context, title: str
+    subject: Subject, directions: LinearDirections, params: SaliencyParams, stream: Stream, context: Context, title: str
 ) -> UNet:
-    directions = LinearDirections(vectors, subject.space)
-    magnitudes = _calibrated(subject, directions, stream).usable(params.tau)
+    calibration = _calibrated(subject, directions, stream)
+    magnitudes = torch.stack([calibration.usable(tau) for tau in params.taus], -1)
     return fit(subject, directions, magnitudes, params, stream, context, f"saliency, {title}").network
 
 

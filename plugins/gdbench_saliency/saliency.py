@@ -38,8 +38,9 @@ def measure(subject: Subject, params: SaliencyParams, context: Context) -> Score
     rows = references.rows(subject, tests, params, context, fingerprint)
     columns = {column: _row(rows, row) for column, row in ROWS.items()}
     if not references.good_enough(rows, labelled):
-        reached = rows.get("supervised:IoU", 0.0)
-        return _void(f"with this generator even the supervised direction reaches IoU {reached:.2f} only", columns)
+        reached = rows.get("supervised:IoU")
+        what = "gives no masks" if reached is None else f"reaches IoU {reached:.2f} only"
+        return _void(f"with this generator even the supervised direction {what}", columns)
     try:
         fitted = _fitted(subject, params, context)
     except NoMasks as reason:
@@ -71,7 +72,7 @@ def drawn(subject: Subject, fitted: Fitted, params: SaliencyParams, n: int) -> T
 
 
 def _fitted(subject: Subject, params: SaliencyParams, context: Context) -> Fitted:
-    magnitudes = subject.calibration.usable(params.tau)
+    magnitudes = torch.stack([subject.calibration.usable(tau) for tau in params.taus], -1)
     return fit(subject, subject.directions, magnitudes, params, context.stream("saliency-train"), context)
 
 
@@ -81,7 +82,7 @@ def _at_paper_shift(subject: Subject, params: SaliencyParams, context: Context, 
         return Void("measured with saliency.paper_shift=true, which tiers above quick set")
     unit = getattr(subject.directions, "unit", None)
     steps = torch.ones(subject.k) if unit is None else unit
-    magnitudes = PAPER_SHIFT * steps[:, None].expand(-1, 2)
+    magnitudes = PAPER_SHIFT * steps[:, None, None].expand(-1, 2, 1)
     stream = context.stream("saliency-train").of("paper")
     try:
         fitted = fit(subject, subject.directions, magnitudes, params, stream, context, "saliency, the paper's shift")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from gdbench import Context, Directions, Generator, Stream, Subject
+from gdbench import Context, Directions, Stream, Subject
 from gdbench_saliency import measures
 from gdbench_saliency.masks import Source, shifted
 from gdbench_saliency.measures import PerImage
@@ -44,25 +44,11 @@ def fit(
     context: Context,
     title: str = "saliency",
 ) -> Fitted:
-    """Choose among ``directions`` at ``magnitudes`` (k, 2) by the automatic score, and train. Raises NoMasks."""
+    """Choose among ``directions`` and ``magnitudes`` (k, 2, m) by the automatic score, and train. Raises NoMasks."""
     generator = subject.generator
     codes = generator.sample(params.codes, directions.space, stream.of("select").at())
     choice = choose(generator, directions, magnitudes, codes, subject.batch)
-    return fit_choice(generator, directions, choice, params, stream, context, subject.batch, title)
-
-
-def fit_choice(
-    generator: Generator,
-    directions: Directions,
-    choice: Choice,
-    params: SaliencyParams,
-    stream: Stream,
-    context: Context,
-    batch: int,
-    title: str,
-) -> Fitted:
-    """Train on the masks of a direction that is chosen already. Raises NoMasks."""
-    source = shifted(generator, directions, choice, params, batch)
+    source = shifted(generator, directions, choice, params, subject.batch)
     return Fitted(choice, source, trained(source, generator, params, stream, context, title))
 
 

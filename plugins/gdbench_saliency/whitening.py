@@ -22,7 +22,7 @@ SIGNS = (1.0, -1.0)
 
 @dataclass(frozen=True)
 class Choice:
-    """A direction with sign (+1 or -1) and magnitude, its automatic score, and the scores (k, 2) of all, + first."""
+    """A direction, sign (+1 or -1) and magnitude, its automatic score, and the best scores (k, 2) of all, + first."""
 
     direction: int
     sign: float
@@ -33,19 +33,18 @@ class Choice:
 
 @torch.no_grad()
 def choose(generator: Generator, directions: Directions, magnitudes: Tensor, codes: Codes, batch: int) -> Choice:
-    """The direction and sign of the highest automatic score at signless ``magnitudes`` (k, 2)."""
+    """The direction, sign and magnitude of the highest automatic score among signless ``magnitudes`` (k, 2, m)."""
     before = brightness(render(generator, codes, batch))
-    k, n = len(directions), len(codes)
-    table = torch.empty(k, 2)
+    n, (k, _, m) = len(codes), magnitudes.shape
+    table = torch.empty(k, 2, m)
     for direction in range(k):
-        signed = (magnitudes[direction].cpu() * torch.tensor(SIGNS)).repeat_interleave(n)
-        index = torch.full((2 * n,), direction)
-        edited = directions.displace(codes[torch.arange(n).repeat(2)], index, signed)
+        signed = (magnitudes[direction].cpu() * torch.tensor(SIGNS)[:, None]).flatten().repeat_interleave(n)
+        index = torch.full((2 * m * n,), direction)
+        edited = directions.displace(codes[torch.arange(n).repeat(2 * m)], index, signed)
         after = brightness(render(generator, edited, batch))
-        table[direction] = torch.stack([whitening(before, side) for side in torch.split(after, n)])
-    best = int(table.argmax())
-    direction, side = best // 2, best % 2
-    return Choice(direction, SIGNS[side], float(magnitudes[direction, side]), float(table[direction, side]), table)
+        table[direction] = torch.stack([whitening(before, part) for part in torch.split(after, n)]).reshape(2, m)
+    best = tuple(int(place) for place in torch.unravel_index(table.argmax(), table.shape))
+    return Choice(best[0], SIGNS[best[1]], float(magnitudes[best]), float(table[best]), table.amax(2))
 
 
 def whitening(before: Tensor, after: Tensor) -> Tensor:
