@@ -38,7 +38,7 @@ def train(
 ) -> None:
     """Call ``step(n)`` for n = 0 .. ``steps`` - 1, from where an interrupted run stopped.
 
-    step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), the loss first
+    step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), loss first,
     still on the device. parts: what it changes, saved to and restored from ``context.resume``.
     Raises PluginError once a loss is no longer finite; the state last saved, whose parameters are all finite, stays.
     """
