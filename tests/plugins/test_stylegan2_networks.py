@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from gdbench_stylegan2.discriminator import Discriminator, minibatch_deviation
+from gdbench_stylegan2.discriminator import Discriminator, ResidualBlock, minibatch_deviation
 from gdbench_stylegan2.networks import (
     Config,
     Dense,
@@ -227,12 +227,23 @@ def test_minibatch_deviation_sees_neighbours_only(dice: torch.Generator) -> None
     assert np.allclose(out[:, 2].numpy(), np.repeat(expected, 4)[:, None, None])
 
 
-def test_discriminator_keeps_the_scale_of_its_input(dice: torch.Generator) -> None:
-    """Equalised layers and the residual 1/sqrt(2) keep activations near unit variance at initialisation."""
-    network = Discriminator((8, 16, 32))
-    for parameter in network.parameters():
-        if parameter.ndim > 1:
-            parameter.data = torch.randn(parameter.shape, generator=dice)
-    features = network.blocks(network.from_rgb(torch.randn(64, 3, 16, 16, generator=dice)))
-    assert 0.3 < float(features.detach().std()) < 3
-    assert network(torch.zeros(4, 3, 16, 16)).shape == (4,)
+def test_residual_block_is_the_written_formula(dice: torch.Generator) -> None:
+    block = filled(ResidualBlock(3, 4), dice)
+    assert isinstance(block, ResidualBlock)
+    x = draw(dice, 2, 3, 8, 8)
+    kernel = torch.from_numpy(FIR).expand(3, 1, 4, 4)
+
+    def activated(y: Tensor, bias: Tensor | None) -> Tensor:
+        assert bias is not None
+        return math.sqrt(2) * F.leaky_relu(y + bias[:, None, None], 0.2)
+
+    y = activated(F.conv2d(x, block.conv0.weight / math.sqrt(27), padding=1), block.conv0.bias)
+    y = F.conv2d(F.pad(y, (2, 2, 2, 2)), kernel, groups=3)
+    y = activated(F.conv2d(y, block.conv1.weight / math.sqrt(27), stride=2), block.conv1.bias)
+    kept = F.conv2d(F.pad(x, (1, 1, 1, 1)), kernel, groups=3)[:, :, ::2, ::2]
+    kept = F.conv2d(kept, block.skip.weight / math.sqrt(3))
+    assert torch.allclose(block(x), (kept + y) / math.sqrt(2), atol=1e-12)
+
+
+def test_discriminator_gives_one_logit_an_image() -> None:
+    assert Discriminator((4, 6, 8))(torch.zeros(4, 3, 16, 16)).shape == (4,)
