@@ -71,8 +71,8 @@ def fit(wanted: list[Target], points: Tensor, params: OracleLinearParams) -> lis
 def regression(points: Tensor, values: Tensor) -> tuple[Tensor, float]:
     """Least squares of values (n,) on points (n, dim): gradient (dim,) and adjusted R²."""
     n, dim = points.shape
-    centred, apart = points - points.mean(0), values - values.mean()
-    covariance, joint = centred.T @ centred / n, centred.T @ apart / n
+    mean, apart = points.mean(0), values - values.mean()
+    covariance, joint = points.T @ points / n - torch.outer(mean, mean), points.T @ apart / n
     gradient: Tensor = torch.linalg.pinv(covariance, rtol=1e-6, hermitian=True) @ joint
     left = 1 - float(gradient @ joint / apart.square().mean())
     return gradient, 1 - left * (n - 1) / (n - dim - 1)
