@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from gdbench.errors import IntegrityError
 from gdbench.files import atomic_write
 from gdbench.protocols import Domain
 from gdbench.streams import Stream
@@ -51,23 +53,40 @@ SILENT: Reporter = _Silent()
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """One file in which a stage keeps its state, replaced atomically; None keeps nothing."""
+    """One file in which a stage keeps its state, replaced atomically; None keeps nothing.
+
+    every: seconds between two saves. cost: what was spent so far, kept beside the state.
+    """
 
     path: Path | None = None
     every: float = 60.0
+    cost: Callable[[], Mapping[str, Any]] = dict
 
     def load(self) -> dict[str, Any] | None:
-        """The last state, or None. Read with ``weights_only``: no code from a file is ever run."""
-        if self.path is None or not self.path.exists():
-            return None
-        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        return state
+        """The last state, or None. Raises IntegrityError where the file cannot be read."""
+        return self._read("state")
+
+    def spent(self) -> dict[str, Any]:
+        """What ``cost`` said when the last state was saved; empty where there is none."""
+        return self._read("cost") or {}
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state."""
         if self.path is not None:
             with atomic_write(self.path) as file:
-                torch.save(dict(state), file)
+                torch.save({"state": dict(state), "cost": dict(self.cost())}, file)
+
+    def _read(self, part: str) -> dict[str, Any] | None:
+        """Read with ``weights_only``: no code from a file is ever run."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)[part]
+        except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, OSError) as error:
+            raise IntegrityError(
+                f"{self.path}: cannot be resumed ({type(error).__name__}); start with --fresh"
+            ) from None
+        return kept
 
     def clear(self) -> None:
         """Forget the state: the stage is done."""

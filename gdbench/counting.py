@@ -48,9 +48,10 @@ class Counted:
 
 
 class Meter:
-    """Seconds and images since it was made; ``cost()`` reads it."""
+    """Seconds and images since it was made, on top of what an interrupted run ``spent``; ``cost()`` reads it."""
 
-    def __init__(self, counted: Counted | None = None) -> None:
+    def __init__(self, counted: Counted | None = None, spent: Cost | None = None) -> None:
+        self._spent = spent or Cost()
         self._counted = counted
         self._images = counted.images if counted else 0
         self._backward = counted.backward if counted else 0
@@ -58,12 +59,13 @@ class Meter:
 
     def cost(self) -> Cost:
         """The cost until now."""
+        spent, counted = self._spent, self._counted
         return Cost(
-            images=self._counted.images - self._images if self._counted else 0,
-            backward=self._counted.backward - self._backward if self._counted else 0,
-            cpu_seconds=round(time.process_time() - self._cpu, 3),
-            wall_seconds=round(time.perf_counter() - self._wall, 3),
-            peak_memory=peak_memory(),
+            images=spent.images + (counted.images - self._images if counted else 0),
+            backward=spent.backward + (counted.backward - self._backward if counted else 0),
+            cpu_seconds=round(spent.cpu_seconds + time.process_time() - self._cpu, 3),
+            wall_seconds=round(spent.wall_seconds + time.perf_counter() - self._wall, 3),
+            peak_memory=max(spent.peak_memory, peak_memory()),
         )
 
 

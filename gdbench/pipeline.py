@@ -178,7 +178,9 @@ def _discover(
 
     if (folder.path / COST).exists():
         return load_directions(folder.path, registry.packages), Cost(**json.loads((folder.path / COST).read_text()))
-    meter = Meter(generator)
+    meter = Meter(generator, Cost(**context.resume.spent()))
+    resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
+    context = replace(context, resume=resume)
     needs_domain = "domain" in plan.method.spec.needs
     context = context if needs_domain else replace(context, domain=None)
     directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)

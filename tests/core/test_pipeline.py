@@ -227,3 +227,29 @@ def test_the_recorded_command_asks_for_the_same_run(tmp_path: Path, registry: Re
         "gdbench run --gan toy --method voynov --k 4 --seed 3 --tier smoke --metrics cost,diversity "
         "-p steps=40 -p 'form=\"unit\"'"
     )
+
+
+def test_the_cost_of_an_interrupted_discovery_is_not_forgotten(tmp_path: Path, registry: Registry) -> None:
+    def slow(generator: Any, params: Any, context: Context) -> LinearDirections:
+        begun = context.resume.load() is not None
+        generator.render(generator.sample(7, "z", context.stream("discover").at()))
+        context.resume.save({"step": 1})
+        if not begun:
+            raise KeyboardInterrupt
+        return good(generator, params, context)
+
+    mine = with_method(registry, slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, mine, "mine")
+    record, _ = run(tmp_path, mine, "mine")
+    assert record.costs["discover"].images == 7 + 7 + 5
+
+
+def test_a_damaged_resume_point_is_named(tmp_path: Path, registry: Registry) -> None:
+    made = plan(request(tmp_path, "voynov"), registry)
+    (tmp_path / made.id).mkdir()
+    (tmp_path / made.id / "resume.pt").write_bytes(b"not a state")
+    record, _ = execute(made, registry, SILENT)
+    assert record.status == "failed"
+    assert "resume.pt: cannot be resumed" in record.reason
+    assert "--fresh" in record.reason
