@@ -80,7 +80,7 @@ def learn(generator: Generator, params: PenaltyParams, context: Context, penalty
                 total += train_step(generator, training, params, penalty, stream.at(step), context.space)
             loss = float(total / (last - first))
             if not math.isfinite(loss):
-                raise PluginError(f"the penalty was {loss} between steps {first} and {last}; try a smaller lr")
+                raise PluginError(f"{penalty.__name__} was {loss} between steps {first} and {last}; try a smaller lr")
             if time.monotonic() - saved >= context.resume.every and bool(torch.isfinite(training.free).all()):
                 context.resume.save(training.state(last))
                 saved = time.monotonic()

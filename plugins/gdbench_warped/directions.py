@@ -81,7 +81,7 @@ class WarpedDirections:
         frame, length = self.frame.to(device), magnitude.cpu().float() / self.unit[index]
         start = frame.whitened(codes.latents)
         end = start.clone()
-        for k in index.unique():  # rows of one direction share its supports: no copy of them for each row
+        for k in sorted(set(index.tolist())):  # rows of one direction share its supports: no copy of them for each row
             rows = index == k
             count, supports, gamma = pieces(float(length[rows].abs().max()), self.step), self.supports[k], self.gamma[k]
             moved = (supports[None].to(device), gamma[None].to(device), start[rows], length[rows].to(device))
