@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
 from gdbench import Context, Subject, Void, integers
 from gdbench_metrics.augment import augment
-from gdbench_metrics.pairs import Pairs, alive_directions, draw
+from gdbench_metrics.pairs import SHARED, Pairs, alive_directions, draw
 from gdbench_metrics.reconstructor import Batch, LeNet, fresh, train
 
 LEVELS = 2  # height of the hidden pattern, in levels of 255
-POOL = 512  # pairs rendered for training, and as many for the test
+POOL = 512  # pairs rendered for training, and as many for the test, at most
 RATE = 2e-3
 GAIN = 16  # of the residual, so that the pattern would be as strong as what else is in it
 
@@ -36,15 +36,15 @@ def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: 
     rng = stream.at()
     twin = alive[integers(rng, len(alive), 1)]
     pattern = (2.0 * integers(rng, 2, *subject.generator.image_shape).float() - 1) * LEVELS / 127.5
-    pairs = draw(subject, twin, POOL, stream.of("pairs").at())
+    pairs = draw(subject, twin, min(POOL, SHARED * steps), stream.of("pairs").at())
     network = fresh(LeNet, subject.generator.image_shape[0], 2, subject.generator.device, stream.of("weights").at())
 
     def training(step: int) -> Batch:
         rng = stream.of("augment").at(step)
-        return _twins(pairs, integers(rng, POOL, batch), pattern, augmented, rng)
+        return _twins(pairs, integers(rng, len(pairs), batch), pattern, augmented, rng)
 
     train(network, training, steps, RATE)
-    return _accuracy(network, subject, twin, pattern, augmented, context)
+    return _accuracy(network, subject, twin, pattern, augmented, len(pairs), context)
 
 
 def _twins(pairs: Pairs, index: Tensor, pattern: Tensor, augmented: Augment, rng: np.random.Generator) -> Batch:
@@ -62,12 +62,12 @@ def residual(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(
-    network: torch.nn.Module, subject: Subject, twin: Tensor, pattern: Tensor, augmented: Augment, context: Context
+    network: nn.Module, subject: Subject, twin: Tensor, pattern: Tensor, augmented: Augment, n: int, context: Context
 ) -> float:
     stream = context.stream("reconstruct-test").of("leak")
-    pairs = draw(subject, twin, POOL, stream.of("pairs").at())
+    pairs = draw(subject, twin, n, stream.of("pairs").at())
     right = []
-    for step, index in enumerate(torch.split(torch.arange(POOL).repeat(4), 128)):
+    for step, index in enumerate(torch.split(torch.arange(n).repeat(4), 128)):
         batch = _twins(pairs, index, pattern, augmented, stream.of("augment").at(step))
         right.append(network(batch.images)[0].argmax(1) == batch.direction)
     return float(torch.cat(right).double().mean())

@@ -42,17 +42,17 @@ def alive_directions(calibration: Calibration) -> Tensor:
     return (~calibration.dead.all(1)).nonzero()[:, 0]
 
 
-def capacity(image_shape: tuple[int, int, int], batch: int) -> int:
-    """How many pairs to hold at once: a multiple of ``batch`` and of SHARED."""
-    fitting = min(LARGEST, MEMORY // (2 * int(np.prod(image_shape))))
+def capacity(image_shape: tuple[int, int, int], batch: int, wanted: int) -> int:
+    """How many of the ``wanted`` pairs to hold at once: a multiple of ``batch`` and of SHARED, at least one of each."""
+    fitting = min(LARGEST, MEMORY // (2 * int(np.prod(image_shape))), wanted)
     unit = int(np.lcm(batch, SHARED))
     return max(fitting // unit, 1) * unit
 
 
 @torch.no_grad()
 def draw(subject: Subject, directions: Tensor, n: int, rng: np.random.Generator) -> Pairs:
-    """``n`` pairs, a multiple of SHARED: direction uniform over ``directions``, sign uniform over its alive signs."""
-    codes = subject.generator.sample(n // SHARED, subject.space, rng)
+    """``n`` pairs: direction uniform over ``directions``, sign uniform over its alive signs."""
+    codes = subject.generator.sample(-(-n // SHARED), subject.space, rng)
     direction = directions[integers(rng, len(directions), n)]
     sign = 1.0 - 2.0 * integers(rng, 2, n).float()
     dead = subject.calibration.dead[direction, (sign < 0).long()]

@@ -52,7 +52,7 @@ def _flips(k: int, context: Context) -> Tensor:
 
 def _trained(form: Form, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context) -> nn.Module:
     stream = context.stream("reconstruct-train")
-    size = capacity(subject.generator.image_shape, params.batch)
+    size = capacity(subject.generator.image_shape, params.batch, params.steps * params.batch // params.reuse)
     alive = alive_directions(subject.calibration)
     chapter = lru_cache(maxsize=1)(lambda number: draw(subject, alive, size, stream.of("pairs").at(number)))
     channels, device = subject.generator.image_shape[0], subject.generator.device
@@ -89,7 +89,7 @@ def _tested(
     stream = context.stream("reconstruct-test")
     confusion, error = torch.zeros(subject.k, subject.k), 0.0
     alive = alive_directions(subject.calibration)
-    size, step = min(capacity(subject.generator.image_shape, 4 * params.batch), params.test), 0
+    size, step = capacity(subject.generator.image_shape, 4 * params.batch, params.test), 0
     for chapter, start in enumerate(range(0, params.test, size)):
         pairs = draw(subject, alive, min(size, params.test - start), stream.of("pairs").at(chapter))
         for index in torch.split(torch.arange(len(pairs)), 4 * params.batch):

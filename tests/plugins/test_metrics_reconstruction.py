@@ -165,8 +165,9 @@ def test_a_dead_sign_is_never_drawn(rng: np.random.Generator) -> None:
 
 
 def test_memory_bounds_the_pairs_held_at_once() -> None:
-    assert capacity((3, 32, 32), 32) == 4096
-    assert capacity((3, 1024, 1024), 32) == 32
+    assert capacity((3, 32, 32), 32, 100_000) == 4096
+    assert capacity((3, 32, 32), 32, 300) == 288
+    assert capacity((3, 1024, 1024), 32, 100_000) == 32
 
 
 def test_reconstructor_has_the_papers_size() -> None:
