@@ -75,7 +75,10 @@ def _restore_process(state: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Observed(Generic[T]):
-    """What a call gave under one global seed, under the same again and under another, and what it changed."""
+    """What a call gave under one global seed, under the same again and under another, and what the second changed.
+
+    The first call also imports what it needs, and a library may set variables of its own as it is imported.
+    """
 
     value: T
     again: T
@@ -95,11 +98,11 @@ class Observed(Generic[T]):
 def observe(call: Callable[[], T]) -> Observed[T]:
     """Call three times; global state is watched, and put back."""
     with seeded(1):
-        before = random_state(), process_state()
         value = call()
-        changed = [_changed(old, new) for old, new in zip(before, (random_state(), process_state()), strict=True)]
     with seeded(1):
+        before = random_state(), process_state()
         again = call()
+        changed = [_changed(old, new) for old, new in zip(before, (random_state(), process_state()), strict=True)]
     with seeded(2):
         return Observed(value, again, call(), *changed)
 
