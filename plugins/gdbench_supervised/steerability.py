@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Context, Generator, LinearDirections, PluginError
+from gdbench import Context, Generator, LinearDirections, train
 from gdbench_supervised.edits import Edit, edits
 from gdbench_supervised.params import SteerabilityParams
 from gdbench_supervised.whitening import filled, identity, whitening
 
-CHECK = 25
-"""Steps between two looks at the loss."""
 BETAS = 0.9, 0.999
 
 
@@ -43,17 +39,14 @@ class Training:
     root: Tensor
     edits: Sequence[Edit]
 
-    def state(self, step: int) -> dict[str, Any]:
-        """What ``restore`` needs to go on after ``step`` steps."""
-        return {"step": step, "walks": self.walks, "first": self.first, "second": self.second}
+    def state_dict(self) -> dict[str, Any]:
+        """What is learned."""
+        return {name: getattr(self, name) for name in ("walks", "first", "second")}
 
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Take up a state; returns the number of steps done."""
-        if state is None:
-            return 0
-        for name in ("walks", "first", "second"):
-            getattr(self, name).copy_(state[name])
-        return int(state["step"])
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Take up what was learned before."""
+        for name, value in state_dict.items():
+            getattr(self, name).copy_(value)
 
 
 def discover(generator: Generator, params: SteerabilityParams, context: Context) -> LinearDirections:
@@ -63,24 +56,14 @@ def discover(generator: Generator, params: SteerabilityParams, context: Context)
     PluginError where the loss is no longer a number, or K directions do not exist.
     """
     training = prepare(generator, params, context)
-    done = training.restore(context.resume.load())
     stream = context.stream("discover")
-    saved = time.monotonic()
-    with context.reporter.task("discover", params.steps, done) as task:
-        for first in range(done, params.steps, CHECK):
-            last = min(first + CHECK, params.steps)
-            total = torch.zeros((), device=context.device)
-            for step in range(first, last):
-                taken = train_step(generator, training, params.batch, context.space, stream.at(step))
-                update(training, taken.gradient, step, _rate(params, step))
-                total += taken.loss
-            loss = float(total) / (last - first)
-            if not math.isfinite(loss):
-                raise PluginError(f"steerability: the loss was {loss} between steps {first} and {last}; try a lower lr")
-            task.advance(last - first, loss=loss)
-            if time.monotonic() - saved >= context.resume.every:
-                context.resume.save(training.state(last))
-                saved = time.monotonic()
+
+    def step(n: int) -> Tensor:
+        taken = train_step(generator, training, params.batch, context.space, stream.at(n))
+        update(training, taken.gradient, n, _rate(params, n))
+        return taken.loss[None]
+
+    train(context, params.steps, step, {"training": training})
     return directions(training, context)
 
 
