@@ -33,13 +33,13 @@ def train(
     context: Context,
     steps: int,
     step: Callable[[int], Tensor],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, Part | Tensor],
     shown: Sequence[str] = ("loss",),
 ) -> None:
     """Call ``step(n)`` for n = 0 .. ``steps`` - 1, from where an interrupted run stopped.
 
     step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), loss first,
-    still on the device. parts: what it changes, saved to and restored from ``context.resume``.
+    still on the device. parts: the modules, optimisers and tensors it changes, kept in ``context.resume``.
     Raises PluginError once a loss is no longer finite; the state last saved, whose parameters are all finite, stays.
     """
     done = _restore(parts, context.resume.load())
@@ -54,19 +54,28 @@ def train(
             if not math.isfinite(means[0]):
                 raise PluginError(f"{shown[0]} was {means[0]} between steps {first} and {last}; try a smaller lr")
             if time.monotonic() - saved >= context.resume.every and _finite(parts):
-                context.resume.save({"step": last, **{name: part.state_dict() for name, part in parts.items()}})
+                context.resume.save({"step": last, **{name: _state(part) for name, part in parts.items()}})
                 saved = time.monotonic()
             task.advance(last - first, **dict(zip(shown, means, strict=True)))
 
 
-def _restore(parts: Mapping[str, Part], state: Mapping[str, Any] | None) -> int:
+def _state(part: Part | Tensor) -> Any:
+    return part.detach() if isinstance(part, Tensor) else part.state_dict()
+
+
+@torch.no_grad()
+def _restore(parts: Mapping[str, Part | Tensor], state: Mapping[str, Any] | None) -> int:
     if state is None:
         return 0
     for name, part in parts.items():
-        part.load_state_dict(state[name])
+        if isinstance(part, Tensor):
+            part.copy_(state[name])
+        else:
+            part.load_state_dict(state[name])
     return int(state["step"])
 
 
-def _finite(parts: Mapping[str, Part]) -> bool:
-    parameters = (value for part in parts.values() if isinstance(part, nn.Module) for value in part.parameters())
-    return all(bool(torch.isfinite(value).all()) for value in parameters)
+def _finite(parts: Mapping[str, Part | Tensor]) -> bool:
+    values = [part for part in parts.values() if isinstance(part, Tensor)]
+    values += [value for part in parts.values() if isinstance(part, nn.Module) for value in part.parameters()]
+    return all(bool(torch.isfinite(value).all()) for value in values)

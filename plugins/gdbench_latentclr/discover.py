@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError, integers, moments, normal, uniform
+from gdbench import Codes, Context, Generator, LinearDirections, PluginError, integers, moments, normal, train, uniform
 from gdbench_latentclr.loss import contrast
 from gdbench_latentclr.params import LatentclrParams
-
-CHECK = 25
-"""Steps between two looks at the loss: each look waits for the device."""
 
 
 class Featured(Generator, Protocol):
@@ -40,19 +36,6 @@ class Training:
         """Directions in the space: rows (k, dim), of unit length in whitened coordinates."""
         return F.normalize(self.free, dim=1) @ self.root
 
-    def state(self, step: int) -> dict[str, Any]:
-        """What ``restore`` needs to go on after ``step`` steps."""
-        return {"step": step, "free": self.free.detach(), "optimiser": self.optimiser.state_dict()}
-
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Take up a state; returns the number of steps done."""
-        if state is None:
-            return 0
-        with torch.no_grad():
-            self.free.copy_(state["free"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-
 
 def discover(generator: Featured, params: LatentclrParams, context: Context) -> LinearDirections:
     """Learn ``context.k`` directions in ``context.space``.
@@ -64,24 +47,14 @@ def discover(generator: Featured, params: LatentclrParams, context: Context) -> 
         raise PluginError("latentclr contrasts directions with one another: ask for two or more")
     layer, steps = chosen(generator, params.layer), params.images // (params.batch * (context.k + 1))
     training = prepare(generator, params, context)
-    done = training.restore(context.resume.load())
     stream = context.stream("discover")
-    saved = time.monotonic()
-    with context.reporter.task("discover", steps, done) as task:
-        for first in range(done, steps, CHECK):
-            last = min(first + CHECK, steps)
-            total = torch.zeros((), device=context.device)
-            for step in range(first, last):
-                rng = stream.at(step)
-                codes, shift = generator.sample(params.batch, context.space, rng), draw(params, rng)
-                total += train_step(generator, training, codes, shift, layer, params.temperature)
-            loss = float(total / (last - first))
-            if not math.isfinite(loss):
-                raise PluginError(f"latentclr: the loss was {loss} between steps {first} and {last}; try a smaller lr")
-            if time.monotonic() - saved >= context.resume.every and bool(torch.isfinite(training.free).all()):
-                context.resume.save(training.state(last))
-                saved = time.monotonic()
-            task.advance(last - first, loss=loss)
+
+    def step(n: int) -> Tensor:
+        rng = stream.at(n)
+        codes, shift = generator.sample(params.batch, context.space, rng), draw(params, rng)
+        return train_step(generator, training, codes, shift, layer, params.temperature)[None]
+
+    train(context, steps, step, {"free": training.free, "optimiser": training.optimiser})
     vectors = training.vectors()
     return LinearDirections(vectors, context.space, vectors.norm(dim=1))
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError, Stream, integers, moments, normal, uniform
+from gdbench import (
+    Codes,
+    Context,
+    Generator,
+    LinearDirections,
+    PluginError,
+    Stream,
+    integers,
+    moments,
+    normal,
+    train,
+    uniform,
+)
 from gdbench_penalties.params import PenaltyParams
 from gdbench_penalties.penalties import Function, hessian_penalty, orojar_penalty
-
-CHECK = 25
-"""Steps between two looks at the loss: each look waits for the device."""
 
 CODES = 8
 """Codes at which the strength of each direction is measured, CODES x (dim + 1) images."""
@@ -37,19 +43,6 @@ class Training:
         """All directions in the space: rows (dim, dim), orthonormal in whitened coordinates."""
         return orthonormal(self.free) @ self.root
 
-    def state(self, step: int) -> dict[str, Any]:
-        """What ``restore`` needs to go on after ``step`` steps."""
-        return {"step": step, "free": self.free.detach(), "optimiser": self.optimiser.state_dict()}
-
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Take up a state; returns the number of steps done."""
-        if state is None:
-            return 0
-        with torch.no_grad():
-            self.free.copy_(state["free"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-
 
 def hessian(generator: Generator, params: PenaltyParams, context: Context) -> LinearDirections:
     """Directions of a basis with small Hessian penalty; see ``learn``."""
@@ -68,23 +61,13 @@ def learn(generator: Generator, params: PenaltyParams, context: Context, penalty
     Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
     """
     training = prepare(generator, params, context)
-    done = training.restore(context.resume.load())
     stream = context.stream("discover")
-    saved = time.monotonic()
-    with context.reporter.task("discover", params.steps, done) as task:
-        for first in range(done, params.steps, CHECK):
-            last = min(first + CHECK, params.steps)
-            total = torch.zeros((), device=context.device)
-            for step in range(first, last):
-                _set_rate(training, params, step)
-                total += train_step(generator, training, params, penalty, stream.at(step), context.space)
-            loss = float(total / (last - first))
-            if not math.isfinite(loss):
-                raise PluginError(f"{penalty.__name__} was {loss} between steps {first} and {last}; try a smaller lr")
-            if time.monotonic() - saved >= context.resume.every and bool(torch.isfinite(training.free).all()):
-                context.resume.save(training.state(last))
-                saved = time.monotonic()
-            task.advance(last - first, loss=loss)
+
+    def step(n: int) -> Tensor:
+        _set_rate(training, params, n)
+        return train_step(generator, training, params, penalty, stream.at(n), context.space)[None]
+
+    train(context, params.steps, step, {"free": training.free, "optimiser": training.optimiser}, (penalty.__name__,))
     return strongest(generator, training, stream.of("strength"), context)
 
 

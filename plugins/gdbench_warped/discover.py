@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Generator, PluginError, Stream, initialised, integers, moments, uniform
+from gdbench import Codes, Context, Generator, Stream, initialised, integers, moments, train, uniform
 from gdbench_warped.directions import Frame, WarpedDirections
 from gdbench_warped.field import pieces, start, walk
 from gdbench_warped.params import WarpedParams
 from gdbench_warped.reconstructor import Reconstructor
-
-CHECK = 25
-"""Steps between two looks at loss and accuracy: each look waits for the device."""
 
 BATCHES, BYTES = 32, 2**28
 """So many batches of base images, and so many bytes, are rendered ahead at most."""
@@ -37,32 +32,6 @@ class Training:
     reconstructor: nn.Module
     optimiser: torch.optim.Optimizer
     frame: Frame
-
-    def state(self, step: int) -> dict[str, Any]:
-        """What ``restore`` needs to go on after ``step`` steps."""
-        return {
-            "step": step,
-            "supports": self.supports.detach(),
-            "log_gamma": self.log_gamma.detach(),
-            "reconstructor": self.reconstructor.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Take up a state; returns the number of steps done."""
-        if state is None:
-            return 0
-        with torch.no_grad():
-            self.supports.copy_(state["supports"])
-            self.log_gamma.copy_(state["log_gamma"])
-        self.reconstructor.load_state_dict(state["reconstructor"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-
-    def finite(self) -> bool:
-        """Whether every parameter is a number."""
-        parameters = (self.supports, self.log_gamma, *self.reconstructor.parameters())
-        return all(bool(torch.isfinite(parameter).all()) for parameter in parameters)
 
 
 @dataclass(frozen=True)
@@ -105,25 +74,16 @@ def discover(generator: Generator, params: WarpedParams, context: Context) -> Wa
     Raises PluginError where the loss is no longer a number; the state last saved stays.
     """
     training = prepare(generator, params, context)
-    done = training.restore(context.resume.load())
     stream = context.stream("discover")
     base = BaseImages(generator, context.space, stream.of("base"), params)
-    saved = time.monotonic()
-    with context.reporter.task("discover", params.steps, done) as task:
-        for first in range(done, params.steps, CHECK):
-            last = min(first + CHECK, params.steps)
-            sums = torch.zeros(2, device=context.device)
-            for step in range(first, last):
-                _set_rates(training, params, step)
-                index, shift = (part.to(context.device) for part in draw(params, context.k, stream, step))
-                sums += train_step(generator, training, Batch(*base.at(step), index, shift), params)
-            loss, accuracy = (sums / (last - first)).tolist()
-            if not math.isfinite(loss):
-                raise PluginError(f"warpedganspace: the loss was {loss} in steps {first} to {last}; try a smaller lr")
-            if time.monotonic() - saved >= context.resume.every and training.finite():
-                context.resume.save(training.state(last))
-                saved = time.monotonic()
-            task.advance(last - first, loss=loss, accuracy=accuracy)
+
+    def step(n: int) -> Tensor:
+        _set_rates(training, params, n)
+        index, shift = (part.to(context.device) for part in draw(params, context.k, stream, n))
+        return train_step(generator, training, Batch(*base.at(n), index, shift), params)
+
+    parts = {name: getattr(training, name) for name in ("supports", "log_gamma", "reconstructor", "optimiser")}
+    train(context, params.steps, step, parts, shown=("loss", "accuracy"))
     probes = generator.sample(PROBES, context.space, stream.of("unit").at())
     return WarpedDirections.of(training.supports, training.log_gamma.exp(), training.frame, probes, params.step)
 

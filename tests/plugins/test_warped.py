@@ -351,7 +351,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_state(tmp_path:
             return super().render(codes) * (math.nan if self.calls > 30 else 1.0)
 
     resume = ResumePoint(tmp_path / "resume.pt", every=0.0)
-    with pytest.raises(PluginError, match="loss was nan in steps 25 to 50"):
+    with pytest.raises(PluginError, match="loss was nan between steps 25 and 50"):
         discover(Failing(), SMALL, context(resume=resume))
     state = resume.load()
     assert state is not None
