@@ -52,8 +52,13 @@ def discover(generator: Generator, params: VoynovParams, context: Context) -> Di
         index, shift = (part.to(context.device) for part in draw(params, context.k, stream.at(n)))
         return train_step(generator, training, Batch(*base.at(n), index, shift), params.shift_weight)
 
-    parts = {"form": training.form, "reconstructor": training.reconstructor, "optimiser": training.optimiser}
-    train(context, params.steps, step, parts, shown=("loss", "accuracy"))
+    train(
+        context,
+        params.steps,
+        step,
+        {"form": training.form, "reconstructor": training.reconstructor, "optimiser": training.optimiser},
+        shown=("loss", "accuracy"),
+    )
     return directions(training, params, context)
 
 
