@@ -20,6 +20,8 @@ from gdbench.specs import MetricSpec, resolve
 from gdbench.store import RunFolder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gdbench.context import Context
     from gdbench.subject import Subject
 
@@ -61,6 +63,8 @@ def _one_metric(
         raise PluginError(f"returned columns {sorted(scores.values)}, declared {sorted(expected)}")
     if scores.directions:
         _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
+    for name, images in scores.pictures.items():
+        _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
     return as_scores(scores.values)
 
 
@@ -81,6 +85,13 @@ def _score(value: Any) -> Score:
         return Score(None, value.reason)
     number = float(value)
     return Score(number) if math.isfinite(number) else Score(None, f"the metric returned {number}")
+
+
+def _save_picture(path: Path, images: Tensor, title: str) -> None:
+    from gdbench import pictures
+
+    path.parent.mkdir(exist_ok=True)
+    pictures.save(pictures.sheet(images.flatten(0, 1), columns=images.shape[1], title=title), path)
 
 
 def _save_table(path: Path, columns: Mapping[str, Sequence[float]]) -> None:

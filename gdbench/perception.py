@@ -22,20 +22,26 @@ class Embedded:
     pooled: Tensor
 
 
-def flatten(maps: Sequence[Tensor]) -> Tensor:
-    """Feature maps [(n, c, h, w)] -> (n, m): unit channels, each layer weighted by 1 / (h*w*layers)."""
+def flatten(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> Tensor:
+    """Feature maps [(n, c, h, w)] -> (n, m): unit channels, each layer divided by its positions.
+
+    weights: one (c,) >= 0 for each layer, LPIPS' learned ones; the mean over layers where there are none.
+    """
     flat = []
-    for layer in maps:
+    for number, layer in enumerate(maps):
         unit = layer / layer.square().sum(1, keepdim=True).sqrt().clamp_min(1e-10)
-        weight = (layer.shape[2] * layer.shape[3] * len(maps)) ** -0.5
-        flat.append((unit * weight).flatten(1))
+        positions = layer.shape[2] * layer.shape[3]
+        if weights is None:
+            flat.append((unit * (positions * len(maps)) ** -0.5).flatten(1))
+        else:
+            flat.append((unit * (weights[number] / positions).sqrt()[:, None, None]).flatten(1))
     return torch.cat(flat, 1)
 
 
 def embed(oracle: Oracle, images: Tensor) -> Embedded:
     """Images (n, c, h, w), clamped to [-1, 1], as points in which squared distance is perceptual distance."""
     maps, pooled = oracle.embed(images.clamp(-1, 1))
-    return Embedded(flatten(maps), pooled)
+    return Embedded(flatten(maps, getattr(oracle, "channel_weights", None)), pooled)
 
 
 def distance(a: Embedded, b: Embedded) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -294,12 +294,14 @@ def remeasure(
     reporter: Reporter,
     device: str = "auto",
     threads: int | None = None,
+    metric_params: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunRecord:
     """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
     record = folder.read(verify=True)
     if record.status != "done" or not (folder.path / COST).exists():
         raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
-    request = replace(request_of(record, folder.path.parent, names), device=device, threads=threads)
+    request = request_of(record, folder.path.parent, names)
+    request = replace(request, device=device, threads=threads, metric_params=metric_params or {})
     made = plan(request, registry)
     if made.id != record.id:
         raise UsageError(

@@ -113,7 +113,10 @@ class Factor:
 
 
 class Oracle(Protocol):
-    """A network that reads an image of its domain."""
+    """A network that reads an image of its domain.
+
+    It may also have ``channel_weights``: one (c,) >= 0 for each feature map, the learned weights of its distance.
+    """
 
     @property
     def passed(self) -> Mapping[str, bool]:
@@ -180,7 +183,9 @@ class Scores:
     """What a metric measured: column -> number or Void; per-direction columns of length K beside it.
 
     A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
+    pictures: name -> images (rows, columns, c, h, w), kept as contact sheets with the run.
     """
 
     values: Mapping[str, float | Void]
     directions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)

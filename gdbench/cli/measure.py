@@ -21,6 +21,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         metric: list[str] = typer.Option(
             ["all"], "--metric", help="A metric's name, or all.", autocompletion=options.completer(registry.metrics)
         ),
+        parameter: list[str] = typer.Option(None, "-p", metavar="METRIC.NAME=VALUE", help="A parameter of a metric."),
         device: str = options.DEVICE,
         threads: int = options.THREADS,
         plugin: list[Path] = options.PLUGIN,
@@ -36,10 +37,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
         folders = [folder for root in runs for folder in find_runs(root)]
         if not folders:
             raise UsageError(f"no run folder in {', '.join(map(str, runs))}: name a folder that holds a record.json")
+        given = options.split_assignments(parameter, offers.metrics)
+        if given["method_params"] or given["generator_params"]:
+            raise UsageError(f"-p {' '.join(parameter)}: here only parameters of metrics can be set, METRIC.NAME=VALUE")
         failures = 0
         for folder in folders:
             try:
-                record = remeasure(folder, metric, offers, console.reporter(), device, threads)
+                record = remeasure(folder, metric, offers, console.reporter(), device, threads, given["metric_params"])
             except GdbenchError as error:
                 typer.echo(f"gdbench: {error}", err=True)
                 failures += 1

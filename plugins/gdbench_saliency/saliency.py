@@ -26,6 +26,7 @@ ROWS = {
     "ceiling_exact": "exact",
 }
 OWN = (*MEASURES, "IoU_paper", "score", "tested", "left_white", "left_empty")
+PICTURES = 6  # rows of image, whitened image, mask and prediction that are kept with the run
 PAPER_SHIFT = 26.0  # in steps of the method's own length: 4.3 times the range that the paper trained on
 
 
@@ -49,7 +50,8 @@ def measure(subject: Subject, params: SaliencyParams, context: Context) -> Score
     columns |= measures.summary(found.images)
     columns |= {"tested": float(len(found.images)), "left_white": float(found.white), "left_empty": float(found.empty)}
     columns |= {"score": fitted.choice.score, "IoU_paper": _at_paper_shift(subject, params, context, tests)}
-    return Scores(columns, _table(found, fitted.choice, context))
+    pictures = {"masks": drawn(subject, fitted, params, PICTURES)}
+    return Scores(columns, _table(found, fitted.choice, context), pictures)
 
 
 def panels(subject: Subject, params: SaliencyParams, context: Context, n: int = 8) -> Tensor:

@@ -253,3 +253,16 @@ def test_a_damaged_resume_point_is_named(tmp_path: Path, registry: Registry) -> 
     assert record.status == "failed"
     assert "resume.pt: cannot be resumed" in record.reason
     assert "--fresh" in record.reason
+
+
+def test_pictures_of_a_metric_are_kept_with_the_run(tmp_path: Path, registry: Registry) -> None:
+    scores = Scores({"a": 1.0, "b": 2.0}, pictures={"look": torch.zeros(2, 3, 3, 8, 8)})
+    record, folder = run(tmp_path, with_metric(registry, lambda *_: scores), metrics=("mine",))
+    assert (folder.path / "pictures" / "mine-look.png").exists()
+    assert "pictures/mine-look.png" in record.files
+
+
+def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, registry: Registry) -> None:
+    _, folder = run(tmp_path, registry)
+    record = remeasure(folder, ["reconstruction"], registry, SILENT, metric_params={"reconstruction": {"steps": 5}})
+    assert record.metric_params["reconstruction"]["steps"] == 5
