@@ -177,6 +177,16 @@ print(json.dumps(loaded))
     assert {name: heavy for name, heavy in loaded.items() if heavy} == {}
 
 
+def test_adding_the_commands_of_plugins_is_free() -> None:
+    code = f"""
+import json, sys, typer
+from gdbench.registry import load_registry
+broken = load_registry().commands(typer.Typer())
+print(json.dumps([[str(fault) for fault in broken], [heavy for heavy in {HEAVY!r} if heavy in sys.modules]]))
+"""
+    assert json.loads(run(code)) == [[], []]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list"]], ids=str)
 def test_the_command_line_answers_at_once(arguments: list[str]) -> None:
     environment = {**os.environ, "TERM": "dumb"}
