@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
-    from gdbench.factors import coordinates, difference, spread, steering, visible
+    from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.perception import distance, embed
     from gdbench.prior import Moments, moments
@@ -60,6 +60,8 @@ _LAZY = {
     "embed": "perception",
     "coordinates": "factors",
     "difference": "factors",
+    "mean_square": "factors",
+    "turned": "factors",
     "spread": "factors",
     "steering": "factors",
     "visible": "factors",
@@ -132,6 +134,7 @@ __all__ = [
     "load_domain",
     "load_generator",
     "load_weights",
+    "mean_square",
     "moments",
     "normal",
     "read_facts",
@@ -142,6 +145,7 @@ __all__ = [
     "spread",
     "steering",
     "train",
+    "turned",
     "uniform",
     "visible",
     "write_text",

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gdbench import Edits, Factor
-from gdbench_metrics.differences import difference, turned, visible
+from gdbench import Edits, Factor, difference, turned, visible
 from gdbench_metrics.factor_scores import Effects
 
 SEEN = 8  # codes in which a factor must be visible before and after, or the direction is taken not to move it

@@ -8,8 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Domain, Factor, LinearDirections, Stream, Subject, calibrate, moments
-from gdbench_metrics.differences import ROLLS, difference, mean_square, spread, visible
+from gdbench import (
+    Codes,
+    Domain,
+    Factor,
+    LinearDirections,
+    Stream,
+    Subject,
+    calibrate,
+    difference,
+    mean_square,
+    moments,
+    spread,
+    steering,
+    visible,
+)
 from gdbench_metrics.effects import effects
 
 AGREEMENT = 0.8  # R² of oracle A and B on the generator's images
@@ -85,7 +98,7 @@ def explained(factor: Factor, sample: Sample, seen: Tensor) -> float:
     """Share of a factor's variance that lies between labels, in [0, 1]; 0 for a generator without labels."""
     if sample.codes.labels is None:
         return 0.0
-    overall = mean_square(factor, sample.b[factor.name], seen, ROLLS)
+    overall = mean_square(factor, sample.b[factor.name], seen)
     label = torch.unique(sample.codes.labels.cpu(), dim=0, return_inverse=True)[1]
     order = label.argsort(stable=True)  # neighbours then share their label
     readings, label, seen = sample.b[factor.name][order], label[order], seen[order]
@@ -99,7 +112,7 @@ def explained(factor: Factor, sample: Sample, seen: Tensor) -> float:
 def steered(subject: Subject, domain: Domain, sample: Sample, spreads: Mapping[str, float]) -> dict[str, float]:
     """``steered:factor`` -> how far its best supervised direction moves it at the headline change, in spreads."""
     generator, space = subject.generator, sample.codes.space
-    vectors = [supervised(factor, sample, domain.factors) for factor in domain.factors]
+    vectors = [steering(factor, sample.codes.latents, sample.a, domain.factors) for factor in domain.factors]
     directions = LinearDirections(torch.cat(vectors), space)
     shape, stream = moments(generator, space), Stream(0, "metric/gates/calibrate")
     calibration = calibrate(generator, directions, domain.oracle("a"), shape, stream, CALIBRATED, subject.batch)
@@ -109,30 +122,3 @@ def steered(subject: Subject, domain: Domain, sample: Sample, spreads: Mapping[s
     blocks = torch.split(table, [len(vector) for vector in vectors])
     best = [float(block[:, j].max()) for j, block in enumerate(blocks)]
     return {f"steered:{factor.name}": value for factor, value in zip(domain.factors, best, strict=True)}
-
-
-def supervised(factor: Factor, sample: Sample, factors: Sequence[Factor]) -> Tensor:
-    """Directions (m, dim) that steer a factor: its covariance with the code, on the images where oracle A sees it.
-
-    With S the covariance of the space and b the regression of the factor on the code this is S b: of all shifts with
-    the same expected effect the likeliest under the prior. One for a linear factor, two for the cosine and sine of a
-    circular one, one for each class.
-    """
-    latents = sample.codes.latents.double().cpu()
-    latents = latents if latents.dim() == 2 else latents.mean(1)
-    target = targets(factor, sample.a[factor.name].double())
-    seen = visible(factor, sample.a, factors)
-    if not seen.any():
-        return torch.zeros(target.shape[1], latents.shape[1])
-    latents, target = latents[seen], target[seen]
-    return ((target - target.mean(0)).T @ (latents - latents.mean(0)) / len(latents)).float()
-
-
-def targets(factor: Factor, readings: Tensor) -> Tensor:
-    """What is regressed: (n, 1) values, (n, 2) cosine and sine, or (n, classes)."""
-    if factor.kind == "class":
-        return readings
-    if factor.kind == "circular":
-        angle = 2 * torch.pi * readings
-        return torch.stack([angle.cos(), angle.sin()], 1)
-    return readings[:, None]

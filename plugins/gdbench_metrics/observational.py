@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void
+from gdbench import Context, Domain, Factor, Scores, Subject, Void, visible
 from gdbench_metrics import gates
-from gdbench_metrics.differences import visible
 from gdbench_metrics.factor_scores import concentration
 from gdbench_metrics.factors import gate_numbers
 from gdbench_metrics.params import FactorsParams, ObservationalParams

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 from gdbench_metrics import gates
-from gdbench_metrics.differences import difference, spread, turned, visible
 from gdbench_metrics.effects import effects, monotonicity
 from gdbench_metrics.factor_scores import Effects, scores
 from gdbench_metrics.factors import measure
-from gdbench_metrics.gates import Sample, agreement, explained, reasons, supervised
+from gdbench_metrics.gates import Sample, agreement, explained, reasons
 from gdbench_metrics.params import FactorsParams
 from torch import Tensor
 
-from gdbench import Codes, Edits, Factor, Void
+from gdbench import Codes, Edits, Factor, Void, difference, spread, steering, turned, visible
 from gdbench.subject import Readings
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
 
@@ -222,14 +221,14 @@ def test_supervised_direction_is_the_covariance_with_the_code(rng: np.random.Gen
     slope = torch.from_numpy(rng.normal(size=6))
     sample = Sample(Codes(latents, "w"), {"size": latents @ slope}, {})
     expected = mixing @ mixing.T @ slope
-    found = supervised(LINEAR, sample, (LINEAR,))[0].double()
+    found = steering(LINEAR, sample.codes.latents, sample.a, (LINEAR,))[0].double()
     assert float(torch.nn.functional.cosine_similarity(found, expected, dim=0)) > 0.999
 
 
 def test_supervised_directions_of_the_toy_are_the_planted_ones() -> None:
     sample = gates._sample(subject(PLANTED[:1]), DOMAIN, 3000)
     for row, factor in zip(PLANTED, DOMAIN.factors, strict=True):
-        found = torch.nn.functional.normalize(supervised(factor, sample, DOMAIN.factors), dim=1)
+        found = torch.nn.functional.normalize(steering(factor, sample.codes.latents, sample.a, DOMAIN.factors), dim=1)
         assert float((found @ row).abs().max()) > 0.95
 
 
