@@ -6,12 +6,9 @@ is obeyed and no control character reaches the terminal. rich is imported when s
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,16 +16,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from gdbench.context import Reporter
-    from gdbench.leaderboard import Board, Leaderboard
-    from gdbench.record import RunRecord, Score
-    from gdbench.registry import Offer, Registry
-    from gdbench.specs import Column
-    from gdbench.suite import Suite
 
 WIDE = 220
 """Width of tables where the output is no terminal: nothing is folded in a log."""
 LONGEST = 2_000
+
+
 _COLOURS = {
     "done": "green",
     "passed": "green",
@@ -39,8 +32,6 @@ _COLOURS = {
     "interrupted": "yellow",
     "preview": "yellow",
 }
-_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "params")
-"""Fields of specs that hold code or types: ``info`` shows what they lead to instead."""
 
 
 def clean(text: object) -> str:
@@ -94,11 +85,11 @@ def fail(error: BaseException) -> int:
     from gdbench.errors import GdbenchError
 
     message = str(error) if isinstance(error, GdbenchError) else f"{type(error).__name__}: {error}"
-    _complain(message)
+    complain(message)
     return getattr(error, "exit_code", 1)
 
 
-def _complain(message: str) -> None:
+def complain(message: str) -> None:
     encoding = getattr(sys.stderr, "encoding", None) or "ascii"
     sys.stderr.write(f"gdbench: {clean(message)}\n".encode(encoding, "replace").decode(encoding))
 
@@ -106,18 +97,6 @@ def _complain(message: str) -> None:
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON in ASCII on stdout, and nothing else. Raises ValueError for NaN and infinity."""
     sys.stdout.write(json.dumps(data, indent=1, allow_nan=False) + "\n")
-
-
-def reporter(quiet: bool = False) -> Reporter:
-    """A live display where stderr is a terminal, log lines where it is none, nothing where ``quiet``."""
-    if quiet:
-        from gdbench.context import SILENT
-
-        return SILENT
-    from gdbench.progress import LiveReporter, PlainReporter
-
-    screen = console(stderr=True)
-    return LiveReporter(screen) if screen.is_terminal else PlainReporter(screen)
 
 
 # Tables
@@ -143,266 +122,3 @@ def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) 
 def table_of(title: str, rows: Sequence[Mapping[str, object]]) -> Table:
     """A table of equal mappings: their keys are the headers."""
     return table(title, list(rows[0]) if rows else [""], [list(row.values()) for row in rows] or [["none"]])
-
-
-def score_table(record: RunRecord, columns: Mapping[str, Sequence[Column]]) -> Table:
-    """The scores of a run. ``columns``: metric name -> what it declares, for unit and direction of better."""
-    known = {(metric, column.name): column for metric, declared in columns.items() for column in declared}
-    rows = []
-    for metric, scores in record.scores.items():
-        for index, (name, score) in enumerate(scores.items()):
-            column = known.get((metric, name))
-            better = {"higher": "higher is better", "lower": "lower is better"}.get(column.better, "") if column else ""
-            rows.append(("" if index else metric, name, _score(score), column.unit if column else "", better))
-    cell = record.cell
-    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, K {cell.k}, tier {cell.tier}"
-    return table(title, ("metric", "column", "score", "unit", ""), rows)
-
-
-def _score(score: Score) -> object:
-    return score.value if score.value is not None else plain(f"void: {score.void}", "yellow")
-
-
-def cost_table(record: RunRecord) -> Table:
-    """What each stage of a run used."""
-    rows = [
-        (stage, cost.images, cost.backward, cost.cpu_seconds, cost.wall_seconds, cost.peak_memory / 2**20)
-        for stage, cost in record.costs.items()
-    ]
-    return table("cost", ("stage", "images", "backward", "CPU s", "wall s", "peak MiB"), rows)
-
-
-# A run
-
-
-def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool = False) -> None:
-    """Show a run: scores, cost, pictures, and what to type next."""
-    if as_json:
-        return print_json({**json.loads(record.to_json()), "folder": str(folder)})
-    screen = console()
-    if record.scores:
-        screen.print(score_table(record, columns_of(registry)))
-        screen.print(cost_table(record))
-    notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
-    if record.cell.tier == "quick":
-        from gdbench.leaderboard import NOT_CONVERGED
-
-        notes.append(("note", NOT_CONVERGED))
-    if record.checkpoint_status == "preview":
-        notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
-    notes += [("run", folder), *(("picture", picture) for picture in sorted((folder / "pictures").glob("*.png")))]
-    notes += [("next", command) for command in _next_commands(record, folder, registry)]
-    for name, value in notes:
-        screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)
-    return None
-
-
-def columns_of(registry: Registry) -> dict[str, Sequence[Column]]:
-    """What every metric, and the calibration, declares; metrics by which methods are ranked come first."""
-    from gdbench.calibration import COLUMNS
-
-    declared = {name: offer.spec.columns for name, offer in registry.metrics.items()}
-    unranked_last = sorted(declared, key=lambda name: not any(column.ranked for column in declared[name]))
-    return {**{name: declared[name] for name in unranked_last}, "calibration": COLUMNS}
-
-
-def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:
-    here, out = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    gan, method = record.cell.generator, record.cell.method
-    if record.status != "done":
-        return [f"gdbench check-plugin {method}", f"gdbench info {method}"]
-    others = [name for name, offer in registry.methods.items() if name != method and offer.spec.role == record.role]
-    compare = [f"gdbench run --gan {gan} --method {others[0]} --out {out}"] if others else []
-    return [*compare, f"gdbench measure {here} --metric all", f"gdbench leaderboard {out}", f"gdbench show {here}"]
-
-
-# What is installed
-
-
-def show_list(noun: str, registry: Registry, folder: Path, as_json: bool = False) -> None:
-    """Show what there is of ``noun``: a kind of offer, ``plugins``, ``runs`` (in ``folder``), or ``all`` but runs."""
-    lists = {"runs": _runs(folder)} if noun == "runs" else _offered(registry)
-    chosen = lists if noun in ("all", "runs") else {noun: lists[noun], "broken": lists["broken"]}
-    if as_json:
-        return print_json(chosen)
-    screen = console()
-    for name, rows in chosen.items():
-        if rows or name not in ("broken", "problems"):
-            screen.print(table_of(name, rows))
-    return None
-
-
-Rows = list[dict[str, Any]]
-
-
-def _offered(registry: Registry) -> dict[str, Rows]:
-    generators, methods = registry.generators.values(), registry.methods.values()
-    metrics, domains = registry.metrics.values(), registry.domains.values()
-    return {
-        "generators": [
-            _row(
-                offer,
-                spaces=offer.spec.spaces,
-                provides=offer.spec.provides,
-                checkpoints=_names(offer.spec.checkpoints),
-            )
-            for offer in generators
-        ],
-        "checkpoints": [
-            {"generator": offer.spec.name, **_plain(card, ("file", "sha256", "url", "card"))}
-            for offer in generators
-            for card in offer.spec.checkpoints
-        ],
-        "methods": [_row(offer, role=offer.spec.role, needs=offer.spec.needs) for offer in methods],
-        "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
-        "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
-        "plugins": [{**_plain(plugin.origin), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
-        "broken": [_plain(fault) for fault in registry.broken],
-    }
-
-
-def _row(offer: Offer[Any], **more: Any) -> dict[str, Any]:
-    source = f"{offer.origin.distribution} {offer.origin.version}".rstrip()
-    return {"name": offer.spec.name, "summary": offer.spec.summary, **_plain(more), "from": source}
-
-
-def _names(things: Iterable[Any]) -> list[str]:
-    return [thing.name for thing in things]
-
-
-def _runs(folder: Path) -> Rows:
-    from gdbench.store import find_runs, read_records
-
-    records, problems = read_records(find_runs(folder))
-    rows: Rows = [
-        {
-            "run": record.id,
-            "tier": record.cell.tier,
-            "k": record.cell.k,
-            "status": record.status,
-            "reason": record.reason,
-            "date": record.date,
-        }
-        for record in records
-    ]
-    return rows + [
-        {"run": "", "tier": "", "k": "", "status": "broken", "reason": line, "date": ""} for line in problems
-    ]
-
-
-def _plain(value: Any, without: Sequence[str] = ()) -> Any:
-    """Dataclasses and mappings as dicts, tuples as lists, other values as JSON has them, or as text."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.name not in without]
-        return {name: _plain(getattr(value, name)) for name in names}
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
-    """Show everything about the offers called ``name``. Raises UsageError where there is none."""
-    from gdbench.errors import unknown
-
-    kinds: dict[str, Mapping[str, Offer[Any]]] = {
-        "generator": registry.generators,
-        "method": registry.methods,
-        "metric": registry.metrics,
-        "domain": registry.domains,
-    }
-    found = {kind: offers[name] for kind, offers in kinds.items() if name in offers}
-    if not found:
-        raise unknown("name", name, {known for offers in kinds.values() for known in offers})
-    facts = [_facts(kind, offer) for kind, offer in found.items()]
-    if as_json:
-        return print_json(facts)
-    for one in facts:
-        _show_facts(one)
-    return None
-
-
-def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
-    from gdbench.params import describe
-
-    parameters = describe(offer.spec.params) if hasattr(offer.spec, "params") else []
-    described = [dict(parameter._asdict()) for parameter in parameters]
-    return {"kind": kind, **_plain(offer.spec, _CODE), "parameters": described, "from": str(offer.origin)}
-
-
-def _show_facts(facts: dict[str, Any]) -> None:
-    """Simple values as one table, lists of mappings as a table each."""
-    tables = {name: value for name, value in facts.items() if isinstance(value, list) and value and _is_table(value)}
-    simple = {name: value for name, value in facts.items() if name not in tables and value not in ([], {}, "", None)}
-    rows = [(name, json.dumps(value) if isinstance(value, dict) else plain(value)) for name, value in simple.items()]
-    screen = console()
-    screen.print(table(f"{facts['kind']} {facts['name']}", ("", ""), rows))
-    for name, value in tables.items():
-        screen.print(table_of(name, [_short_row(row) for row in value]))
-
-
-def _is_table(value: list[Any]) -> bool:
-    return all(isinstance(row, dict) for row in value)
-
-
-def _short_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: json.dumps(value) if isinstance(value, dict) else value for name, value in row.items()}
-
-
-def show_doctor(facts: Mapping[str, object], problems: Sequence[str], as_json: bool = False) -> None:
-    """Show what this machine has, and what is wrong with the installation."""
-    if as_json:
-        return print_json({"facts": _plain(facts), "problems": list(problems)})
-    console().print(table("this machine", ("", ""), [(name, plain(value)) for name, value in facts.items()]))
-    say(*(f"problem: {problem}" for problem in problems) if problems else ["no problems found"])
-    return None
-
-
-def show_checks(name: str, results: Sequence[Any], as_json: bool = False) -> None:
-    """Show the outcome of contract checks: one dataclass each, with a ``status``."""
-    rows = [_plain(result) for result in results]
-    if as_json:
-        return print_json({"name": name, "checks": rows})
-    console().print(table_of(f"contract of {name}", rows))
-    return None
-
-
-# The leaderboard
-
-
-def write_leaderboard(
-    folder: Path, registry: Registry, suite: Suite | None, as_json: bool = False, write: bool = True
-) -> None:
-    """Compute the leaderboard of the records in ``folder``, show it, and write it there as md, csv and json."""
-    from gdbench.leaderboard import current_versions, leaderboard
-    from gdbench.store import find_runs, read_records
-
-    records, problems = read_records(find_runs(folder))
-    board = leaderboard(records, columns_of(registry), current_versions(registry), suite.expected if suite else {})
-    for problem in problems:
-        _complain(f"not counted: {problem}")
-    if write:
-        board.write(folder)
-    if as_json:
-        return print_json(json.loads(board.to_json()))
-    show_leaderboard(board)
-    return None
-
-
-def show_leaderboard(leaderboard: Leaderboard) -> None:
-    """Show one table for each metric of each board, with all notes."""
-    say(*leaderboard.notes)
-    if not leaderboard.boards:
-        say("no finished runs here")
-    for board in leaderboard.boards:
-        _show_board(board)
-
-
-def _show_board(board: Board) -> None:
-    from gdbench.leaderboard import LEGEND, grid
-
-    say("", board.title, *board.notes, LEGEND)
-    for metric, columns in board.metrics().items():
-        console().print(table(metric, *grid(board, metric, columns)))
-    say(*(f"{row.method}: {line}" for row in board.rows for line in row.failures))

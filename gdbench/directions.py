@@ -24,7 +24,7 @@ class LinearDirections:
 
     vectors: (k, dim), made unit length with the component of largest absolute value positive, so that equal
     directions give equal files. unit: (k,) latent length of one step of the method's own scale (1 where it has none):
-    only ``rca_paper`` uses it, everything else is calibrated. A zero vector stays zero: a dead direction.
+    only metrics that are not calibrated use it. A zero vector stays zero: a dead direction.
     """
 
     vectors: Tensor

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gdbench.console import clean, number, plain
+from gdbench.console import clean, console, number, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Task as RichTask
     from rich.text import Text
 
-    from gdbench.context import Task
+    from gdbench.context import Reporter, Task
 
 
 class Progressed(NamedTuple):
@@ -164,3 +164,13 @@ def _state_column() -> Any:
             return plain(str(_state(task)))
 
     return State()
+
+
+def reporter(quiet: bool = False) -> Reporter:
+    """A live display where stderr is a terminal, log lines where it is none, nothing where ``quiet``."""
+    if quiet:
+        from gdbench.context import SILENT
+
+        return SILENT
+    screen = console(stderr=True)
+    return LiveReporter(screen) if screen.is_terminal else PlainReporter(screen)

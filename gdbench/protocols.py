@@ -72,7 +72,7 @@ class Features(Protocol):
 
 
 class ModulationWeights(Protocol):
-    """Capability ``"modulation"``: the first affine weights that act on a space (SeFa, arXiv 2007.06600)."""
+    """Capability ``"modulation"``: the first affine weights that act on a space (arXiv 2007.06600)."""
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
         """Layer name -> weights (units, dim): one row per output unit that is linear in the code."""

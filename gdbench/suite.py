@@ -1,14 +1,14 @@
 """Suites: a YAML file in ``benchmarks/`` becomes the runs it asks for.
 
-name: scenes-quick
+name: mine
 tier: quick                                # optional, as k (32), metrics ([]: the default ones), metric_params
 seeds: [0, 1, 2]                           # optional, [0, 1, 2]
 generators:
-  - sngan                                  # short for {gan: sngan}
-  - {gan: stylegan2, checkpoint: scenes32, space: w, params: {truncation: 0.7}}
+  - first                                  # short for {gan: first}
+  - {gan: second, checkpoint: small, space: w, params: {truncation: 0.7}}
 methods:
   - random
-  - {method: voynov, params: {form: unit}, seeds: [0]}
+  - {method: learned, params: {form: unit}, seeds: [0]}
 """
 
 from __future__ import annotations

@@ -76,11 +76,11 @@ def _walk(record: Record, prefix: str, seen: set[int]) -> Iterator[tuple[str, Re
         yield from _walk(child, f"{prefix}.{name}".lstrip("."), seen)
 
 
-class _StyleganNetwork(Record):
+class _NetworkOfVersion4(Record):
     class_name = "dnnlib.tflib.network.Network"
 
 
-class _ProganNetwork(Record):
+class _NetworkOfVersion2(Record):
     class_name = "tfutil.Network"
 
 
@@ -175,8 +175,8 @@ REPLACEMENTS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(
     {
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
         ("dnnlib.util", "EasyDict"): EasyDict,
-        ("dnnlib.tflib.network", "Network"): _StyleganNetwork,
-        ("tfutil", "Network"): _ProganNetwork,
+        ("dnnlib.tflib.network", "Network"): _NetworkOfVersion4,
+        ("tfutil", "Network"): _NetworkOfVersion2,
         ("collections", "OrderedDict"): OrderedDict,
         ("builtins", "set"): set,
         ("_codecs", "encode"): _encode,

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from gdbench.bench import read_request
-from gdbench.console import reporter
 from gdbench.errors import GdbenchError
 from gdbench.pipeline import execute
 from gdbench.planning import plan
+from gdbench.progress import reporter
 from gdbench.registry import load_registry
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from gdbench.console import columns_of
 from gdbench.context import SILENT
 from gdbench.leaderboard import current_versions, leaderboard
 from gdbench.pipeline import execute
@@ -16,6 +15,7 @@ from gdbench.record import PROTOCOL
 from gdbench.registry import Registry, load_registry
 from gdbench.store import RunFolder, find_runs, read_records
 from gdbench.suite import read_suite
+from gdbench.views import columns_of
 
 ROOT = Path(__file__).parent.parent
 SUITES = sorted(path.name for path in (ROOT / "results").iterdir() if (path / "leaderboard.json").exists())

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from gdbench import counting, measuring, pipeline
-from gdbench.console import reporter
 from gdbench.planning import plan
+from gdbench.progress import reporter
 from gdbench.registry import load_registry
 from gdbench.request import RunRequest
 

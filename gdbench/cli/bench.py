@@ -29,7 +29,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Run what a suite lacks, each cell in a process of its own, and write the leaderboard."""
         from dataclasses import replace
 
-        from gdbench import console
+        from gdbench import progress, views
         from gdbench.bench import Bench
         from gdbench.pipeline import is_complete
         from gdbench.planning import plan
@@ -41,11 +41,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         requests = [replace(r, out=out, device=device, threads=threads, offline=offline) for r in asked.requests]
         plans = [made for made in (plan(request, offers) for request in requests) if only in made.id]
         waiting = [made for made in plans if not is_complete(made)]
-        reporter = console.reporter()
+        reporter = progress.reporter()
         reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
         failures = 0
         for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
             failures += outcome.status != "done"
             reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
-        console.write_leaderboard(out, offers, asked, as_json=as_json)
+        views.write_leaderboard(out, offers, asked, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

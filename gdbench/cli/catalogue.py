@@ -25,9 +25,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
-        from gdbench import console
+        from gdbench import views
 
-        console.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
+        views.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
 
     @app.command()
     def info(
@@ -36,9 +36,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Everything about one generator, method, metric or domain: parameters, tiers, columns, checkpoints, source."""
-        from gdbench import console
+        from gdbench import views
 
-        console.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
+        views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
 
     @app.command("check-plugin")
     def check_plugin(
@@ -47,10 +47,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Run the contract checks of one generator, method, metric or domain."""
-        from gdbench import console
+        from gdbench import progress, views
         from gdbench.testing import check_plugin as run_checks
 
         offers = options.registry_with(registry, plugin)
-        results = run_checks(name, offers, console.reporter())
-        console.show_checks(name, results, as_json=as_json)
+        results = run_checks(name, offers, progress.reporter())
+        views.show_checks(name, results, as_json=as_json)
         raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)

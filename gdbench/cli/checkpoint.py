@@ -59,7 +59,7 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
         yes: bool = typer.Option(False, "--yes", help="Accept the licence without being asked."),
     ) -> None:
         """Download an official file, check its hash and import it. The licence is shown first."""
-        from gdbench import checkpoints, console
+        from gdbench import checkpoints, progress
 
         spec = registry.generator(generator).spec
         card = next((card for card in spec.checkpoints if card.name == name), None)
@@ -67,15 +67,15 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
             typer.echo(checkpoints.licence_of(card))
             if not yes:
                 typer.confirm("Download it under this licence?", abort=True)
-        with console.reporter().task(f"fetch {name}", (card.size or 0) if card else 0) as task:
+        with progress.reporter().task(f"fetch {name}", (card.size or 0) if card else 0) as task:
             done = 0
 
-            def progress(now: int, total: int) -> None:
+            def show(now: int, total: int) -> None:
                 nonlocal done
                 task.advance(now - done)
                 done = now
 
-            made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), progress)
+            made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), show)
         typer.echo(f"fetched {made.name}; use it with --gan {generator} --checkpoint {made.name}")
 
 

@@ -14,7 +14,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def doctor(as_json: bool = options.JSON) -> None:
         """Check the installation: versions, device, shipped weights, broken plugins."""
-        from gdbench import checkpoints, console
+        from gdbench import checkpoints, views
         from gdbench.environment import describe
 
         facts: dict[str, object] = dict(describe())
@@ -22,5 +22,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
         specs = [offer.spec for offer in registry.generators.values()]
         verdicts = checkpoints.verify(specs, checkpoints.default_folder())
         problems += [f"{v.family}/{v.name} is {v.state}: {v.detail}" for v in verdicts if v.state == "damaged"]
-        console.show_doctor(facts, problems, as_json=as_json)
+        views.show_doctor(facts, problems, as_json=as_json)
         raise typer.Exit(1 if problems else 0)

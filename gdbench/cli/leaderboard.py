@@ -22,7 +22,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Rank the methods of each generator; a pure function of the records."""
-        from gdbench import console
+        from gdbench import views
         from gdbench.errors import UsageError
         from gdbench.store import find_runs
         from gdbench.suite import read_suite
@@ -31,4 +31,4 @@ def add(app: typer.Typer, registry: Registry) -> None:
         asked = read_suite(suite) if suite else None
         if not find_runs(folder):
             raise UsageError(f"{folder}: holds no run; make one with: gdbench run --out {folder} ...")
-        console.write_leaderboard(folder, offers, asked, as_json=as_json, write=write)
+        views.write_leaderboard(folder, offers, asked, as_json=as_json, write=write)

@@ -28,7 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Measure finished runs with more metrics; nothing is discovered anew."""
-        from gdbench import console
+        from gdbench import progress, views
         from gdbench.errors import GdbenchError, UsageError
         from gdbench.pipeline import remeasure
         from gdbench.store import find_runs
@@ -43,11 +43,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         failures = 0
         for folder in folders:
             try:
-                record = remeasure(folder, metric, offers, console.reporter(), device, threads, given["metric_params"])
+                record = remeasure(folder, metric, offers, progress.reporter(), device, threads, given["metric_params"])
             except GdbenchError as error:
                 typer.echo(f"gdbench: {error}", err=True)
                 failures += 1
                 continue
             failures += record.status != "done"
-            console.show_run(record, folder.path, offers, as_json=as_json)
+            views.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

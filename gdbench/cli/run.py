@@ -37,7 +37,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
-        from gdbench import console
+        from gdbench import progress, views
         from gdbench.pipeline import execute
         from gdbench.planning import plan
         from gdbench.request import RunRequest
@@ -60,6 +60,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
             **options.split_assignments(parameter, offers.metrics),
         )
         made = plan(request, offers)
-        record, folder = execute(made, offers, console.reporter())
-        console.show_run(record, folder.path, offers, as_json=as_json)
+        record, folder = execute(made, offers, progress.reporter())
+        views.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(0 if record.status == "done" else 1)

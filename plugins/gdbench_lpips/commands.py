@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gdbench import IntegrityError, MissingFile, sha256
-from gdbench_lpips import backbone
 
 LICENCE = "BSD 3-Clause (torchvision); the weights were trained on ImageNet"
 
@@ -23,6 +22,8 @@ def group() -> None:
 @lpips.command()
 def fetch(yes: Annotated[bool, typer.Option("--yes", help="accept the licence without being asked")] = False) -> None:
     """Download the backbone of LPIPS (244 MB), and check its hash. The licence is shown first."""
+    from gdbench_lpips import backbone
+
     target = backbone.folder() / backbone.FILE
     typer.echo(f"{backbone.FILE} (244 MB) from {backbone.URL}: licence {LICENCE}")
     if not yes:

@@ -50,7 +50,8 @@ def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Sc
     both = (~subject.calibration.dead.any(1)).nonzero()[:, 0]
     natural, balanced = torch.zeros(subject.k), torch.zeros(subject.k)
     with context.reporter.task("naturalness", len(both)) as task:
-        for number, index in enumerate(torch.split(both, TOGETHER)):
+        for number, start in enumerate(range(0, len(both), TOGETHER)):
+            index = both[start : start + TOGETHER]
             images = edited(subject, index, params)
             natural[index], balanced[index] = score(images, real, params, stream.of(f"part{number}"))
             task.advance(len(index))

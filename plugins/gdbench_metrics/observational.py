@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void, visible
+from gdbench import Context, Domain, Factor, Scores, Subject, Void, coordinates, visible
 from gdbench_metrics import gates
 from gdbench_metrics.factor_scores import concentration
 from gdbench_metrics.factors import gate_numbers
@@ -85,7 +85,7 @@ def _observed(subject: Subject, domain: Domain, factors: Sequence[Factor], vecto
     for factor in factors:
         seen = visible(factor, readings, domain.factors)
         values = readings[factor.name][seen].double()
-        found.append(Observed(codes[seen].numpy(), classes(factor, values), gates.targets(factor, values).numpy()))
+        found.append(Observed(codes[seen].numpy(), classes(factor, values), coordinates(factor, values).numpy()))
     return found
 
 

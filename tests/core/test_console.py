@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, UsageError, progress
+from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, UsageError, progress, views
 from gdbench import console as shown
 from gdbench.record import Cell, Cost, RunRecord, Score
 from gdbench.registry import Broken, Offer, Origin, Plugin, Registry
@@ -48,8 +48,8 @@ def record(text="x"):
 
 def tables(text):
     return [
-        shown.score_table(record(text), {"m": (Column("low", "", "lower", text),)}),
-        shown.cost_table(record(text)),
+        views.score_table(record(text), {"m": (Column("low", "", "lower", text),)}),
+        views.cost_table(record(text)),
         shown.table_of(text, [{text: text, "value": [text, 1], "yes": True}]),
     ]
 
@@ -83,13 +83,13 @@ def registry(text="text"):
 def everything(text, folder, as_json=False):
     """Show all there is to show."""
     offers = registry(text)
-    shown.show_run(replace(record(text), scores={"score": {"low": Score(None, text or "x")}}), folder, offers, as_json)
+    views.show_run(replace(record(text), scores={"score": {"low": Score(None, text or "x")}}), folder, offers, as_json)
     for noun in ("all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins"):
-        shown.show_list(noun, offers, folder, as_json)
+        views.show_list(noun, offers, folder, as_json)
     for name in ("g", "m", "score", "toys"):
-        shown.show_info(name, offers, as_json)
-    shown.show_doctor({"cpu": text, "cuda": None, "devices": []}, [text], as_json)
-    shown.show_checks(text, [Broken(text, text, text, text)], as_json)
+        views.show_info(name, offers, as_json)
+    views.show_doctor({"cpu": text, "cuda": None, "devices": []}, [text], as_json)
+    views.show_checks(text, [Broken(text, text, text, text)], as_json)
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -119,7 +119,7 @@ def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
     folder = tmp_path / "with space" / "run"
     (folder / "pictures").mkdir(parents=True)
     (folder / "pictures" / "directions.png").touch()
-    shown.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
+    views.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
     output = capsys.readouterr().out
     assert f"picture:  {folder / 'pictures' / 'directions.png'}" in output
     assert f"gdbench measure '{folder}' --metric all" in output
@@ -131,7 +131,7 @@ def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
 
 def test_unknown_names_get_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'score'"):
-        shown.show_info("scor", registry())
+        views.show_info("scor", registry())
 
 
 @settings(deadline=None)
@@ -145,7 +145,7 @@ def test_clean_is_one_printable_line_and_done_once(text):
 def test_score_table_says_what_void_means_and_what_is_better():
     columns = {"m": (Column("kappa", "", "higher", "bit"), Column("low", "", "lower"))}
     scores = {"m": {"kappa": Score(0.123456), "low": Score(None, "no factors")}, "other": {"x": Score(1.0)}}
-    output = printed(shown.score_table(RunRecord("id", record().cell, "done", scores=scores), columns))
+    output = printed(views.score_table(RunRecord("id", record().cell, "done", scores=scores), columns))
     row = next(line for line in output.splitlines() if "kappa" in line)
     assert "0.1235" in row
     assert "bit" in row
@@ -233,9 +233,9 @@ def test_live_display_is_stopped_when_the_task_raises():
 
 
 def test_reporter_is_plain_off_a_terminal_and_silent_when_asked(capsys):
-    assert isinstance(shown.reporter(), progress.PlainReporter)
-    shown.reporter().log("hello")
-    with shown.reporter(quiet=True).task("t", 3) as task:
+    assert isinstance(progress.reporter(), progress.PlainReporter)
+    progress.reporter().log("hello")
+    with progress.reporter(quiet=True).task("t", 3) as task:
         task.advance(3)
     out, err = capsys.readouterr()
     assert (out, err) == ("", "hello\n")
