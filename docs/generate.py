@@ -6,8 +6,9 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gdbench import Checkpoint
@@ -72,7 +73,8 @@ def _card(family: str, card: Checkpoint) -> str:
     facts = card.card
     gates, realism = facts["gates"], facts["realism"]
     rows = "\n".join(
-        f"| {name} | {value} | {' | '.join(str(r2.get(name, '')) for r2 in facts['r2'].values())} |"
+        f"| {name} | {value} | {facts['steering_of_random_directions'][name]} | "
+        f"{' | '.join(str(r2.get(name, '')) for r2 in facts['r2'].values())} |"
         for name, value in facts["steering"].items()
     )
     return f"""## {family}/{card.name}: {card.status}
@@ -85,14 +87,19 @@ def _card(family: str, card: Checkpoint) -> str:
 - frames without an object: {gates["without_object"]:.2%} (gate: below 2 %)
 - the two oracles agree on the shape class in {gates["shape_agreement"]:.1%} (gate: at least 90 %)
 - factors that a supervised direction steers by 0.5 sigma at equal visible change: {gates["steered_factors"]} (gate: 6);
-  not steered: {", ".join(facts["not_steered"]) or "none"}
+  void for lack of a gate: {", ".join(facts["lacking"]) or "none"}
+- share of each shape class, by oracle A and by oracle B: {_shares(facts)}
 - in domain features, {facts["samples"]} images against as many new renders (renders against renders in brackets):
   Fréchet {realism["frechet"]} ({realism["real_frechet"]}), KID {realism["kid"]} ({realism["real_kid"]}),
   precision {realism["precision"]}, recall {realism["recall"]}
 
-| factor | steered, in sigma | {" | ".join(f"linear R² from {space}" for space in facts["r2"])} |
-| --- | --- |{" --- |" * len(facts["r2"])}
+| factor | steered, in sigma | by random directions | {" | ".join(f"linear R² from {space}" for space in facts["r2"])} |
+| --- | --- | --- |{" --- |" * len(facts["r2"])}
 {rows}"""
+
+
+def _shares(facts: Mapping[str, Any]) -> str:
+    return "; ".join(", ".join(f"{share:.1%}" for share in oracle) for oracle in facts["shape_shares"])
 
 
 def draw() -> None:
