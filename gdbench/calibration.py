@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
+from gdbench.files import write_text
 from gdbench.perception import Embedded, distance, embed
 from gdbench.prior import Moments
 from gdbench.protocols import Directions, Generator, Oracle
 from gdbench.specs import Column
 from gdbench.streams import Stream
+from gdbench.weights import save_weights
 
 TAUS = (0.15, 0.30, 0.45)
 HEADLINE = 0.30
@@ -109,8 +111,8 @@ class Calibration:
     def save(self, folder: Path) -> None:
         """Write ``calibration.safetensors`` and ``calibration.json``."""
         names = ("magnitudes", "change", "limit", "outside", "deviations")
-        (folder / FACTS).write_text(json.dumps({"dbar": self.dbar, "taus": TAUS, "headline": HEADLINE, "cap": CAP}))
-        save_file({name: getattr(self, name).contiguous() for name in names}, folder / TENSORS)
+        write_text(folder / FACTS, json.dumps({"dbar": self.dbar, "taus": TAUS, "headline": HEADLINE, "cap": CAP}))
+        save_weights(folder / TENSORS, {name: getattr(self, name).contiguous() for name in names}, {})
 
     @classmethod
     def load(cls, folder: Path) -> Calibration:

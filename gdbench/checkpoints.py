@@ -10,15 +10,15 @@ A path that is given instead of a name is imported first, so that what was run c
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gdbench.cards import imported, own_card, package, read_card
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, PluginError, UsageError, unknown
 from gdbench.files import sha256, write_text
 from gdbench.specs import NAME, Checkpoint, GeneratorSpec, Lazy, resolve
@@ -94,9 +94,9 @@ def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
         shipped = [card for card in spec.checkpoints if card.shipped]
         official = [card for card in spec.checkpoints if not card.shipped]
         names = {card.name for card in shipped}
-        own = [card for card in _imported(spec, folder) if card.name not in names]
+        own = [card for card in imported(spec, folder) if card.name not in names]
         for card in (*shipped, *official, *own):
-            path = (_package(spec) if card.shipped else folder / spec.name) / card.file
+            path = (package(spec) if card.shipped else folder / spec.name) / card.file
             found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
     return list(found.values())
 
@@ -108,7 +108,7 @@ def verify(specs: Iterable[GeneratorSpec], folder: Path) -> list[Verdict]:
         Verdict(spec.name, path.stem, "damaged", f"{path}: its card cannot be read; import its source again")
         for spec in specs
         for path in sorted((folder / spec.name).glob("*.safetensors"))
-        if _own_card(path.with_suffix(".json")) is None
+        if own_card(path.with_suffix(".json")) is None
     ]
     return [*map(_verdict, entries(specs, folder)), *cardless]
 
@@ -182,7 +182,7 @@ def _described(path: Path, spec: GeneratorSpec, form: str, source: str, name: st
         return Checkpoint(_slug(path), UNKNOWN, "")
     from gdbench.weights import read_facts
 
-    beside = _read_card(path.with_suffix(".json"))
+    beside = read_card(path.with_suffix(".json"))
     return beside or Checkpoint(_slug(path), str(read_facts(path).get("domain", UNKNOWN)), "")
 
 
@@ -274,7 +274,7 @@ def _same(
     spec: GeneratorSpec, folder: Path, source: str, given: Mapping[str, Any], wanted: Mapping[str, str | None]
 ) -> Checkpoint | None:
     """The intact result of an earlier import of the same source, unless another name, domain or licence is wanted."""
-    for card in _imported(spec, folder):
+    for card in imported(spec, folder):
         same = _identity(card) == (source, given) or card.sha256 == source
         same = same and all(value in (None, getattr(card, field)) for field, value in wanted.items())
         path = folder / spec.name / card.file
@@ -288,7 +288,7 @@ def _free_name(spec: GeneratorSpec, folder: Path, name: str, source: str, given:
     if not NAME.fullmatch(name):
         raise UsageError(f"checkpoint name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
     wanted = (source, dict(given))
-    taken = {card.name: _identity(card) for card in _imported(spec, folder)}
+    taken = {card.name: _identity(card) for card in imported(spec, folder)}
     official = {card.name: card.sha256 or ("" if card.shipped else source) for card in spec.checkpoints}
     if taken.get(name, wanted) == wanted and official.get(name, source) == source:
         return name
@@ -368,37 +368,3 @@ def _verdict(entry: Entry) -> Verdict:
     except (IntegrityError, OSError) as error:
         return Verdict(entry.family, name, "damaged", str(error))
     return Verdict(entry.family, name, "ok", "" if entry.checkpoint.sha256 else "no hash is known")
-
-
-def _imported(spec: GeneratorSpec, folder: Path) -> Iterator[Checkpoint]:
-    """The cards in the user's folder; one that cannot be read is passed over, its weights can be imported again."""
-    for path in sorted((folder / spec.name).glob("*.json")):
-        if card := _own_card(path):
-            yield card
-
-
-def _own_card(path: Path) -> Checkpoint | None:
-    """The card at ``path`` if it speaks of the weights beside it and nothing else."""
-    card = _read_card(path)
-    fits = card is not None and not card.shipped and card.name == path.stem and card.file == f"{path.stem}.safetensors"
-    return card if fits else None
-
-
-def _read_card(path: Path) -> Checkpoint | None:
-    try:
-        values = json.loads(path.read_text())
-        card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
-    except (ValueError, KeyError, TypeError, OSError, RecursionError):
-        return None
-    texts = (card.name, card.domain, card.file, card.licence)
-    return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
-
-
-def _package(spec: GeneratorSpec) -> Path:
-    """The folder of the plugin that offers ``spec``."""
-    module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__
-    found = importlib.util.find_spec(module.partition(".")[0])
-    if found is None:
-        raise PluginError(f"generator {spec.name}: there is no module {module}")
-    folders = list(found.submodule_search_locations or [])
-    return Path(folders[0]) if folders else Path(str(found.origin)).parent

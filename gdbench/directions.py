@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, PluginError
+from gdbench.files import write_text
 from gdbench.protocols import Directions
+from gdbench.weights import save_weights
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
 
@@ -55,9 +57,9 @@ class LinearDirections:
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""
         assert self.unit is not None
-        save_file({"vectors": self.vectors, "unit": self.unit}, folder / TENSORS)
+        save_weights(folder / TENSORS, {"vectors": self.vectors, "unit": self.unit}, {})
         facts = {"class": "gdbench.directions:LinearDirections", "space": self.space, "k": len(self)}
-        (folder / FACTS).write_text(json.dumps(facts, indent=1))
+        write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> LinearDirections:

@@ -6,14 +6,13 @@ import csv
 import dataclasses
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.console import clean
+from gdbench.cells import grid, inert, markdown, markdown_table
 from gdbench.files import write_text
 from gdbench.record import PROTOCOL, RunRecord, Score
 from gdbench.specs import Column
@@ -133,17 +132,17 @@ class Leaderboard:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]) if rows else ["generator"], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
         return text.getvalue()
 
     def to_markdown(self) -> str:
         """One table for each metric of each board, with all notes."""
-        parts = ["# Leaderboard", LEGEND, *map(_markdown, self.notes)]
+        parts = ["# Leaderboard", LEGEND, *map(markdown, self.notes)]
         for board in self.boards:
-            parts += [f"## {_markdown(board.title)}", *(_markdown(note) for note in board.notes)]
+            parts += [f"## {markdown(board.title)}", *(markdown(note) for note in board.notes)]
             for metric, columns in board.metrics().items():
-                parts += [f"### {_markdown(metric)}", _markdown_table(*grid(board, metric, columns))]
-            parts += [f"- {_markdown(f'{row.method}: {line}')}" for row in board.rows for line in row.failures]
+                parts += [f"### {markdown(metric)}", markdown_table(*grid(board, metric, columns))]
+            parts += [f"- {markdown(f'{row.method}: {line}')}" for row in board.rows for line in row.failures]
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> None:
@@ -151,33 +150,6 @@ class Leaderboard:
         write_text(folder / "leaderboard.md", self.to_markdown())
         write_text(folder / "leaderboard.csv", self.to_csv())
         write_text(folder / "leaderboard.json", self.to_json() + "\n")
-
-
-ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
-
-
-def grid(board: Board, metric: str, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
-    """Headers and cells of one metric's table, as text."""
-    head = ["", *(f"{column.name}{ARROWS[column.better]}" for column in columns)]
-    return head, [[label(row), *(cell(row.entry(metric, column.name)) for column in columns)] for row in board.rows]
-
-
-def label(row: Row) -> str:
-    """The name of a row, with its role where it is not a ranked method."""
-    return row.method if row.role == "method" else f"{row.method} ({row.role})"
-
-
-def cell(entry: Entry) -> str:
-    """``rank 1: 0.861 (0.84 to 0.88) 3/3``; the reason where there is no number."""
-    count = f"{entry.n}/{entry.expected}"
-    if entry.mean is None:
-        return f"void {count}: {entry.note}" if entry.note else f"void {count}"
-    rank = "" if entry.rank is None else f"rank {entry.rank}: "
-    within = "" if entry.low is None or entry.high is None else f" ({entry.low:.3g} to {entry.high:.3g})"
-    return f"{rank}{entry.mean:.3g}{within} {count}"
-
-
-# Making it
 
 
 def leaderboard(
@@ -409,20 +381,3 @@ def _notes(records: Sequence[RunRecord], apart: int, rows: Sequence[Row]) -> Ite
         yield f"{apart} records calibrated with another distance are not shown"
     if tier not in UNRANKED and any(entry.n < entry.expected for row in rows for entry in row.entries):
         yield "incomplete methods are shown and not ranked"
-
-
-# Text
-
-
-def _inert(value: Any) -> Any:
-    text = clean(value) if isinstance(value, str) else value
-    return f"'{text}" if isinstance(text, str) and text.startswith(("=", "+", "-", "@")) else text
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|~&#!])", r"\\\1", clean(text))
-
-
-def _markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    rows = [head, ["---"] * len(head), *([_markdown(value) for value in row] for row in body)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

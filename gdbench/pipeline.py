@@ -46,6 +46,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter) -> tuple[RunReco
         record = old or blank(plan)
         if plan.incompatible:
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
+        folder.reopen()
         try:
             record = _compute(plan, registry, folder, record, reporter)
         except (KeyboardInterrupt, SystemExit):
@@ -297,7 +298,7 @@ def remeasure(
     metric_params: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunRecord:
     """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
-    record = folder.read(verify=True)
+    record = folder.read(verify=folder.done)
     if record.status != "done" or not (folder.path / COST).exists():
         raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
     request = request_of(record, folder.path.parent, names)

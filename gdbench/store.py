@@ -65,12 +65,16 @@ class RunFolder:
 
     def write(self, record: RunRecord) -> RunRecord:
         """Record the run: hashes of all files, ``record.json``, then ``done``. Returns the record with its files."""
-        (self.path / DONE).unlink(missing_ok=True)
+        self.reopen()
         self._sweep()
         record = replace(record, files={name: sha256(self.path / name) for name in self._files()})
         write_text(self.path / RECORD, record.to_json())
         write_text(self.path / DONE, f"{sha256(self.path / RECORD)}\n")
         return record
+
+    def reopen(self) -> None:
+        """Disown the record while files change; ``write`` makes the folder believable again."""
+        (self.path / DONE).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget an earlier execution: every file but the lock."""

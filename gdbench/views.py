@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdbench.cells import grid
 from gdbench.console import complain, console, plain, print_json, say, table, table_of
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def show_leaderboard(leaderboard: Leaderboard) -> None:
 
 
 def _show_board(board: Board) -> None:
-    from gdbench.leaderboard import LEGEND, grid
+    from gdbench.leaderboard import LEGEND
 
     say("", board.title, *board.notes, LEGEND)
     for metric, columns in board.metrics().items():

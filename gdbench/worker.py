@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from gdbench.bench import read_request
+from gdbench.console import fail, say
 from gdbench.errors import GdbenchError
 from gdbench.pipeline import execute
 from gdbench.planning import plan
@@ -20,9 +21,8 @@ def main() -> int:
         request = read_request(sys.stdin.read())
         record, _ = execute(plan(request, registry), registry, reporter())
     except GdbenchError as error:
-        print(f"gdbench: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{record.id}: {record.status} {record.reason}".rstrip())
+        return fail(error)
+    say(f"{record.id}: {record.status} {record.reason}".rstrip())
     return 0 if record.status in ("done", "incompatible") else 1
 
 

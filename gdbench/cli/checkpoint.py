@@ -36,7 +36,7 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
-        from gdbench import checkpoints
+        from gdbench import checkpoints, console
         from gdbench.params import parse_assignments
 
         card = checkpoints.import_checkpoint(
@@ -48,7 +48,7 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
             licence=licence,
             facts=parse_assignments(fact or []),
         )
-        typer.echo(f"imported {path.name} as {card.name}; use it with --checkpoint {card.name}")
+        console.say(f"imported {path.name} as {card.name}; use it with --checkpoint {card.name}")
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:
@@ -59,12 +59,12 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
         yes: bool = typer.Option(False, "--yes", help="Accept the licence without being asked."),
     ) -> None:
         """Download an official file, check its hash and import it. The licence is shown first."""
-        from gdbench import checkpoints, progress
+        from gdbench import checkpoints, console, progress
 
         spec = registry.generator(generator).spec
         card = next((card for card in spec.checkpoints if card.name == name), None)
         if card is not None and card.url:
-            typer.echo(checkpoints.licence_of(card))
+            console.say(checkpoints.licence_of(card))
             if not yes:
                 typer.confirm("Download it under this licence?", abort=True)
         with progress.reporter().task(f"fetch {name}", (card.size or 0) if card else 0) as task:
@@ -76,7 +76,7 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
                 done = now
 
             made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), show)
-        typer.echo(f"fetched {made.name}; use it with --gan {generator} --checkpoint {made.name}")
+        console.say(f"fetched {made.name}; use it with --gan {generator} --checkpoint {made.name}")
 
 
 def _add_list(group: typer.Typer, registry: Registry) -> None:

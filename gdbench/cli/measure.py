@@ -28,7 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Measure finished runs with more metrics; nothing is discovered anew."""
-        from gdbench import progress, views
+        from gdbench import console, progress, views
         from gdbench.errors import GdbenchError, UsageError
         from gdbench.pipeline import remeasure
         from gdbench.store import find_runs
@@ -45,7 +45,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             try:
                 record = remeasure(folder, metric, offers, progress.reporter(), device, threads, given["metric_params"])
             except GdbenchError as error:
-                typer.echo(f"gdbench: {error}", err=True)
+                console.fail(error)
                 failures += 1
                 continue
             failures += record.status != "done"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gdbench import Codes
+from gdbench import Codes, save_weights, write_text
 from gdbench_voynov import forms
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
@@ -55,10 +55,10 @@ class CurvedDirections:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {f"form.{name}": tensor.contiguous() for name, tensor in self.form.state_dict().items()}
         root = {} if self.root is None else {"root": self.root.contiguous()}
-        save_file({"unit": self.unit, **root, **tensors}, folder / TENSORS)
+        save_weights(folder / TENSORS, {"unit": self.unit, **root, **tensors}, {})
         name = {forms.Projective: "projective", forms.Perceptron: "fc"}[type(self.form)]
         facts = {"class": "gdbench_voynov.curved:CurvedDirections", "space": self.space, "k": len(self), "form": name}
-        (folder / FACTS).write_text(json.dumps(facts, indent=1))
+        write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> CurvedDirections:

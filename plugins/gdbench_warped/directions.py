@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from gdbench import Codes, Moments
+from gdbench import Codes, Moments, save_weights, write_text
 from gdbench_warped.field import pieces, slope, walk
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
@@ -91,9 +91,9 @@ class WarpedDirections:
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {"supports": self.supports, "gamma": self.gamma, "unit": self.unit, **vars(self.frame)}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
+        save_weights(folder / TENSORS, tensors, {})
         facts = {"class": "gdbench_warped.directions:WarpedDirections", "space": self.space, "step": self.step}
-        (folder / FACTS).write_text(json.dumps({**facts, "k": len(self)}, indent=1))
+        write_text(folder / FACTS, json.dumps({**facts, "k": len(self)}, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> WarpedDirections:

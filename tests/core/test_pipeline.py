@@ -266,3 +266,22 @@ def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, regist
     _, folder = run(tmp_path, registry)
     record = remeasure(folder, ["reconstruction"], registry, SILENT, metric_params={"reconstruction": {"steps": 5}})
     assert record.metric_params["reconstruction"]["steps"] == 5
+
+
+def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, registry: Registry) -> None:
+    class Killed(BaseException):
+        """What no handler sees, as a SIGKILL."""
+
+    _, folder = run(tmp_path, registry)
+
+    def dies(*_: Any) -> Scores:
+        (folder.path / "tables" / "diversity.parquet").write_bytes(b"half")
+        raise Killed
+
+    mine = with_metric(registry, dies)
+    with pytest.raises(Killed):
+        execute(plan(request(tmp_path, metrics=("mine",)), mine), mine, SILENT)
+    assert not folder.done
+    record = remeasure(folder, ["cost", "diversity"], registry, SILENT)
+    assert record.status == "done"
+    assert folder.read(verify=True) == record

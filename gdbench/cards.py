@@ -1,0 +1,47 @@
+"""Cards: what is written beside weights in the user's folder, read back with suspicion."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from gdbench.errors import PluginError
+from gdbench.specs import Checkpoint, GeneratorSpec
+
+
+def imported(spec: GeneratorSpec, folder: Path) -> Iterator[Checkpoint]:
+    """The cards in the user's folder; one that cannot be read is passed over, its weights can be imported again."""
+    for path in sorted((folder / spec.name).glob("*.json")):
+        if card := own_card(path):
+            yield card
+
+
+def own_card(path: Path) -> Checkpoint | None:
+    """The card at ``path`` if it speaks of the weights beside it and nothing else."""
+    card = read_card(path)
+    fits = card is not None and not card.shipped and card.name == path.stem and card.file == f"{path.stem}.safetensors"
+    return card if fits else None
+
+
+def read_card(path: Path) -> Checkpoint | None:
+    """The card at ``path``, or None for what is no card."""
+    try:
+        values = json.loads(path.read_text())
+        card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        return None
+    texts = (card.name, card.domain, card.file, card.licence)
+    return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
+
+
+def package(spec: GeneratorSpec) -> Path:
+    """The folder of the plugin that offers ``spec``."""
+    module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__
+    found = importlib.util.find_spec(module.partition(".")[0])
+    if found is None:
+        raise PluginError(f"generator {spec.name}: there is no module {module}")
+    folders = list(found.submodule_search_locations or [])
+    return Path(folders[0]) if folders else Path(str(found.origin)).parent
