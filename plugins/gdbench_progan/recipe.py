@@ -23,6 +23,7 @@ class Recipe:
     phase: steps of every fade and of every pause after it; the last pause lasts as long as the budget.
     """
 
+    label: None = None
     latent_dim: int = 128
     widths: tuple[int, ...] = (96, 64, 40, 16)
     batch: int = 32

@@ -17,6 +17,8 @@ from gdbench_sngan.networks import Config, Discriminator, Generator
 class Recipe:
     """Networks, losses and schedule; steps count batches, `rate` is a multiplier of the learning rate."""
 
+    label: None = None
+    image_channels: int = 3
     resolution: int = 32
     latent_dim: int = 128
     widths: tuple[int, ...] = (128, 80, 40, 16)
@@ -29,12 +31,12 @@ class Recipe:
 
     def generator(self) -> Generator:
         """A new generator, with the paper's Glorot initialisation."""
-        config = Config(self.widths, self.latent_dim, (1,) * (len(self.widths) - 1))
+        config = Config(self.widths, self.latent_dim, (1,) * (len(self.widths) - 1), image_channels=self.image_channels)
         return Generator(config).apply(_glorot)
 
     def discriminator(self) -> Discriminator:
         """A new discriminator."""
-        return Discriminator(self.discriminator_widths)
+        return Discriminator(self.discriminator_widths, self.image_channels)
 
     def optimisers(self, generator: Generator, discriminator: Discriminator) -> tuple[Optimizer, Optimizer]:
         """Adam of the generator and of the discriminator (which learns twice as fast, Heusel et al. 2017)."""
@@ -47,6 +49,10 @@ class Recipe:
         """Constant, then linear to zero over the second half."""
         return min(1.0, max(0.0, 2 * (1 - progress)))
 
+    def inputs(self, n: int, rng: np.random.Generator) -> tuple[Tensor]:
+        """Latents (n, latent_dim): what a generator takes."""
+        return (normal(rng, n, self.latent_dim),)
+
     def update(
         self,
         generator: Generator,
@@ -57,7 +63,7 @@ class Recipe:
         rng: np.random.Generator,
     ) -> dict[str, Tensor]:
         """One step of each player on the same fakes; returns what the log shows."""
-        fakes = generator(normal(rng, self.batch, self.latent_dim))
+        fakes = generator(*self.inputs(self.batch, rng))
         real, fake = discriminator(torch.cat([reals, fakes.detach()])).chunk(2)
         loss = relu(1 - real).mean() + relu(1 + fake).mean()
         optimisers[1].zero_grad()
@@ -79,7 +85,7 @@ class Recipe:
             norm.momentum = None  # cumulative mean
         generator.train()
         for _ in range(self.settle_batches):
-            generator(normal(rng, 2 * self.batch, self.latent_dim))
+            generator(*self.inputs(2 * self.batch, rng))
         generator.eval()
 
     def facts(self) -> dict[str, Any]:

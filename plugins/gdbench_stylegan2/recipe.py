@@ -18,6 +18,7 @@ from gdbench_stylegan2.networks import Config, Generator, truncate
 class Recipe:
     """Networks, losses and schedule; steps count batches, `rate` is a multiplier of the learning rate."""
 
+    label: None = None
     resolution: int = 32
     latent_dim: int = 128
     widths: tuple[int, ...] = (96, 64, 40, 24)
@@ -50,6 +51,10 @@ class Recipe:
     def rate(self, progress: float) -> float:
         """Constant, then linear to a tenth over the last fifth."""
         return min(1.0, max(0.1, (1 - progress) / 0.2))
+
+    def inputs(self, n: int, rng: np.random.Generator) -> tuple[Tensor]:
+        """Latents (n, latent_dim): what a generator takes."""
+        return (normal(rng, n, self.latent_dim),)
 
     def update(
         self,

@@ -28,12 +28,13 @@ def train(
 
     from gdbench import load_domain
     from gdbench_zoo.families import recipe
-    from gdbench_zoo.trainer import Budget
+    from gdbench_zoo.trainer import Budget, channels, drawer
     from gdbench_zoo.trainer import train as run
 
     torch.set_num_threads(1)
-    chosen = recipe(family)
-    run(chosen, load_domain(domain).images, out or Path("zoo") / family, Budget(cpu_seconds=60 * minutes), seed)
+    source = load_domain(domain)
+    chosen = recipe(family, channels(source))
+    run(chosen, drawer(source, chosen.label), out or Path("zoo") / family, Budget(cpu_seconds=60 * minutes), seed)
 
 
 @zoo.command()
@@ -50,8 +51,10 @@ def export(
     from gdbench import load_domain
     from gdbench_zoo import export as exporter
     from gdbench_zoo.families import folder, recipe
+    from gdbench_zoo.trainer import channels
 
     torch.set_num_threads(1)
     state = (out or Path("zoo") / family) / "state.pt"
-    card = exporter.export(family, recipe(family), state, into or folder(family), name, load_domain(domain))
+    source = load_domain(domain)
+    card = exporter.export(family, recipe(family, channels(source)), state, into or folder(family), name, source)
     typer.echo(json.dumps(card, indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pkgutil
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -23,11 +24,16 @@ def spec(family: str) -> GeneratorSpec:
     )
 
 
-def recipe(family: str) -> Recipe:
-    """The default recipe of a family."""
+def recipe(family: str, channels: int = 3) -> Recipe:
+    """The default recipe of a family for images of so many channels. Raises UsageError where it draws colour only."""
     found = spec(family).recipe
     made: Recipe = (pkgutil.resolve_name(found) if isinstance(found, str) else found)()  # type: ignore[misc]
-    return made
+    if getattr(made, "image_channels", 3) == channels:
+        return made
+    if not hasattr(made, "image_channels"):
+        raise UsageError(f"the recipe of {family} draws colour images, not {channels} channel")
+    adapted: Recipe = dataclasses.replace(made, image_channels=channels)  # type: ignore[type-var]
+    return adapted
 
 
 def load(family: str, weights: Path) -> Generator:

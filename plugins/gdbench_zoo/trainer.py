@@ -18,34 +18,64 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gdbench import Stream, atomic_write, initialised, normal
+from gdbench import Domain, Stream, atomic_write, initialised
 
-Images = Callable[[int, np.random.Generator], Tensor]
-"""Real images (n, c, r, r) in [-1, 1], fresh for every call."""
+Reals = Any
+"""What a recipe's `update` takes: images (n, c, r, r) in [-1, 1], or those with class indices (n,)."""
+Draw = Callable[[int, np.random.Generator], Reals]
+"""Gives reals, fresh for every call."""
 
 
 class Recipe(Protocol):
     """What a family brings: networks, losses, schedule.
 
-    Steps count batches; `rate` multiplies the learning rates; `update` is one step of both players; `settle` recomputes
-    the statistics that averaged weights lack; `facts` are what the weights do not tell the family's loader.
+    `label` is the factor that is the class of an image, None for an unconditional family. Steps count batches;
+    `inputs` are what the generator takes; `rate` multiplies the learning rates; `update` is one step of both players;
+    `settle` recomputes the statistics that averaged weights lack; `facts` are what the weights do not tell the family's
+    loader.
     """
 
     @property
     def batch(self) -> int: ...
     @property
-    def latent_dim(self) -> int: ...
+    def label(self) -> str | None: ...
     @property
     def average(self) -> float: ...
     def generator(self) -> nn.Module: ...
     def discriminator(self) -> nn.Module: ...
     def optimisers(self, generator: Any, discriminator: Any) -> tuple[Optimizer, Optimizer]: ...
+    def inputs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, ...]: ...
     def rate(self, progress: float) -> float: ...
     def update(
-        self, generator: Any, discriminator: Any, optimisers: Any, reals: Tensor, step: int, rng: np.random.Generator
+        self, generator: Any, discriminator: Any, optimisers: Any, reals: Any, step: int, rng: np.random.Generator
     ) -> Mapping[str, Tensor]: ...
     def settle(self, generator: Any, rng: np.random.Generator) -> None: ...
     def facts(self) -> dict[str, Any]: ...
+
+
+def drawer(domain: Domain, label: str | None) -> Draw:
+    """How a domain's training images are drawn, with the class indices of its factor `label` where one is named.
+
+    A domain that keeps images back for measuring has `training_images`; one that renders them makes fresh ones.
+    """
+    source = getattr(domain, "training_images", domain.images)
+
+    def draw(n: int, rng: np.random.Generator) -> Reals:
+        images, labels = (source(n, rng), None) if label is None else _labelled(domain, label, n, rng)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return images if labels is None else (images, labels)
+
+    return draw
+
+
+def _labelled(domain: Domain, label: str, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    images, truth = domain.truth(n, rng)
+    return images, truth[label]
+
+
+def channels(domain: Domain) -> int:
+    """How many channels the images of a domain have."""
+    return domain.images(1, Stream(0, "zoo/channels").at()).shape[1]
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,7 @@ def follow(average: nn.Module, generator: nn.Module, decay: float, step: int) ->
 
 def train(
     recipe: Recipe,
-    images: Images,
+    draw: Draw,
     folder: Path,
     budget: Budget,
     seed: int = 0,
@@ -145,7 +175,7 @@ def train(
     clock = _Clock(spent)
     saved, drawn = spent, spent
     while (progress := budget.progress(step, clock())) < 1:
-        shown = _step(recipe, players, images, step, seed, progress)
+        shown = _step(recipe, players, draw, step, seed, progress)
         step += 1
         if step % 100 == 0:
             _log(folder, step, clock(), shown)
@@ -170,13 +200,11 @@ class _Clock:
         return time.process_time() - self.start
 
 
-def _step(
-    recipe: Recipe, players: Players, images: Images, step: int, seed: int, progress: float
-) -> Mapping[str, Tensor]:
+def _step(recipe: Recipe, players: Players, draw: Draw, step: int, seed: int, progress: float) -> Mapping[str, Tensor]:
     for optimiser in players.optimisers:
         for group in optimiser.param_groups:
             group["lr"] = group["base_lr"] * recipe.rate(progress)
-    reals = images(recipe.batch, Stream(seed, "zoo/images").at(step)).contiguous(memory_format=torch.channels_last)
+    reals = draw(recipe.batch, Stream(seed, "zoo/images").at(step))
     rng = Stream(seed, "zoo/latents").at(step)
     shown = recipe.update(players.generator, players.discriminator, players.optimisers, reals, step, rng)
     follow(players.average, players.generator, recipe.average, step)
@@ -200,16 +228,17 @@ def draw_grid(recipe: Recipe, generator: nn.Module, path: Path, side: int = 10, 
     """Save side x side samples of the averaged generator, always of the same latents."""
     network = copy.deepcopy(generator)
     recipe.settle(network, Stream(0, "zoo/settle").at())
-    images = network(normal(Stream(0, "zoo/grid").at(), side * side, recipe.latent_dim))
+    images = network(*recipe.inputs(side * side, Stream(0, "zoo/grid").at()))
     save_grid(images, path, side, zoom)
 
 
 def save_grid(images: Tensor, path: Path, side: int, zoom: int) -> None:
-    """Write the first side x side images (n, 3, r, r) as one PNG; pixels are repeated `zoom` times."""
+    """Write the first side x side images (n, 1 or 3, r, r) as one PNG; pixels are repeated `zoom` times."""
     size = images.shape[-1]
     pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     rows = (
         pixels[: side * side]
+        .expand(-1, 3, -1, -1)
         .reshape(side, side, 3, size, size)
         .permute(0, 3, 1, 4, 2)
         .reshape(side * size, side * size, 3)

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gdbench_biggan.recipe import Recipe as BigGAN
+from gdbench_progan.recipe import Recipe as ProGAN
 from gdbench_sngan.recipe import Recipe as SNGAN
 from gdbench_stylegan2.recipe import Recipe as StyleGAN2
-from gdbench_zoo.trainer import Budget, Recipe, follow, new_players, save_grid, train
+from gdbench_zoo.families import recipe as default_recipe
+from gdbench_zoo.trainer import Budget, Draw, Recipe, channels, drawer, follow, new_players, save_grid, train
 from PIL import Image
 from torch import Tensor, nn
 
-from gdbench import uniform
+from gdbench import Factor, UsageError, integers, uniform
 
-RECIPES = {
+RECIPES: dict[str, Recipe] = {
     "sngan": SNGAN(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=1),
     "stylegan2": StyleGAN2(
         resolution=16,
@@ -29,11 +32,61 @@ RECIPES = {
         path_every=2,
         path_batch=2,
     ),
+    "biggan": BigGAN(
+        classes=3,
+        class_dim=4,
+        latent_dim=9,
+        widths=(8, 8, 4),
+        discriminator_widths=(4, 6, 8),
+        batch=4,
+        settle_batches=1,
+    ),
+    "progan": ProGAN(latent_dim=8, widths=(8, 8, 4), batch=4, phase=1),
 }
 
 
 def images(n: int, rng: np.random.Generator) -> Tensor:
     return uniform(rng, -1, 1, n, 3, 16, 16)
+
+
+class Noise:
+    """A domain of noise: colours are drawn anew, classes go with them."""
+
+    factors = (Factor("tint", "class"),)
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        return images(n, rng)
+
+    def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        return images(n, rng), {"tint": integers(rng, 3, n)}
+
+
+class KeptBack(Noise):
+    """A domain that trains on other images than it measures with."""
+
+    def training_images(self, n: int, rng: np.random.Generator) -> Tensor:
+        return images(n, rng) * 0 + 1
+
+
+def draw(recipe: Recipe) -> Draw:
+    return drawer(Noise(), recipe.label and "tint")  # type: ignore[arg-type]
+
+
+def test_training_draws_what_the_domain_keeps_for_it_and_labels_where_the_family_has_classes() -> None:
+    reals = drawer(KeptBack(), None)(5, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert (reals == 1).all()
+    reals, labels = drawer(Noise(), "tint")(5, np.random.default_rng(0))  # type: ignore[arg-type]
+    truth = Noise().truth(5, np.random.default_rng(0))
+    assert torch.equal(reals, truth[0])
+    assert torch.equal(labels, truth[1]["tint"])
+    assert channels(Noise()) == 3  # type: ignore[arg-type]
+
+
+def test_a_recipe_takes_the_channels_of_the_domain_or_says_that_it_cannot() -> None:
+    grey = default_recipe("sngan", channels=1)
+    assert grey.generator()(torch.zeros(2, 128)).shape == (2, 1, 32, 32)
+    with pytest.raises(UsageError, match="colour"):
+        default_recipe("stylegan2", channels=1)
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -57,13 +110,14 @@ def test_a_resumed_training_equals_an_uninterrupted_one(recipe: Recipe, tmp_path
     def failing(n: int, rng: np.random.Generator) -> Tensor:
         if (tmp_path / "killed" / "state.pt").exists():
             raise KeyboardInterrupt
-        return images(n, rng)
+        reals: Tensor = draw(recipe)(n, rng)
+        return reals
 
-    train(recipe, images, tmp_path / "whole", Budget(steps=9), seed=1)
+    train(recipe, draw(recipe), tmp_path / "whole", Budget(steps=9), seed=1)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, failing, tmp_path / "killed", Budget(steps=9), seed=1, save_every=0)
     assert 0 < torch.load(tmp_path / "killed" / "state.pt", weights_only=True)["step"] < 9
-    train(recipe, images, tmp_path / "killed", Budget(steps=9), seed=1)
+    train(recipe, draw(recipe), tmp_path / "killed", Budget(steps=9), seed=1)
     whole, resumed = tensors(tmp_path / "whole"), tensors(tmp_path / "killed")
     assert whole.keys() == resumed.keys()
     assert len(whole) > 50
@@ -73,13 +127,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(recipe: Recipe, tmp_path
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_training_leaves_global_random_state_alone_and_ignores_it(recipe: Recipe, tmp_path: Path) -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    train(recipe, images, tmp_path / "a", Budget(steps=4), seed=1)
+    before = torch.get_rng_state(), np.random.get_state(legacy=True)[1].copy()  # noqa: NPY002
+    train(recipe, draw(recipe), tmp_path / "a", Budget(steps=4), seed=1)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before[1], np.random.get_state(legacy=True)[1])  # noqa: NPY002
     with torch.random.fork_rng():
         torch.rand(7)
-        train(recipe, images, tmp_path / "b", Budget(steps=4), seed=1)
+        train(recipe, draw(recipe), tmp_path / "b", Budget(steps=4), seed=1)
     a, b = tensors(tmp_path / "a"), tensors(tmp_path / "b")
     assert all(torch.equal(a[name], b[name]) for name in a)
 
@@ -87,7 +141,7 @@ def test_training_leaves_global_random_state_alone_and_ignores_it(recipe: Recipe
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 def test_both_players_and_the_average_move(recipe: Recipe, tmp_path: Path) -> None:
     fresh = new_players(recipe, seed=1)
-    players = train(recipe, images, tmp_path, Budget(steps=4), seed=1)
+    players = train(recipe, draw(recipe), tmp_path, Budget(steps=7), seed=1)
     for before, after in ((fresh.generator, players.generator), (fresh.discriminator, players.discriminator)):
         moved = [not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
         assert sum(moved) > 0.9 * len(moved)
