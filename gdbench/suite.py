@@ -9,6 +9,8 @@ generators:
 methods:
   - random
   - {method: learned, params: {form: unit}, seeds: [0]}
+  - {method: other, k: 8, metrics: [one], generators: [first]}
+acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, unknown
 from gdbench.params import build
 from gdbench.request import RunRequest
 from gdbench.specs import NAME
@@ -31,11 +33,13 @@ T = TypeVar("T")
 class Suite:
     """A named set of runs, in the order generators, methods, seeds.
 
-    expected: method -> how many seeds it is run with; the N of "n of N" in the leaderboard.
+    expected: method -> how many seeds it is run with; the N of "n of N" in the leaderboard. acceptance: the file of
+    verdicts on metrics, None where the suite names none.
     """
 
     name: str
     requests: tuple[RunRequest, ...]
+    acceptance: Path | None = None
 
     @property
     def expected(self) -> dict[str, int]:
@@ -55,6 +59,7 @@ class _File:
     tier: str = "quick"
     metrics: list[str] = field(default_factory=list)
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    acceptance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,14 @@ class _Generator:
 
 @dataclass(frozen=True)
 class _Method:
+    """k, seeds and metrics: None is the suite's. generators: the gans it is run on, None is all."""
+
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    k: int | None = None
     seeds: list[int] | None = None
+    metrics: list[str] | None = None
+    generators: list[str] | None = None
 
 
 def read_suite(path: Path) -> Suite:
@@ -79,12 +89,15 @@ def read_suite(path: Path) -> Suite:
         raise UsageError(f"{path}: name: got {file.name!r}, expected lower-case letters, digits, '.', '_' and '-'")
     generators = _entries(_Generator, file.generators, "gan", f"{path}: generators")
     methods = _entries(_Method, file.methods, "method", f"{path}: methods")
+    _check_restrictions(methods, {generator.gan for generator in generators}, f"{path}: methods")
     requests = []
     for i, generator in enumerate(generators):
         for j, method in enumerate(methods):
             where = f"{path}: generators[{i}] x methods[{j}]"
-            requests += _requests(file, generator, method, where)
-    return Suite(file.name, _distinct(requests, path))
+            if method.generators is None or generator.gan in method.generators:
+                requests += _requests(file, generator, method, where)
+    acceptance = None if file.acceptance is None else path.parent / file.acceptance
+    return Suite(file.name, _distinct(requests, path), acceptance)
 
 
 def _requests(file: _File, generator: _Generator, method: _Method, where: str) -> list[RunRequest]:
@@ -97,9 +110,9 @@ def _requests(file: _File, generator: _Generator, method: _Method, where: str) -
             method=method.method,
             checkpoint=generator.checkpoint,
             space=generator.space,
-            k=file.k,
+            k=file.k if method.k is None else method.k,
             tier=file.tier,  # type: ignore[arg-type]
-            metrics=tuple(file.metrics),
+            metrics=tuple(file.metrics if method.metrics is None else method.metrics),
             generator_params=generator.params,
             method_params=method.params,
             metric_params=file.metric_params,
@@ -122,6 +135,13 @@ def _entry(kind: type[T], value: Any, where: str) -> T:
     if not isinstance(value, dict):
         raise UsageError(f"{where}: got {repr(value)[:60]}, expected a mapping")
     return build(kind, value, where=where)
+
+
+def _check_restrictions(methods: list[_Method], gans: set[str], where: str) -> None:
+    for j, method in enumerate(methods):
+        for gan in method.generators or ():
+            if gan not in gans:
+                raise UsageError(f"{where}[{j}]: generators: {unknown('generator', gan, gans)}")
 
 
 def _distinct(requests: list[RunRequest], path: Path) -> tuple[RunRequest, ...]:

@@ -47,6 +47,16 @@ def test_three_seeds_and_k_32_are_the_default(tmp_path):
     ]
 
 
+def test_a_method_may_have_its_own_k_metrics_and_generators(tmp_path):
+    own = "{method: other, k: 8, metrics: [m2], generators: [g2]}"
+    made = suite(tmp_path, GOOD + f"  - {own}\nacceptance: ../verdicts.json\n")
+    last = [(r.gan, r.k, r.metrics) for r in made.requests if r.method == "other"]
+    assert last == [("g2", 8, ("m2",))] * 2
+    assert made.acceptance == tmp_path / "../verdicts.json"
+    with pytest.raises(UsageError, match=r"methods\[2\]: generators: unknown generator 'g3': did you mean"):
+        suite(tmp_path, GOOD + f"  - {own.replace('g2', 'g3')}\n")
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -1,0 +1,59 @@
+"""The matrix as a page for people and as JSON for the leaderboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from gdbench import write_text
+from gdbench_acceptance.judge import COLUMNS, TESTS, Cell
+from gdbench_acceptance.runs import Runs
+
+MARKS = {"passes": "passes", "fails": "**FAILS**", "does not apply": "", "not measured": "not measured"}
+INTRODUCTION = """# Acceptance of the metrics
+
+Made by `gdbench acceptance` from the records beside this file; do not edit.
+
+A metric is believed only where known answers come out (PROTOCOL, section 6). A row is a column of a metric; in an
+empty cell the test does not hold. **A column that fails a test is shown in leaderboards and never ranked.**
+Differences count from two standard deviations of test and retest on: the same directions, measured with other seeds.
+"""
+
+
+def refusal(cells: Sequence[Cell], column: str) -> str:
+    """Why a column must not rank methods; "" where it may: it passes every test that holds for it."""
+    bad = [cell for cell in cells if cell.column == column and cell.verdict in ("fails", "not measured")]
+    return "; ".join(f"{cell.test}: {cell.verdict}" for cell in bad)
+
+
+def markdown(runs: Runs, cells: Sequence[Cell]) -> str:
+    """The page: matrix, versions, and the numbers behind every verdict."""
+    found = {(cell.column, cell.test): cell for cell in cells}
+    names = [test.name for test in TESTS]
+    rows = [["column", *names, "may rank"], ["---"] * (len(names) + 2)]
+    for column in COLUMNS:
+        marks = [MARKS[found[column, name].verdict] for name in names]
+        rows.append([f"`{column}`", *marks, "no" if refusal(cells, column) else "yes"])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(runs.versions.items()))
+    parts = [INTRODUCTION, table, f"Versions of the metrics: {versions}.", "## Numbers"]
+    parts += [_numbers(cells, column) for column in COLUMNS]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _numbers(cells: Sequence[Cell], column: str) -> str:
+    lines = [f"### `{column}`", ""]
+    for cell in (cell for cell in cells if cell.column == column and cell.evidence):
+        lines += [f"- {cell.test}: {cell.verdict}"]
+        lines += [f"  - {part.generator}: {part.numbers}{'' if part.passed else ' (fails)'}" for part in cell.evidence]
+    return "\n".join(lines)
+
+
+def write(folder: Path, runs: Runs, cells: Sequence[Cell]) -> None:
+    """Write ``acceptance.md`` and ``acceptance.json`` into ``folder``."""
+    refused = {column: refusal(cells, column) for column in COLUMNS}
+    data = {"versions": dict(runs.versions), "refused": refused, "cells": [asdict(cell) for cell in cells]}
+    write_text(folder / "acceptance.md", markdown(runs, cells))
+    write_text(folder / "acceptance.json", json.dumps(data, indent=1) + "\n")

@@ -1,0 +1,168 @@
+"""The acceptance matrix of PROTOCOL section 6 on the toy generator, and that a broken metric fails its cell."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import gdbench_metrics.diversity
+import pytest
+import torch
+from gdbench_acceptance.judge import COLUMNS, TESTS, Cell, matrix
+from gdbench_acceptance.page import refusal, write
+from gdbench_acceptance.runs import Runs, read
+
+from gdbench import UsageError
+from gdbench.context import SILENT
+from gdbench.pipeline import execute
+from gdbench.planning import plan
+from gdbench.registry import Registry, load_registry
+from gdbench.suite import read_suite
+
+ROOT = Path(__file__).parent.parent
+OFFERS = ROOT / "plugins" / "gdbench_acceptance" / "offers.py"
+TOY = """
+name: acceptance
+k: 8
+seeds: [0]
+metrics: [all]
+metric_params:
+  reconstruction: {steps: 150, test: 512, leak_steps: 2, rate: 0.004}
+  factors: {samples: 1000}
+  path: {codes: 4}
+  realism: {images: 250}
+  naturalness: {initialisations: 1, steps: 24, codes: 48, real: 64, rate: 0.005}
+  rca_paper: {steps: 40, test: 320}
+  observational: {samples: 150}
+  saliency: {widths: [6, 12, 12], steps: 40, batch: 16, pool: 128, codes: 16, test: 60, decay: 30, threshold: 0.85}
+generators: [toy, toy-shuffled, toy-noisy]
+methods:
+  - {method: steady, generators: [toy], seeds: [0, 1, 2]}
+  - {method: scrambled, generators: [toy]}
+  - {method: planted, generators: [toy], metrics: [reconstruction, factors]}
+  - {method: oracle-linear, generators: [toy], metrics: [factors, saliency], params: {samples: 3000}}
+  - {method: guided, generators: [toy-shuffled], metrics: [factors, saliency]}
+  - {method: duplicated, generators: [toy], metrics: [reconstruction, diversity]}
+  - {method: dead, generators: [toy], metrics: [reconstruction, factors, diversity, path]}
+  - {method: half-dead, generators: [toy], metrics: [reconstruction, factors, diversity, path]}
+  - {method: bent, generators: [toy], metrics: [path, cost]}
+  - {method: tossed, generators: [toy], metrics: [naturalness]}
+  - {method: degrading, generators: [toy-noisy], metrics: [realism]}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry([OFFERS])
+
+
+def run(text: str, folder: Path, registry: Registry) -> Path:
+    (folder / "suite.yaml").write_text(text)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for request in read_suite(folder / "suite.yaml").requests:
+        record, _ = execute(plan(replace(request, out=folder), registry), registry, SILENT)
+        assert record.status == "done", f"{record.id}: {record.reason}"
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    return run(TOY, tmp_path_factory.mktemp("acceptance"), registry)
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> dict[tuple[str, str], Cell]:
+    return {(cell.column, cell.test): cell for cell in matrix(read(folder))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("column", "test"), [(column, test.name) for test in TESTS for column in test.columns])
+def test_the_metric_is_accepted_on_the_toy(cells: dict[tuple[str, str], Cell], column: str, test: str) -> None:
+    assert cells[column, test].verdict == "passes", cells[column, test]
+
+
+def test_the_toy_matrix_is_written_and_refuses_what_is_not_measured(folder: Path) -> None:
+    runs = read(folder)
+    cells = matrix(runs)
+    write(folder, runs, cells)
+    data = json.loads((folder / "acceptance.json").read_text())
+    assert data["refused"] == dict.fromkeys(COLUMNS, "")
+    assert data["versions"]["saliency"] >= 1
+    page = (folder / "acceptance.md").read_text()
+    assert "FAILS" not in page.split("## Numbers")[0].replace("**FAILS**", "FAILS")
+    without = Runs(tuple(run for run in runs.measured if run.method != "bent"), runs.versions)
+    assert refusal(matrix(without), "path.straightness") == "a bent path is worse: not measured"
+    assert "not measured" in refusal(matrix(without), "cost.images")
+
+
+BROKEN = {
+    ("reconstruction.kappa", "random above duplicated"): ("duplicated", 0.99),
+    ("reconstruction.kappa", "planted directions reach the ceiling"): ("planted", 0.9),
+    ("reconstruction.kappa", "dead directions fail"): ("half-dead", 0.999),
+    ("factors.coverage", "supervised above random"): ("oracle-linear", 0.0),
+    ("factors.coverage", "shuffled truth is about zero"): ("guided", 0.3),
+    ("factors.disentanglement", "dead directions fail"): ("dead", 0.2),
+    ("saliency.IoU", "shuffled truth is about zero"): ("guided", 0.6),
+    ("naturalness.naturalness", "shuffled truth is about zero"): ("tossed", 0.5),
+    ("realism.kid_30", "degraded images are worse"): ("degrading", 0.0),
+    ("path.straightness", "a bent path is worse"): ("bent", 1.0),
+    ("cost.images", "counts equal a hand count"): ("bent", 47.0),
+    ("diversity.rank_image", "sign, order and length change nothing"): ("scrambled", 1.0),
+}
+
+
+@pytest.mark.parametrize(("column", "test"), BROKEN)
+def test_a_number_of_a_broken_metric_fails_its_cell(folder: Path, column: str, test: str) -> None:
+    method, value = BROKEN[column, test]
+    runs = read(folder)
+    spoilt = [
+        replace(run, values={**run.values, column: value}) if run.method == method and column in run.values else run
+        for run in runs.measured
+    ]
+    found = {(cell.column, cell.test): cell for cell in matrix(Runs(tuple(spoilt), runs.versions))}
+    assert found[column, test].verdict == "fails"
+    assert f"{test}: fails" in refusal(tuple(found.values()), column)
+
+
+def test_a_metric_that_forgets_the_dead_is_not_accepted(
+    folder: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken in the code: diversity counts every direction as one of its own, alive or not, alike or not."""
+    monkeypatch.setattr(gdbench_metrics.diversity, "gram", lambda moved, alive: torch.eye(moved.shape[1]).double())
+    kept = "method: (duplicated|dead|half-dead),"
+    lines = [line for line in TOY.splitlines() if "- {method" not in line or re.search(kept, line)]
+    text = re.sub(r"metrics: \[recon.*\]", "metrics: [diversity]", "\n".join(lines))
+    broken = read(run(text, tmp_path, registry)).measured
+    (as_many,) = {one.values["diversity.rank_image"] for one in broken}
+    kept_runs = [one for one in read(folder).measured if one.method not in ("duplicated", "dead", "half-dead")]
+    every = [replace(one, values={**one.values, "diversity.rank_image": as_many}) for one in kept_runs]
+    cells = matrix(Runs((*every, *broken), {}))
+    reason = refusal(cells, "diversity.rank_image")
+    assert "random above duplicated: fails" in reason
+    assert "dead directions fail: fails" in reason
+
+
+def test_runs_of_two_versions_are_not_judged(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no finished run"):
+        read(tmp_path)
+    sources = [path.parent for path in sorted(folder.glob("*-steady-*/record.json"))][:2]
+    for number, source in enumerate(sources):
+        shutil.copytree(source, tmp_path / source.name)
+        path = tmp_path / source.name / "record.json"
+        record = json.loads(path.read_text())
+        record["versions"]["metric:cost"] += number
+        path.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="cost was measured in versions"):
+        read(tmp_path)
+
+
+def test_the_committed_suite_can_be_run(registry: Registry) -> None:
+    asked = read_suite(ROOT / "benchmarks" / "acceptance.yaml")
+    plans = [plan(request, registry) for request in asked.requests]
+    assert [made.id for made in plans if made.incompatible] == []
+    assert {made.request.method for made in plans} >= {"steady", "scrambled", "planted", "guided", "degrading"}
