@@ -30,6 +30,7 @@ COMMANDS = (
     "checkpoint list",
     "checkpoint verify",
     "zoo train",
+    "acceptance",
 )
 
 

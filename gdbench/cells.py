@@ -10,7 +10,9 @@ from gdbench.console import clean
 from gdbench.specs import Column
 
 if TYPE_CHECKING:
-    from gdbench.leaderboard import Board, Entry, Row
+    from gdbench.across import Across
+    from gdbench.board import Board, Entry, Row
+    from gdbench.statistics import Interval
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
@@ -19,6 +21,16 @@ def grid(board: Board, metric: str, columns: Sequence[Column]) -> tuple[list[str
     """Headers and cells of one metric's table, as text."""
     head = ["", *(f"{column.name}{ARROWS[column.better]}" for column in columns)]
     return head, [[label(row), *(cell(row.entry(metric, column.name)) for column in columns)] for row in board.rows]
+
+
+def across_grid(table: Across) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells of ranks across generators, as text."""
+    head = ["", *table.generators, "mean rank"]
+    return head, [[row.method, *map(str, row.ranks), _mean_rank(row.mean)] for row in table.rows]
+
+
+def _mean_rank(mean: Interval) -> str:
+    return f"{mean.mean:.3g}" + ("" if mean.low is None else f" ({mean.low:.3g} to {mean.high:.3g})")
 
 
 def label(row: Row) -> str:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.cells import grid, inert, markdown, markdown_table
+from gdbench.acceptance import refused as refused_columns
+from gdbench.across import Across, across
+from gdbench.board import Board, Entry, Row
+from gdbench.cells import across_grid, grid, inert, markdown, markdown_table
 from gdbench.files import write_text
 from gdbench.record import PROTOCOL, RunRecord, Score
 from gdbench.specs import Column
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gdbench.registry import Offer, Registry
+    from gdbench.suite import Suite
 
 UNRANKED = ("quick", "smoke")
 ROLES = ("method", "control", "reference")
@@ -32,74 +36,16 @@ Versions = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One number of one method: mean over seeds with its 95 % interval.
-
-    n of expected: how many seeds have the number. rank: None where it is not ranked. note: why seeds lack it.
-    """
-
-    metric: str
-    column: str
-    mean: float | None
-    low: float | None
-    high: float | None
-    n: int
-    expected: int
-    rank: int | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method on a generator. failures: one line for each run that is not done."""
-
-    role: str
-    method: str
-    entries: tuple[Entry, ...]
-    failures: tuple[str, ...] = ()
-
-    def entry(self, metric: str, column: str) -> Entry:
-        """The entry of one column. Raises KeyError."""
-        found = {(entry.metric, entry.column): entry for entry in self.entries}
-        return found[metric, column]
-
-
-@dataclass(frozen=True)
-class Board:
-    """All methods on one checkpoint at one tier and K, controls and references after the methods."""
-
-    generator: str
-    checkpoint: str
-    domain: str
-    tier: str
-    k: int
-    columns: tuple[tuple[str, Column], ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What stands above the table."""
-        return f"{self.generator}/{self.checkpoint}, {self.domain}, tier {self.tier}, K = {self.k}"
-
-    def metrics(self) -> dict[str, list[Column]]:
-        """Metric -> its columns, in order."""
-        found: dict[str, list[Column]] = {}
-        for metric, column in self.columns:
-            found.setdefault(metric, []).append(column)
-        return found
-
-
-@dataclass(frozen=True)
 class Leaderboard:
-    """The boards of all generators, and notes on what is not on them."""
+    """The boards of all generators, ranks across generators, and notes on what is not on them."""
 
     boards: tuple[Board, ...]
     notes: tuple[str, ...] = ()
+    across: tuple[Across, ...] = ()
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One mapping for each number: the table behind frame, CSV and plots."""
-        return [
+        """One mapping for each number: the table behind frame, CSV and plots. A mean rank has the generator "all"."""
+        numbers = [
             {
                 "generator": board.generator,
                 "checkpoint": board.checkpoint,
@@ -114,6 +60,7 @@ class Leaderboard:
             for row in board.rows
             for entry in row.entries
         ]
+        return numbers + [row for table in self.across for row in table.to_rows()]
 
     def to_frame(self) -> pd.DataFrame:
         """``to_rows`` as a DataFrame; what is missing is NaN."""
@@ -143,6 +90,9 @@ class Leaderboard:
             for metric, columns in board.metrics().items():
                 parts += [f"### {markdown(metric)}", markdown_table(*grid(board, metric, columns))]
             parts += [f"- {markdown(f'{row.method}: {line}')}" for row in board.rows for line in row.failures]
+        for table in self.across:
+            parts += [f"## {markdown(table.title)}", markdown_table(*across_grid(table))]
+            parts += [f"- {markdown(note)}" for note in table.notes]
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> None:
@@ -157,12 +107,14 @@ def leaderboard(
     columns: Mapping[str, Sequence[Column]],
     current: Versions | None = None,
     expected: Mapping[str, int] | None = None,
+    refused: Mapping[tuple[str, str], str] | None = None,
 ) -> Leaderboard:
     """The leaderboard of ``records``, whatever their order.
 
     columns: metric -> what it declares, in the order of the tables; metrics without a declaration are left out.
     current: versions that count; what it does not name counts in the highest version among the records.
     expected: method -> number of seeds; what it does not name is expected to have as many as the best method.
+    refused: (metric, column) -> why it is shown and not ranked.
     """
     kept = sorted(_distinct(records), key=_order)
     versions = {**_highest(kept), **(current or {}), ("protocol", "protocol"): PROTOCOL}
@@ -171,9 +123,24 @@ def leaderboard(
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in fresh:
         groups.setdefault(_group(record), []).append(record)
-    boards = [_board(group, columns, versions, expected or {}) for _, group in sorted(groups.items())]
+    declared = {metric: [_ranking(metric, column, refused or {}) for column in own] for metric, own in columns.items()}
+    boards = [_board(group, declared, versions, expected or {}) for _, group in sorted(groups.items())]
     notes = [f"{old} records of other versions of protocol or plugins are not shown"] if old else []
-    return Leaderboard(tuple(boards), tuple(notes))
+    notes += [f"{metric}.{name} is shown and not ranked: {why}" for (metric, name), why in (refused or {}).items()]
+    return Leaderboard(tuple(boards), tuple(notes), across(boards))
+
+
+def _ranking(metric: str, column: Column, refused: Mapping[tuple[str, str], str]) -> Column:
+    return dataclasses.replace(column, ranked=column.ranked and (metric, column.name) not in refused)
+
+
+def leaderboard_of(
+    records: Iterable[RunRecord], columns: Mapping[str, Sequence[Column]], registry: Registry, suite: Suite | None
+) -> Leaderboard:
+    """The leaderboard of a suite's records, by the installed versions and the verdicts that the suite names."""
+    versions = current_versions(registry)
+    verdicts = refused_columns(suite.acceptance, columns, versions) if suite and suite.acceptance else {}
+    return leaderboard(records, columns, versions, suite.expected if suite else {}, verdicts)
 
 
 def current_versions(registry: Registry) -> dict[tuple[str, str], int]:

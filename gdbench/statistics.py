@@ -13,6 +13,8 @@ Array = NDArray[np.float64]
 LEVEL = 0.95
 RESAMPLES = 10_000
 TWO_STAGE_RESAMPLES = 2_000
+MIN_GENERATORS = 6
+"""Below this many generators nothing is inferred across them: the smallest p of a signed-rank test of 5 is .0625."""
 _SEED = 0
 """Resampling is a computation here, not an experiment: the same records always give the same leaderboard."""
 
@@ -73,6 +75,47 @@ def _clearly_better(a: Mapping[int, float], b: Mapping[int, float], better: str)
     assert difference.low is not None
     assert difference.high is not None
     return difference.low > 0 if better == "higher" else difference.high < 0
+
+
+def friedman(scores: ArrayLike) -> float:
+    """p of Friedman's test that no method differs; scores (generators, methods), three methods at least.
+
+    1 where all methods are equal on every generator.
+    """
+    from scipy.stats import friedmanchisquare
+
+    table = np.asarray(scores, dtype=np.float64)
+    if (table == table[:, :1]).all():
+        return 1.0
+    return float(friedmanchisquare(*table.T).pvalue)
+
+
+def holm_wilcoxon(scores: ArrayLike) -> Array:
+    """p (methods, methods) of signed-rank tests between methods, corrected by Holm; scores (generators, methods).
+
+    Pairs are two-sided; a generator on which both are equal counts half to each side. Symmetric, 1 on the diagonal.
+    """
+    from scipy.stats import wilcoxon
+
+    table = np.asarray(scores, dtype=np.float64)
+    count = table.shape[1]
+    pairs = [(i, j) for i in range(count) for j in range(i)]
+    apart = [table[:, i] - table[:, j] for i, j in pairs]
+    raw = [float(wilcoxon(d, zero_method="zsplit").pvalue) if d.any() else 1.0 for d in apart]
+    corrected = np.ones((count, count))
+    for (i, j), p in zip(pairs, holm(raw), strict=True):
+        corrected[i, j] = corrected[j, i] = p
+    return corrected
+
+
+def holm(p: ArrayLike) -> Array:
+    """p values (m,) corrected for m tests, in their order (Holm 1979)."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
 
 
 @lru_cache

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.cells import grid
+from gdbench.cells import across_grid, grid
 from gdbench.console import complain, console, plain, print_json, say, table, table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gdbench.leaderboard import Board, Leaderboard
+    from gdbench.board import Board
+    from gdbench.leaderboard import Leaderboard
     from gdbench.record import RunRecord, Score
     from gdbench.registry import Offer, Registry
     from gdbench.specs import Column
@@ -255,11 +256,11 @@ def write_leaderboard(
     folder: Path, registry: Registry, suite: Suite | None, as_json: bool = False, write: bool = True
 ) -> None:
     """Compute the leaderboard of the records in ``folder``, show it, and write it there as md, csv and json."""
-    from gdbench.leaderboard import current_versions, leaderboard
+    from gdbench.leaderboard import leaderboard_of
     from gdbench.store import find_runs, read_records
 
     records, problems = read_records(find_runs(folder))
-    board = leaderboard(records, columns_of(registry), current_versions(registry), suite.expected if suite else {})
+    board = leaderboard_of(records, columns_of(registry), registry, suite)
     for problem in problems:
         complain(f"not counted: {problem}")
     if write:
@@ -277,6 +278,9 @@ def show_leaderboard(leaderboard: Leaderboard) -> None:
         say("no finished runs here")
     for board in leaderboard.boards:
         _show_board(board)
+    for ranks in leaderboard.across:
+        console().print(table(ranks.title, *across_grid(ranks)))
+        say(*ranks.notes)
 
 
 def _show_board(board: Board) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gdbench_acceptance.judge import matrix
+from gdbench_acceptance.page import markdown as page
+from gdbench_acceptance.page import verdicts
+from gdbench_acceptance.runs import read as runs_of
 
 from gdbench.context import SILENT
-from gdbench.leaderboard import current_versions, leaderboard
+from gdbench.leaderboard import current_versions, leaderboard_of
 from gdbench.pipeline import execute
 from gdbench.planning import missing_metrics, plan, request_of
 from gdbench.record import PROTOCOL
@@ -20,11 +26,13 @@ from gdbench.views import columns_of
 ROOT = Path(__file__).parent.parent
 SUITES = sorted(path.name for path in (ROOT / "results").iterdir() if (path / "leaderboard.json").exists())
 REMEASURED = ("diversity", "factors")
+OFFERS = ROOT / "plugins" / "gdbench_acceptance" / "offers.py"
+ACCEPTANCE = ROOT / "results" / "acceptance"
 
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return load_registry()
+    return load_registry([OFFERS])
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -42,7 +50,8 @@ def test_every_record_is_whole_and_small(suite: str) -> None:
 def test_every_record_has_the_versions_of_this_code(suite: str, registry: Registry) -> None:
     records, _ = read_records(find_runs(ROOT / "results" / suite))
     for record in records:
-        made = plan(request_of(record, Path("unused"), sorted(record.metric_params)), registry)
+        request = request_of(record, Path("unused"), sorted(record.metric_params))
+        made = plan(replace(request, metric_params=record.metric_params), registry)
         assert record.versions["protocol"] == PROTOCOL
         assert made.id == record.id, "plugin versions, parameters or weights have changed: run the suite again"
         assert missing_metrics(record, made.metrics, made.metric_params) == []
@@ -53,10 +62,20 @@ def test_the_leaderboard_is_what_the_records_say(suite: str, registry: Registry)
     folder = ROOT / "results" / suite
     asked = read_suite(ROOT / "benchmarks" / f"{suite}.yaml")
     records, _ = read_records(find_runs(folder))
-    board = leaderboard(records, columns_of(registry), current_versions(registry), asked.expected)
+    board = leaderboard_of(records, columns_of(registry), registry, asked)
     assert board.to_markdown() == (folder / "leaderboard.md").read_text()
     assert board.to_json() + "\n" == (folder / "leaderboard.json").read_text()
     assert board.to_csv() == (folder / "leaderboard.csv").read_text()
+
+
+@pytest.mark.skipif(not (ACCEPTANCE / "acceptance.json").exists(), reason="the acceptance suite has not been run")
+def test_the_verdicts_are_what_the_records_say_in_the_versions_of_this_code(registry: Registry) -> None:
+    runs = runs_of(ACCEPTANCE)
+    cells = matrix(runs)
+    assert json.loads((ACCEPTANCE / "acceptance.json").read_text()) == verdicts(runs, cells)
+    assert (ACCEPTANCE / "acceptance.md").read_text() == page(runs, cells)
+    installed = current_versions(registry)
+    assert {name: installed["metric", name] for name in runs.versions} == runs.versions
 
 
 def test_a_committed_run_measures_again_to_the_same_numbers(tmp_path: Path, registry: Registry) -> None:

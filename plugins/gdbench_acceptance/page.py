@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gdbench import write_text
 from gdbench_acceptance.judge import COLUMNS, TESTS, Cell
@@ -43,6 +44,13 @@ def markdown(runs: Runs, cells: Sequence[Cell]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def verdicts(runs: Runs, cells: Sequence[Cell]) -> dict[str, Any]:
+    """What the leaderboard reads: versions of the metrics, column -> why it must not rank ("" where it may), cells."""
+    refused = {column: refusal(cells, column) for column in COLUMNS}
+    plain = [{**asdict(cell), "evidence": [asdict(part) for part in cell.evidence]} for cell in cells]
+    return {"versions": dict(runs.versions), "refused": refused, "cells": plain}
+
+
 def _numbers(cells: Sequence[Cell], column: str) -> str:
     lines = [f"### `{column}`", ""]
     for cell in (cell for cell in cells if cell.column == column and cell.evidence):
@@ -53,7 +61,5 @@ def _numbers(cells: Sequence[Cell], column: str) -> str:
 
 def write(folder: Path, runs: Runs, cells: Sequence[Cell]) -> None:
     """Write ``acceptance.md`` and ``acceptance.json`` into ``folder``."""
-    refused = {column: refusal(cells, column) for column in COLUMNS}
-    data = {"versions": dict(runs.versions), "refused": refused, "cells": [asdict(cell) for cell in cells]}
     write_text(folder / "acceptance.md", markdown(runs, cells))
-    write_text(folder / "acceptance.json", json.dumps(data, indent=1) + "\n")
+    write_text(folder / "acceptance.json", json.dumps(verdicts(runs, cells), indent=1) + "\n")

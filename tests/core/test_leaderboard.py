@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbench import Column
+from gdbench import Column, UsageError
+from gdbench.acceptance import refused
 from gdbench.leaderboard import LEGEND, NOT_CONVERGED, leaderboard
 from gdbench.record import Cell, RunRecord, Score
 
@@ -210,8 +211,37 @@ def test_no_records_make_an_empty_leaderboard():
     assert made.boards == ()
     assert made.to_frame().empty
     assert made.to_csv() == "generator\n"
-    assert json.loads(made.to_json()) == {"boards": [], "notes": []}
+    assert json.loads(made.to_json()) == {"boards": [], "notes": [], "across": []}
     assert made.to_markdown() == f"# Leaderboard\n\n{LEGEND}\n"
+
+
+# What a suite's verdicts refuse
+
+
+def test_a_refused_column_is_shown_and_not_ranked():
+    made = leaderboard([*GOOD, *POOR], COLUMNS, refused={("rec", "kappa"): "acceptance: a bent path is worse: fails"})
+    entries = {row.method: row.entry("rec", "kappa") for row in made.boards[0].rows}
+    assert entries["good"].mean == pytest.approx(0.81)
+    assert {entry.rank for entry in entries.values()} == {None}
+    assert {row.entry("rec", "leak").rank for row in made.boards[0].rows} == {1}
+    assert made.notes == ("rec.kappa is shown and not ranked: acceptance: a bent path is worse: fails",)
+    assert "shown and not ranked" in made.to_markdown()
+
+
+def test_verdicts_count_in_the_installed_version_only(tmp_path):
+    path = tmp_path / "acceptance.json"
+    path.write_text(json.dumps({"versions": {"rec": 1}, "refused": {"rec.kappa": "", "rec.leak": "x: fails"}}))
+    assert refused(path, COLUMNS, {("metric", "rec"): 1}) == {("rec", "leak"): "acceptance: x: fails"}
+    newer = refused(path, COLUMNS, {("metric", "rec"): 2})
+    assert set(newer) == {("rec", "kappa"), ("rec", "leak")}
+    assert newer["rec", "kappa"] == "not tried in acceptance in version 2"
+    assert set(refused(path, {"new": (Column("x", "", ranked=True),)}, {("metric", "new"): 1})) == {("new", "x")}
+    for text in ("", "[]", '{"versions": {}}'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="no verdicts"):
+            refused(path, COLUMNS, {})
+    with pytest.raises(UsageError, match="no verdicts"):
+        refused(tmp_path / "none.json", COLUMNS, {})
 
 
 # Exports

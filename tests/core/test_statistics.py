@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
-from gdbench.statistics import interval, paired_interval, ranks
+from gdbench.statistics import friedman, holm, holm_wilcoxon, interval, paired_interval, ranks
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.5, 0.9], [3.0, 1.0, 4.0, 1.5]])
@@ -90,3 +91,59 @@ def test_a_better_score_never_worsens_the_own_rank(scores, name):
     if name in scores:
         better = {**scores, name: {seed: value + 0.5 for seed, value in scores[name].items()}}
         assert ranks(better, "higher", scores)[name] <= ranks(scores, "higher", scores)[name]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
+def test_an_interval_holds_its_mean(values):
+    got = interval(values)
+    assert min(values) - 1e-9 <= got.low <= got.mean + 1e-9
+    assert got.mean - 1e-9 <= got.high <= max(values) + 1e-9
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=6))
+def test_a_paired_interval_changes_sign_with_its_order(pairs):
+    a, b = zip(*pairs, strict=True)
+    there, back = paired_interval(a, b), paired_interval(b, a)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(SCORES, st.randoms())
+def test_the_order_of_methods_changes_no_rank(scores, shuffle):
+    names = list(scores)
+    shuffle.shuffle(names)
+    assert ranks({name: scores[name] for name in names}, "higher", set(names)) == ranks(scores, "higher", set(names))
+
+
+def test_holm_by_hand():
+    """.01 * 4, .02 * 3, .03 * 2 (not below the one before), .04 * 1 (the same)."""
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
+    assert holm([]).shape == (0,)
+
+
+def test_signed_ranks_of_six_generators_by_enumeration():
+    """All six differences of one sign: 2 of 2^6 sign patterns are as extreme; of five at best 2 of 2^5, above .05."""
+    table = np.array([[1.0, 0.0]] * 6) * np.arange(1, 7)[:, None]
+    assert holm_wilcoxon(table)[0, 1] == pytest.approx(2 / 64)
+    assert holm_wilcoxon(table[:5])[0, 1] == pytest.approx(2 / 32)
+    three = np.concatenate([table, table[:, :1] / 2], 1)
+    assert holm_wilcoxon(three) == pytest.approx(np.where(np.eye(3) == 1, 1, 3 * 2 / 64))
+
+
+def test_equal_methods_differ_nowhere():
+    same = np.ones((6, 3))
+    assert friedman(same) == 1
+    assert (holm_wilcoxon(same) == 1).all()
+    partly = np.array([[1.0, 1.0], [1.0, 1.0], [2.0, 1.0], [2.0, 1.0], [1.0, 2.0], [1.0, 2.0]])
+    assert holm_wilcoxon(partly)[0, 1] == pytest.approx(1, abs=0.05)
+
+
+def test_friedman_by_its_formula():
+    """12 / (n k (k + 1)) * sum of squared rank sums - 3 n (k + 1), chi-squared with k - 1 degrees of freedom."""
+    table = np.random.default_rng(3).random((7, 4))
+    sums = (table.argsort(1).argsort(1) + 1).sum(0)
+    statistic = 12 / (7 * 4 * 5) * (sums**2).sum() - 3 * 7 * 5
+    assert friedman(table) == pytest.approx(chi2.sf(statistic, 3))
