@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gdbench.directions import LinearDirections
     from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.files import atomic_write, sha256, write_text
+    from gdbench.params import build as build_params
+    from gdbench.params import parse_assignments
     from gdbench.perception import distance, embed
     from gdbench.prior import Moments, moments
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
@@ -56,6 +58,8 @@ _LAZY = {
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
+    "build_params": "params:build",
+    "parse_assignments": "params",
     "distance": "perception",
     "embed": "perception",
     "coordinates": "factors",
@@ -123,6 +127,7 @@ __all__ = [
     "Void",
     "__version__",
     "atomic_write",
+    "build_params",
     "calibrate",
     "coordinates",
     "difference",
@@ -137,6 +142,7 @@ __all__ = [
     "mean_square",
     "moments",
     "normal",
+    "parse_assignments",
     "read_facts",
     "read_run",
     "run",
@@ -154,5 +160,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(f"gdbench.{_LAZY[name]}"), name)
+        module, _, attribute = _LAZY[name].partition(":")
+        return getattr(importlib.import_module(f"gdbench.{module}"), attribute or name)
     raise AttributeError(f"module 'gdbench' has no attribute {name!r}")

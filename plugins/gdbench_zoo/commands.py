@@ -12,6 +12,9 @@ zoo = typer.Typer(help="Train small GANs on a domain and export them as checkpoi
 
 Family = Annotated[str, typer.Argument(help="a generator family that brings a training recipe")]
 Out = Annotated[Path | None, typer.Option(help="folder of the training [default: zoo/FAMILY]")]
+Values = Annotated[
+    list[str] | None, typer.Option("--param", "-p", help="a field of the recipe, NAME=VALUE (repeatable)")
+]
 DomainName = Annotated[str, typer.Option(help="where the training images come from")]
 
 
@@ -22,18 +25,22 @@ def train(
     seed: Annotated[int, typer.Option(help="of initialisation, images and latents")] = 0,
     out: Out = None,
     domain: DomainName = "scenes",
+    param: Values = None,
+    data: Annotated[
+        Path | None, typer.Option(help="folder of the training images, for a domain that reads files")
+    ] = None,
 ) -> None:
     """Train on one thread until the budget is spent; the same command resumes."""
     import torch
 
-    from gdbench import load_domain
+    from gdbench import load_domain, parse_assignments
     from gdbench_zoo.families import recipe
-    from gdbench_zoo.trainer import Budget, channels, drawer
+    from gdbench_zoo.trainer import Budget, channels, drawer, with_data
     from gdbench_zoo.trainer import train as run
 
     torch.set_num_threads(1)
-    source = load_domain(domain)
-    chosen = recipe(family, channels(source))
+    source = with_data(load_domain(domain), data)
+    chosen = recipe(family, channels(source), parse_assignments(param or []))
     run(chosen, drawer(source, chosen.label), out or Path("zoo") / family, Budget(cpu_seconds=60 * minutes), seed)
 
 
@@ -54,7 +61,9 @@ def export(
     from gdbench_zoo.trainer import channels
 
     torch.set_num_threads(1)
-    state = (out or Path("zoo") / family) / "state.pt"
     source = load_domain(domain)
-    card = exporter.export(family, recipe(family, channels(source)), state, into or folder(family), name, source)
+    file = (out or Path("zoo") / family) / "state.pt"
+    state = exporter.read_state(file)
+    chosen = recipe(family, channels(source), state.get("recipe"))
+    card = exporter.export(family, chosen, state, into or folder(family), name, source)
     typer.echo(json.dumps(card, indent=1))

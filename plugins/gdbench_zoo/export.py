@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gdbench import Domain, GdbenchError, Stream, save_weights, sha256, write_text
+from gdbench import Domain, GdbenchError, MissingFile, Stream, save_weights, sha256, write_text
 from gdbench_zoo.families import load
 from gdbench_zoo.gates import measure
-from gdbench_zoo.trainer import Recipe, new_players
+from gdbench_zoo.trainer import Recipe, fields, new_players
 
 LICENCE = "MIT"
 
 
-def settled_generator(recipe: Recipe, state: dict[str, Any]) -> nn.Module:
+def settled_generator(recipe: Recipe, state: Mapping[str, Any]) -> nn.Module:
     """The averaged generator of a training state, with its statistics recomputed."""
     network = copy.deepcopy(new_players(recipe, state["seed"]).average)
     network.load_state_dict(state["average"])
@@ -38,10 +38,19 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return smaller
 
 
-def export(family: str, recipe: Recipe, state_file: Path, folder: Path, name: str, domain: Domain) -> dict[str, Any]:
+def read_state(file: Path) -> dict[str, Any]:
+    """A training state. Raises MissingFile."""
+    if not file.exists():
+        raise MissingFile(f"no training state {file}; gdbench zoo train makes one")
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
+
+
+def export(
+    family: str, recipe: Recipe, state: Mapping[str, Any], folder: Path, name: str, domain: Domain
+) -> dict[str, Any]:
     """Write `name`.safetensors and its card `name`.json into `folder`; returns the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = torch.load(state_file, weights_only=True)
     weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
     card_file.unlink(missing_ok=True)  # the card of other weights
     save_weights(weights, half(settled_generator(recipe, state).state_dict()), recipe.facts() | {"domain": domain.name})
@@ -63,7 +72,7 @@ def export(family: str, recipe: Recipe, state_file: Path, folder: Path, name: st
             "cpu_minutes": minutes,
             "steps": state["step"],
             "seed": state["seed"],
-            "recipe": dataclasses.asdict(recipe),  # type: ignore[call-overload]
+            "recipe": fields(recipe),
             "spaces": {space: generator.dim(space) for space in generator.spaces},
             **figures,
         },

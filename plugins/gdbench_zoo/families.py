@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from gdbench import Generator, GeneratorSpec, UsageError
+from gdbench import Generator, GeneratorSpec, UsageError, build_params
 from gdbench_zoo.trainer import Recipe
 
 
@@ -24,10 +25,14 @@ def spec(family: str) -> GeneratorSpec:
     )
 
 
-def recipe(family: str, channels: int = 3) -> Recipe:
-    """The default recipe of a family for images of so many channels. Raises UsageError where it draws colour only."""
+def recipe(family: str, channels: int = 3, values: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a family for images of so many channels, with some fields changed.
+
+    Raises UsageError where a field or its type is wrong, or the family draws colour only.
+    """
     found = spec(family).recipe
-    made: Recipe = (pkgutil.resolve_name(found) if isinstance(found, str) else found)()  # type: ignore[misc]
+    kind: Any = pkgutil.resolve_name(found) if isinstance(found, str) else found
+    made: Recipe = build_params(kind, values or {}, where=f"recipe of {family}")
     if getattr(made, "image_channels", 3) == channels:
         return made
     if not hasattr(made, "image_channels"):

@@ -5,6 +5,7 @@ grids. The budget is process CPU time, so that a busy machine changes nothing; o
 """
 
 import copy
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gdbench import Domain, Stream, atomic_write, initialised
+from gdbench import Domain, Stream, UsageError, atomic_write, initialised
 
 Reals = Any
 """What a recipe's `update` takes: images (n, c, r, r) in [-1, 1], or those with class indices (n,)."""
@@ -71,6 +72,16 @@ def drawer(domain: Domain, label: str | None) -> Draw:
 def _labelled(domain: Domain, label: str, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     images, truth = domain.truth(n, rng)
     return images, truth[label]
+
+
+def with_data(domain: Domain, folder: Path | None) -> Domain:
+    """The domain with its training images in `folder`. Raises UsageError where it reads no files."""
+    if folder is None:
+        return domain
+    if not hasattr(domain, "with_data"):
+        raise UsageError(f"the domain {domain.name} makes its training images, --data does not apply")
+    moved: Domain = domain.with_data(folder)
+    return moved
 
 
 def channels(domain: Domain) -> int:
@@ -168,8 +179,7 @@ def train(
     players, step, spent = new_players(recipe, seed), 0, 0.0
     if (folder / "state.pt").exists():
         state = torch.load(folder / "state.pt", weights_only=True)
-        if state["seed"] != seed:
-            raise ValueError(f"{folder} holds a training with seed {state['seed']}, not {seed}")
+        _check_same(folder, state, recipe, seed)
         players.restore(state)
         step, spent = state["step"], state["cpu_seconds"]
     clock = _Clock(spent)
@@ -181,11 +191,11 @@ def train(
             _log(folder, step, clock(), shown)
         if clock() - saved > save_every:
             saved = clock()
-            _save(folder, players, step, saved, seed)
+            _save(folder, players, step, saved, seed, recipe)
         if clock() - drawn > grid_every:
             drawn = clock()
             draw_grid(recipe, players.average, folder / f"grid-{step:06d}.png")
-    _save(folder, players, step, clock(), seed)
+    _save(folder, players, step, clock(), seed, recipe)
     draw_grid(recipe, players.average, folder / f"grid-{step:06d}.png")
     return players
 
@@ -218,9 +228,25 @@ def _log(folder: Path, step: int, cpu_seconds: float, shown: Mapping[str, Tensor
         file.write(json.dumps(row | losses) + "\n")
 
 
-def _save(folder: Path, players: Players, step: int, cpu_seconds: float, seed: int) -> None:
+def _save(folder: Path, players: Players, step: int, cpu_seconds: float, seed: int, recipe: Recipe) -> None:
+    facts = {"step": step, "cpu_seconds": cpu_seconds, "seed": seed, "recipe": fields(recipe)}
     with atomic_write(folder / "state.pt") as file:
-        torch.save(players.state() | {"step": step, "cpu_seconds": cpu_seconds, "seed": seed}, file)
+        torch.save(players.state() | facts, file)
+
+
+def fields(recipe: Recipe) -> dict[str, Any]:
+    """The fields of a recipe, as plain values."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))  # type: ignore[call-overload]
+    return plain
+
+
+def _check_same(folder: Path, state: Mapping[str, Any], recipe: Recipe, seed: int) -> None:
+    """A training goes on with the seed and the recipe that it began with."""
+    if state["seed"] != seed:
+        raise UsageError(f"{folder} holds a training with seed {state['seed']}, not {seed}")
+    for name, value in fields(recipe).items():
+        if (before := state.get("recipe", {}).get(name, value)) != value:
+            raise UsageError(f"{folder} holds a training with {name}={before}, not {value}")
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ def test_exported_weights_have_a_true_card(passed: bool, tmp_path: Path, monkeyp
     monkeypatch.setattr(exporter, "measure", lambda generator, domain: {"passed": passed, "gates": {}})
     train(SMALL, images, tmp_path / "run", Budget(steps=3), seed=5)
     state = tmp_path / "run" / "state.pt"
-    card = exporter.export("sngan", SMALL, state, tmp_path / "checkpoints", "small", Planted())
+    card = exporter.export("sngan", SMALL, exporter.read_state(state), tmp_path / "checkpoints", "small", Planted())
     weights = tmp_path / "checkpoints" / "small.safetensors"
     assert json.loads(weights.with_suffix(".json").read_text()) == json.loads(json.dumps(card))
     checkpoint = Checkpoint(**card)
@@ -59,7 +59,7 @@ def test_exported_weights_have_a_true_card(passed: bool, tmp_path: Path, monkeyp
     )
     assert checkpoint.card["seed"] == 5
     generator = load("sngan", weights)
-    settled = exporter.settled_generator(SMALL, torch.load(state, weights_only=True))
+    settled = exporter.settled_generator(SMALL, exporter.read_state(state))
     codes = generator.sample(4, "z", np.random.default_rng(0))
     with torch.no_grad():
         assert torch.allclose(generator.render(codes), settled(codes.latents), atol=0.02)

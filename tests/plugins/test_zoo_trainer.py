@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,11 @@ from gdbench_progan.recipe import Recipe as ProGAN
 from gdbench_sngan.recipe import Recipe as SNGAN
 from gdbench_stylegan2.recipe import Recipe as StyleGAN2
 from gdbench_zoo.families import recipe as default_recipe
-from gdbench_zoo.trainer import Budget, Draw, Recipe, channels, drawer, follow, new_players, save_grid, train
+from gdbench_zoo.trainer import Budget, Draw, Recipe, channels, drawer, follow, new_players, save_grid, train, with_data
 from PIL import Image
 from torch import Tensor, nn
 
-from gdbench import Factor, UsageError, integers, uniform
+from gdbench import Factor, MissingFile, UsageError, integers, load_domain, uniform
 
 RECIPES: dict[str, Recipe] = {
     "sngan": SNGAN(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=1),
@@ -82,11 +84,23 @@ def test_training_draws_what_the_domain_keeps_for_it_and_labels_where_the_family
     assert channels(Noise()) == 3  # type: ignore[arg-type]
 
 
+def test_only_a_domain_that_reads_files_takes_a_folder_of_them(tmp_path: Path) -> None:
+    scenes, mnist = load_domain("scenes"), load_domain("mnist")
+    assert with_data(scenes, None) is scenes
+    with pytest.raises(UsageError, match="domain scenes makes its training images"):
+        with_data(scenes, tmp_path)
+    with pytest.raises(MissingFile, match=re.escape(str(tmp_path))):
+        drawer(with_data(mnist, tmp_path), None)(1, np.random.default_rng(0))
+
+
 def test_a_recipe_takes_the_channels_of_the_domain_or_says_that_it_cannot() -> None:
     grey = default_recipe("sngan", channels=1)
     assert grey.generator()(torch.zeros(2, 128)).shape == (2, 1, 32, 32)
     with pytest.raises(UsageError, match="colour"):
         default_recipe("stylegan2", channels=1)
+    assert default_recipe("sngan", values={"latent_dim": 32}).generator()(torch.zeros(2, 32)).shape == (2, 3, 32, 32)
+    with pytest.raises(UsageError, match="latent_dims"):
+        default_recipe("sngan", values={"latent_dims": 32})
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -152,8 +166,10 @@ def test_both_players_and_the_average_move(recipe: Recipe, tmp_path: Path) -> No
 def test_seeds_differ_and_a_folder_keeps_its_seed(tmp_path: Path) -> None:
     recipe = RECIPES["sngan"]
     train(recipe, images, tmp_path, Budget(steps=1), seed=1)
-    with pytest.raises(ValueError, match="seed 1"):
+    with pytest.raises(UsageError, match="seed 1"):
         train(recipe, images, tmp_path, Budget(steps=2), seed=2)
+    with pytest.raises(UsageError, match="batch=4, not 5"):
+        train(dataclasses.replace(recipe, batch=5), images, tmp_path, Budget(steps=2), seed=1)  # type: ignore[type-var]
     one, two = (next(new_players(recipe, seed).generator.parameters()) for seed in (1, 2))
     assert not torch.equal(one, two)
 
