@@ -5,7 +5,7 @@ Oracle A labels and calibrates, oracle B scores, as in the protocol. All figures
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ SAMPLES = 4000
 PIXELS = 15  # a mask below this is a frame without object
 GAUSSIAN_PAIR = 1.1283791671  # 2 / sqrt(pi): E |a - b| of two standard normal numbers
 BATCH = 200
+AGREEMENT = 0.9  # share of images of which the oracles see the same class
+STEERED = 0.5  # sigmas by which a supervised direction must move a factor
 
 
 @dataclass(frozen=True)
@@ -81,32 +83,44 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     images = torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])
     a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
     objects = b.area >= PIXELS
-    agree = a.factors["shape"].argmax(1) == b.factors["shape"].argmax(1)
+    classes = [factor.name for factor in domain.factors if factor.kind == "class"]
     steered, unsteered = steering(generator, domain)
     gates = {
         "without_object": round(1 - float(objects.double().mean()), 4),
-        "shape_agreement": round(float(agree[objects].double().mean()), 4),
-        "steered_factors": sum(value >= 0.5 for value in steered.values()),
+        **{f"{name}_agreement": agreement(a.factors[name][objects], b.factors[name][objects]) for name in classes},
+        "steered_factors": sum(value >= STEERED for value in steered.values()),
     }
     latents = {codes.space: codes.latents}
     if "w" in generator.spaces and hasattr(generator, "map"):
         latents["w"] = generator.map(codes).latents
-    shares = [[round(float(x), 3) for x in readings.factors["shape"].mean(0)] for readings in (a, b)]
-    missed = [name for name, held in _verdicts(gates).items() if not held]
-    lacking = {name for name, value in steered.items() if value < 0.5}
+    missed = [name for name, value in gates.items() if not holds(name, value, len(domain.factors))]
+    lacking = {name for name, value in steered.items() if value < STEERED}
     return {
         "gates": gates,
         "passed": not missed,
         "missed": missed,
-        "lacking": sorted(lacking | ({"shape"} if "shape_agreement" in missed else set())),
+        "lacking": sorted(lacking | {name for name in classes if f"{name}_agreement" in missed}),
         "steering": steered,
         "steering_of_random_directions": unsteered,
-        "shape_shares": shares,
-        "rare_shapes": rare(shares),
+        **_shares(classes, a, b),
         "realism": realism(domain, a.pooled),
         "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
         "samples": samples,
     }
+
+
+def agreement(a: Tensor, b: Tensor) -> float:
+    """Share of images whose likeliest class is the same in probabilities a and b (n, classes)."""
+    return round(float((a.argmax(1) == b.argmax(1)).double().mean()), 4)
+
+
+def _shares(classes: Sequence[str], a: Readings, b: Readings) -> dict[str, Any]:
+    """For each class factor the share of each class, as oracle A and B see it, and the rare ones."""
+    figures: dict[str, Any] = {}
+    for name in classes:
+        shares = [[round(float(x), 3) for x in readings.factors[name].mean(0)] for readings in (a, b)]
+        figures |= {f"{name}_shares": shares, f"rare_{name}s": rare(shares)}
+    return figures
 
 
 def rare(shares: list[list[float]]) -> list[int]:
@@ -114,24 +128,22 @@ def rare(shares: list[list[float]]) -> list[int]:
     return [i for i in range(len(shares[0])) if all(share[i] < 0.25 / len(share) for share in shares)]
 
 
-def _verdicts(gates: Mapping[str, float]) -> dict[str, bool]:
-    """Which gates hold."""
-    return {
-        "without_object": gates["without_object"] < 0.02,
-        "shape_agreement": gates["shape_agreement"] >= 0.9,
-        "steered_factors": gates["steered_factors"] >= 6,
-    }
+def holds(gate: str, value: float, factors: int) -> bool:
+    """Whether a gate holds, for a domain with that many factors: six must be steered, or all but one of fewer."""
+    if gate == "without_object":
+        return value < 0.02
+    return value >= (min(6, factors - 1) if gate == "steered_factors" else AGREEMENT)
 
 
 def realism(domain: Domain, fake: Tensor) -> dict[str, float]:
     """Fréchet, KID, precision and recall in oracle A's features, n fakes against n new images.
 
-    `real_*` compares new images with new images.
+    `real_*` compares new images with new images. Where the domain has no more than `real_images`, each side gets half
+    of them and as many fakes; `images` says how many.
     """
-    oracle = domain.oracle("a")
-    real, other = (
-        read(oracle, domain.images(len(fake), Stream(0, f"gates/{name}").at())).pooled for name in ("real", "other")
-    )
+    real, other = (read(domain.oracle("a"), images).pooled for images in _reals(domain, len(fake)))
+    fewer = {"images": len(real)} if len(real) < len(fake) else {}
+    fake = fake[: len(real)]
     precision, recall = precision_recall(real, fake)
     figures = {
         "frechet": frechet(real, fake),
@@ -141,7 +153,18 @@ def realism(domain: Domain, fake: Tensor) -> dict[str, float]:
         "precision": precision,
         "recall": recall,
     }
-    return {name: round(value, 5) for name, value in figures.items()}
+    return {name: round(value, 5) for name, value in figures.items()} | fewer
+
+
+def _reals(domain: Domain, n: int) -> tuple[Tensor, Tensor]:
+    """Two sets of n real images that share none."""
+    limit = getattr(domain, "real_images", None)
+    if limit is None:
+        real, other = (domain.images(n, Stream(0, f"gates/{name}").at()) for name in ("real", "other"))
+        return real, other
+    n = min(n, limit // 2)
+    both = domain.images(2 * n, Stream(0, "gates/real").at())
+    return both[:n], both[n:]
 
 
 def readability(domain: Domain, latents: Tensor, factors: Mapping[str, Tensor]) -> dict[str, float]:

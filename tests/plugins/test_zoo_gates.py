@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gdbench_zoo.gates import change, measure, rare, sigma, spread_out, visible
+from gdbench_zoo.gates import change, holds, measure, rare, realism, sigma, spread_out, visible
 from torch import Tensor
 
 from gdbench import Codes, Factor, normal
@@ -93,6 +93,53 @@ def test_a_class_is_rare_when_both_oracles_hardly_see_it() -> None:
     assert rare([[0.5, 0.43, 0.06, 0.01], [0.5, 0.39, 0.1, 0.01]]) == [3]
 
 
+def test_gates_follow_the_number_of_factors() -> None:
+    assert [holds("steered_factors", value, 11) for value in (5, 6)] == [False, True]
+    assert [holds("steered_factors", value, 6) for value in (4, 5)] == [False, True]
+    assert [holds("digit_agreement", value, 6) for value in (0.89, 0.9)] == [False, True]
+    assert [holds("without_object", value, 6) for value in (0.02, 0.019)] == [False, True]
+
+
+@dataclass(frozen=True)
+class Few(Planted):
+    """A domain with 300 images, numbered in their first pixel."""
+
+    real_images: int = 300
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        assert n <= self.real_images
+        rows = torch.from_numpy(rng.permutation(self.real_images)[:n])
+        return super().images(self.real_images, np.random.default_rng(0))[rows]
+
+
+def test_real_images_are_compared_with_others_where_there_are_few() -> None:
+    fake = Few().images(300, np.random.default_rng(1)).flatten(1)
+    few, many = realism(Few(), fake), realism(Planted(), fake)
+    assert few["images"] == 150
+    assert "images" not in many
+    assert few["real_frechet"] > 0  # the same images twice would give 0
+
+
+def test_a_domain_names_the_figures_of_its_classes() -> None:
+    digit = Factor("digit", "class")
+
+    class Digits(PlantedOracle):
+        def read(self, images: Tensor) -> dict[str, Tensor]:
+            return {"digit": super().read(images)["shape"]}
+
+    @dataclass(frozen=True)
+    class Written(Planted):
+        factors: tuple[Factor, ...] = (digit,)
+
+        def oracle(self, which: Literal["a", "b"]) -> PlantedOracle:
+            return Digits()
+
+    figures = measure(Written(), Written(), samples=200)
+    assert list(figures["gates"]) == ["without_object", "digit_agreement", "steered_factors"]
+    assert len(figures["digit_shares"]) == 2
+    assert figures["rare_digits"] == []
+
+
 def test_visibility_follows_its_chain() -> None:
     domain = Planted(factors=(PLACE, Factor("a", visible_with=("x", 0.0)), Factor("b", visible_with=("a", 1.0))))
     values = {"x": torch.tensor([1.0, 1, -1]), "a": torch.tensor([2.0, 0, 2]), "b": torch.zeros(3)}
@@ -105,7 +152,8 @@ def test_a_planted_generator_gets_its_known_figures() -> None:
     assert figures["gates"]["without_object"] == pytest.approx(0.1, abs=0.02)
     assert figures["gates"]["shape_agreement"] == 1
     assert figures["lacking"] == []  # a visible edit along its own axis moves even a factor of tiny scale
-    assert figures["missed"] == ["without_object", "steered_factors"]  # it has four factors only
+    assert figures["missed"] == ["without_object"]
+    assert figures["gates"]["steered_factors"] == 4
     assert not figures["passed"]
     assert all(
         figures["steering"][name] > 2 * figures["steering_of_random_directions"][name] for name in ("x", "small")
