@@ -1,7 +1,8 @@
-"""Principal components of samples that come in batches, in memory that does not grow with their number."""
+"""Principal components of samples that come in batches, in memory that does not grow with their number; ICA of them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from gdbench import PluginError
 Array = NDArray[np.float64]
 WIDEST = 8_192
 """The covariance of wider samples takes more than half a gigabyte."""
+
+ITERATIONS = 500
+"""Of FastICA, at most."""
 
 
 class Components(NamedTuple):
@@ -62,6 +66,28 @@ def incremental(batches: Iterable[Array], k: int) -> Components:
             raise PluginError(f"ganspace: {k} components were asked for, of {len(rows)} samples {rows.shape[1]} wide")
         pca.partial_fit(rows)
     return _varying(Components(pca.mean_, pca.components_, np.sqrt(pca.explained_variance_)))
+
+
+def independent(whitened: Array, start: Array) -> Array:
+    """The independent sources of whitened coordinates (n, k): row j (k, k) is one deviation of source j in them.
+
+    FastICA (Hyvärinen 1999; logcosh, all sources at once) from the matrix ``start`` (k, k), so that equal samples and
+    starts give equal sources. Raises PluginError where it does not converge: Gaussian samples have no sources.
+    """
+    from sklearn.decomposition import FastICA
+    from sklearn.exceptions import ConvergenceWarning
+
+    ica = FastICA(whiten=False, w_init=start, max_iter=ITERATIONS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica.fit(whitened)
+    if ica.n_iter_ >= ITERATIONS:
+        raise PluginError(
+            f"ganspace: no {len(start)} independent sources after {ITERATIONS} iterations: "
+            "Gaussian samples have none; take fewer directions, another space or estimator=exact"
+        )
+    turned: Array = ica.mixing_.T  # a rotation: coordinates are white to the last digits
+    return turned
 
 
 def _square(width: int) -> Array:

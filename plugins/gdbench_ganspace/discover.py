@@ -1,8 +1,8 @@
-"""GANSpace: principal components of w (section 2.1 of the paper), or of features, regressed to z (section 2.2)."""
+"""GANSpace: principal components of w (section 2.1 of the paper), or of features, regressed to z (2.2); or ICA."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gdbench import Codes, Context, Generator, LinearDirections, PluginError
-from gdbench_ganspace.components import Array, Components, covariance, exact, incremental
+from gdbench_ganspace.components import Array, Components, covariance, exact, incremental, independent
 from gdbench_ganspace.params import GanspaceParams
 
 Batches = Callable[[], Iterator[tuple[Array, Array]]]
@@ -29,39 +29,69 @@ class Featured(Generator, Protocol):
 def discover(generator: Featured, params: GanspaceParams, context: Context) -> LinearDirections:
     """The first ``context.k`` components; a step is one standard deviation of the codes along the direction.
 
-    Raises PluginError where the space is z and the generator shows no features, or K components do not exist.
+    With ICA, one of the independent source (outside z). Raises PluginError where the space is z and the generator shows
+    no features, the space is w+, or K components do not exist.
     """
+    if context.space == "w+":
+        raise PluginError("ganspace: in w+ it has no directions of its own: those of w move all layers; take space w")
     if context.space != "z":
-        found = _of_codes(generator, params, context)
-        return LinearDirections(torch.from_numpy(found.rows), context.space, torch.from_numpy(found.deviation))
+        steps, unit = _of_codes(generator, params, context)
+        return LinearDirections(torch.from_numpy(steps), context.space, torch.from_numpy(unit))
     layer = _layer(generator, params)
 
     def batches() -> Iterator[tuple[Array, Array]]:
         for codes in _codes(generator, params, context):
             yield _rows(generator.features(codes, layer)), _rows(codes.latents)
 
-    regressed = _regressed_incrementally if params.estimator == "incremental" else _regressed
-    paths, spread = regressed(batches, context.k, generator.dim("z"))
+    if params.estimator == "incremental":
+        paths, spread = _regressed_incrementally(batches, context.k, generator.dim("z"))
+    else:
+        found, paths, spread = _regressed(batches, context.k, generator.dim("z"))
+        if params.estimator == "ica":
+            paths = _sources(found, (features for features, _ in batches()), context) @ paths
     vectors = paths / np.linalg.norm(paths, axis=1, keepdims=True)
     unit = np.sqrt(np.einsum("ki,ij,kj->k", vectors, spread, vectors))
     return LinearDirections(torch.from_numpy(vectors), "z", torch.from_numpy(unit))
 
 
-def _of_codes(generator: Generator, params: GanspaceParams, context: Context) -> Components:
-    batches = (_rows(codes.latents) for codes in _codes(generator, params, context))
+def _of_codes(generator: Generator, params: GanspaceParams, context: Context) -> tuple[Array, Array]:
+    """Directions (k, dim), and the deviation (k,) that is a step along each."""
+
+    def batches() -> Iterator[Array]:
+        return (_rows(codes.latents) for codes in _codes(generator, params, context))
+
     if params.estimator == "incremental":
-        return incremental(batches, context.k)
-    return exact(*covariance(batches), context.k)
+        found = incremental(batches(), context.k)
+        return found.rows, found.deviation
+    found = exact(*covariance(batches()), context.k)
+    if params.estimator == "exact":
+        return found.rows, found.deviation
+    steps = _sources(found, batches(), context) @ (found.rows * found.deviation[:, None])
+    return steps, np.linalg.norm(steps, axis=1)
 
 
-def _regressed(batches: Batches, k: int, dim: int) -> tuple[Array, Array]:
-    """Least-squares images (k, dim) in z of the components of features, and the covariance of z (dim, dim).
+def _sources(found: Components, batches: Iterable[Array], context: Context) -> Array:
+    """Rows (k, k): one deviation of each independent source in whitened coordinates, the widest in samples first.
+
+    The second pass keeps K numbers of each sample in memory: FastICA sees all of them in each iteration.
+    """
+    project = found.rows.T / found.deviation
+    whitened = np.vstack([(rows - found.mean) @ project for rows in batches])
+    start = context.stream("discover").of("ica").at().standard_normal((context.k, context.k))
+    turned = independent(whitened, start)
+    width = np.linalg.norm(turned * found.deviation, axis=1)
+    widest_first: Array = turned[np.argsort(-width, kind="stable")]
+    return widest_first
+
+
+def _regressed(batches: Batches, k: int, dim: int) -> tuple[Components, Array, Array]:
+    """Components of features, their least-squares images (k, dim) in z, and the covariance of z (dim, dim).
 
     Coordinates whitened on the same samples have covariance 1, so their covariance with z is the solution.
     """
     mean, joint = covariance(np.hstack(pair) for pair in batches())
     found = exact(mean[:-dim], joint[:-dim, :-dim], k)
-    return found.rows @ joint[:-dim, -dim:] / found.deviation[:, None], joint[-dim:, -dim:]
+    return found, found.rows @ joint[:-dim, -dim:] / found.deviation[:, None], joint[-dim:, -dim:]
 
 
 def _regressed_incrementally(batches: Batches, k: int, dim: int) -> tuple[Array, Array]:

@@ -13,9 +13,9 @@ class GanspaceParams:
     """What can be chosen."""
 
     samples: int = field(default=20_000, metadata={"help": "codes whose principal components are taken"})
-    estimator: Literal["exact", "incremental"] = field(
+    estimator: Literal["exact", "incremental", "ica"] = field(
         default="exact",
-        metadata={"help": "covariance accumulated in float64, or scikit-learn's IncrementalPCA"},
+        metadata={"help": "covariance accumulated in float64, scikit-learn's IncrementalPCA, or FastICA"},
     )
     layer: str | None = field(
         default=None, metadata={"help": "feature layer, in z; the first that the generator names by default"}

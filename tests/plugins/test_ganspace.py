@@ -79,3 +79,59 @@ def test_z_needs_features_and_names_the_layers() -> None:
         discover(GENERATOR, GanspaceParams(layer="second"), context(1))
     with pytest.raises(PluginError, match="components were asked for"):
         discover(GENERATOR, SMALL, context(DIM + 1, "w"))
+
+
+# independent components
+
+
+class Mixed(Convnet):
+    """Its w is a mixture, not orthogonal, of independent uniform sources of falling width."""
+
+    columns = np.random.default_rng(7).standard_normal((DIM, DIM)) * np.linspace(2, 0.5, DIM)
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        return Codes(torch.from_numpy(rng.uniform(-1, 1, (n, DIM)) @ self.columns.T).float() + 1.0, space)
+
+    def features(self, codes: Codes, layer: str) -> torch.Tensor:
+        return codes.latents @ torch.diag(torch.linspace(1, 2, DIM))
+
+
+def _unit_columns() -> tuple[np.ndarray, np.ndarray]:
+    length = np.linalg.norm(Mixed.columns, axis=0)
+    order = np.argsort(-length)
+    return (Mixed.columns / length).T[order], length[order] / np.sqrt(3)
+
+
+def test_ica_finds_the_columns_of_the_mixture_widest_first_and_pca_does_not() -> None:
+    columns, deviation = _unit_columns()
+    params = GanspaceParams(samples=20_000, batch=5_000, estimator="ica")
+    found = discover(Mixed(), params, context(DIM, "w"))
+    assert found.unit is not None
+    np.testing.assert_allclose(np.abs((found.vectors.double().numpy() * columns).sum(1)), 1, atol=2e-3)
+    np.testing.assert_allclose(found.unit.numpy(), deviation, rtol=0.03)
+    pca = discover(Mixed(), GanspaceParams(samples=20_000, batch=5_000), context(DIM, "w"))
+    components = pca.vectors.double().numpy()
+    assert np.abs(components @ columns.T).max(1).min() < 0.8
+
+
+def test_ica_in_z_carries_the_sources_of_features_back() -> None:
+    columns, _ = _unit_columns()
+    found = discover(Mixed(), GanspaceParams(samples=20_000, batch=5_000, estimator="ica"), context(DIM))
+    cosines = np.abs(found.vectors.double().numpy() @ columns.T)
+    assert cosines.max(1).min() > 0.99
+    assert sorted(cosines.argmax(1)) == list(range(DIM))
+
+
+def test_ica_gives_equal_directions_for_equal_seeds_and_the_same_sources_for_others() -> None:
+    params = GanspaceParams(samples=8_000, batch=4_000, estimator="ica")
+    first, again, other = (discover(Mixed(), params, context(DIM, "w", seed)).vectors for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert (first @ other.T).abs().max(1).values.min() > 0.99
+
+
+def test_what_ica_and_layers_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbench_ganspace.components.ITERATIONS", 3)
+    with pytest.raises(PluginError, match="no 12 independent sources after 3"):
+        discover(Mixed(), GanspaceParams(samples=1_000, batch=500, estimator="ica"), context(DIM, "w"))
+    with pytest.raises(PluginError, match="take space w"):
+        discover(GENERATOR, SMALL, context(2, "w+"))
