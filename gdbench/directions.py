@@ -14,7 +14,7 @@ from torch import Tensor
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, PluginError
 from gdbench.files import write_text
-from gdbench.protocols import Directions
+from gdbench.protocols import Bindable, Directions, Generator
 from gdbench.weights import save_weights
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
@@ -68,8 +68,10 @@ class LinearDirections:
         return cls(tensors["vectors"], json.loads((folder / FACTS).read_text())["space"], tensors["unit"])
 
 
-def load_directions(folder: Path, classes: frozenset[str]) -> Directions:
+def load_directions(folder: Path, classes: frozenset[str], generator: Generator | None = None) -> Directions:
     """Directions saved in ``folder`` by a class among ``classes`` ("module:Class" of core and installed plugins).
+
+    Those that are computed by their generator (they have ``bound``) are bound to ``generator`` where it is given.
 
     The class name comes from a file, so only names that an installed plugin's package owns are imported.
     """
@@ -78,4 +80,4 @@ def load_directions(folder: Path, classes: frozenset[str]) -> Directions:
     if module.partition(".")[0] not in classes:
         raise IntegrityError(f"{folder / FACTS}: class {name!r} belongs to no installed plugin")
     loaded: Directions = getattr(importlib.import_module(module), attribute).load(folder)
-    return loaded
+    return loaded if generator is None or not isinstance(loaded, Bindable) else loaded.bound(generator)

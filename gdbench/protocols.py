@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class MapsToW(Protocol):
     """Capability ``"mapping"``: z -> w."""
 
     def map(self, codes: Codes) -> Codes:
-        """Codes in w of codes in z; labels are kept."""
+        """Codes in w of codes in z; labels are kept, and ``origin`` tells z; so do codes that are sampled in w."""
         ...
 
 
@@ -95,6 +95,15 @@ class Directions(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write tensors (safetensors) and plain values (JSON) into ``folder``."""
+        ...
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """Directions that their generator computes: ``load`` reads them without it, and they displace once bound to it."""
+
+    def bound(self, generator: Generator) -> Directions:
+        """The same directions, of ``generator``: the one they were discovered in."""
         ...
 
 

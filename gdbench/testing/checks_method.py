@@ -131,7 +131,7 @@ def check_method_directions_survive_saving(case: MethodCase) -> None:
     with tempfile.TemporaryDirectory() as folder:
         case.found.save(Path(folder))
         try:
-            loaded = load_directions(Path(folder), case.registry.packages)
+            loaded = load_directions(Path(folder), case.registry.packages, case.generator())
         except (GdbenchError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise Failed(f"saved directions cannot be read: {type(error).__name__}: {error}") from None
         expect(_alike(case, case.found, loaded), "directions differ after saving and loading")

@@ -1,4 +1,4 @@
-"""Parameters of `jacobian`, and their values in each tier. The defaults are the quick tier."""
+"""Parameters of `jacobian` and `local-basis`, and their values in each tier. The defaults are the quick tier."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ STANDARD: Mapping[str, Any] = MappingProxyType({"jvps": 128_000})
 
 PAPER: Mapping[str, Any] = MappingProxyType({"at": "centre", "layer": "middle", "whiten": False})
 """DeepSpectral: one Jacobian of an intermediate layer, in latent units. Which layer depends on the generator."""
+
+
+@dataclass(frozen=True)
+class LocalParams:
+    """What can be chosen for `local-basis`."""
+
+    codes: int = field(default=256, metadata={"help": "codes whose average decides signs and the unit, not directions"})
+
+    def __post_init__(self) -> None:
+        if self.codes < 1:
+            raise ValueError("codes must be >= 1")
+
+
+LOCAL_SMOKE: Mapping[str, Any] = MappingProxyType({"codes": 8})

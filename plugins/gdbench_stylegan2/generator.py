@@ -50,7 +50,7 @@ class StyleGAN2:
         if space == "w" and self._cutoff_matters:
             raise UsageError("with a cutoff, truncated codes differ per layer: sample in z or w+, or unset it")
         mapped = self.map(codes)
-        return mapped if space == "w" else Codes(self._styles(mapped), "w+", mapped.labels)
+        return mapped if space == "w" else Codes(self._styles(mapped), "w+", mapped.labels, mapped.origin)
 
     def map(self, codes: Codes) -> Codes:
         """Codes in w of codes in z, truncated; in w+ where a cutoff makes layers differ."""
@@ -59,10 +59,11 @@ class StyleGAN2:
         w = self.network.mapping(codes.latents, self._one_hot(codes.labels))
         if not self._cutoff_matters:
             w_avg: Tensor = self.network.mapping.w_avg
-            return Codes(w if self.params.psi == 1 else w_avg.lerp(w, self.params.psi), "w", codes.labels)
+            w = w if self.params.psi == 1 else w_avg.lerp(w, self.params.psi)
+            return Codes(w, "w", codes.labels, codes.latents)
         layers = self.network.config.style_layers
         styles = truncate(w, self.network.mapping.w_avg, layers, self.params.psi, self.params.cutoff)
-        return Codes(styles, "w+", codes.labels)
+        return Codes(styles, "w+", codes.labels, codes.latents)
 
     def render(self, codes: Codes) -> Tensor:
         """Images (n, channels, height, width), nominally in [-1, 1], never clamped."""
