@@ -14,6 +14,7 @@ from torch import Tensor
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
 from gdbench.files import write_text
+from gdbench.memory import BATCH, in_batches
 from gdbench.perception import Embedded, distance, embed
 from gdbench.prior import Moments
 from gdbench.protocols import Directions, Generator, Oracle
@@ -128,7 +129,7 @@ def calibrate(
     moments: Moments,
     stream: Stream,
     codes: int = 64,
-    batch: int = 128,
+    batch: int = BATCH,
     reporter: Reporter = SILENT,
 ) -> Calibration:
     """Measure t -> median D(G(c), G(displace(c, k, t))) / D-bar of every direction and sign, and refine it once.
@@ -156,17 +157,18 @@ def calibrate(
 
 
 def _embed(generator: Generator, oracle: Oracle, codes: Codes, batch: int) -> Embedded:
-    parts = [embed(oracle, generator.render(chunk)) for chunk in codes.chunks(batch)]
+    parts = list(in_batches(lambda here: embed(oracle, generator.render(codes[here])), len(codes), batch))
     return Embedded(torch.cat([part.maps for part in parts]), torch.cat([part.pooled for part in parts]))
 
 
 def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: Stream, batch: int) -> float:
     codes = generator.sample(2 * PAIRS, space, stream.of("pairs").at())
-    apart = []
-    for start in range(0, PAIRS, batch):
-        left, right = codes[start : min(start + batch, PAIRS)], codes[PAIRS + start : PAIRS + min(start + batch, PAIRS)]
-        apart.append(distance(embed(oracle, generator.render(left)), embed(oracle, generator.render(right))))
-    return max(float(torch.cat(apart).median()), 1e-12)
+    left, right = codes[:PAIRS], codes[PAIRS:]
+
+    def apart(here: slice) -> Tensor:
+        return distance(embed(oracle, generator.render(left[here])), embed(oracle, generator.render(right[here])))
+
+    return max(float(torch.cat(list(in_batches(apart, PAIRS, batch))).median()), 1e-12)
 
 
 def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
@@ -185,10 +187,11 @@ def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
 def _deviations(directions: Directions, codes: Codes, moments: Moments, magnitudes: Tensor) -> Tensor:
     """Median over codes of the displacement in prior standard deviations, at signless magnitudes (k, 2)."""
 
-    def lengths(index: Tensor, signed: Tensor, repeated: Codes) -> Tensor:
+    def lengths(index: Tensor, signed: Tensor, rows: Tensor) -> Tensor:
+        repeated = codes[rows]
         return moments.deviations(_displacement(directions.displace(repeated, index, signed), repeated))
 
-    return _per_direction(codes, magnitudes[..., None], lengths, batch=1 << 14)[..., 0].median(-1).values.float()
+    return _per_direction(len(codes), magnitudes[..., None], lengths, batch=1 << 14)[..., 0].median(-1).values.float()
 
 
 def _displacement(edited: Codes, original: Codes) -> Tensor:
@@ -201,18 +204,14 @@ def _displacement(edited: Codes, original: Codes) -> Tensor:
 
 
 def _per_direction(
-    codes: Codes, magnitudes: Tensor, measure: Callable[[Tensor, Tensor, Codes], Tensor], batch: int
+    n: int, magnitudes: Tensor, measure: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int
 ) -> Tensor:
-    """Apply ``measure(index, signed magnitude, codes)`` to every (direction, sign, step, code): (k, 2, steps, n)."""
+    """Apply ``measure(index, signed magnitude, code)`` to every (direction, sign, step, code): (k, 2, steps, n)."""
     k, _, steps = magnitudes.shape
-    n = len(codes)
     index = torch.arange(k).repeat_interleave(2 * steps * n)
     signed = (magnitudes * torch.tensor(SIGNS)[None, :, None]).reshape(-1).repeat_interleave(n)
     which = torch.arange(n).repeat(k * 2 * steps)
-    parts = [
-        measure(index[s : s + batch], signed[s : s + batch], codes[which[s : s + batch]])
-        for s in range(0, len(index), batch)
-    ]
+    parts = list(in_batches(lambda here: measure(index[here], signed[here], which[here]), len(index), batch))
     return torch.cat(parts).reshape(k, 2, steps, n)
 
 
@@ -227,20 +226,15 @@ def _changes(
     reporter: Reporter,
 ) -> Tensor:
     """Median distance (k, 2, steps) between originals and edits at signless magnitudes (k, 2, steps)."""
-    n = len(base)
-    position = 0
+    with reporter.task("calibrate", magnitudes.numel() * len(base)) as task:
 
-    with reporter.task("calibrate", magnitudes.numel() * n) as task:
+        def apart(index: Tensor, signed: Tensor, rows: Tensor) -> Tensor:
+            after = embed(oracle, generator.render(directions.displace(base[rows], index, signed)))
+            changes = (after.maps - before.maps[rows]).square().sum(1).cpu()
+            task.advance(len(rows))
+            return changes
 
-        def apart(index: Tensor, signed: Tensor, codes: Codes) -> Tensor:
-            nonlocal position
-            rows = torch.arange(position, position + len(codes)) % n
-            position += len(codes)
-            after = embed(oracle, generator.render(directions.displace(codes, index, signed)))
-            task.advance(len(codes))
-            return (after.maps - before.maps[rows]).square().sum(1).cpu()
-
-        return _per_direction(base, magnitudes, apart, batch).median(-1).values
+        return _per_direction(len(base), magnitudes, apart, batch).median(-1).values
 
 
 def _departure(
@@ -251,11 +245,11 @@ def _departure(
     radii = moments.mahalanobis(prior if prior.dim() == 2 else prior[:, 0])
     low, high = torch.quantile(radii, torch.tensor((0.001, 0.999), dtype=radii.dtype))
 
-    def beyond(index: Tensor, signed: Tensor, codes: Codes) -> Tensor:
-        latents = directions.displace(codes, index, signed).latents
+    def beyond(index: Tensor, signed: Tensor, rows: Tensor) -> Tensor:
+        latents = directions.displace(base[rows], index, signed).latents
         radius = moments.mahalanobis(latents if latents.dim() == 2 else latents[:, 0])
         departed: Tensor = (radius < low) | (radius > high)
         return departed.float()
 
-    share: Tensor = _per_direction(base, magnitudes[..., None], beyond, batch=1 << 14)[..., 0].mean(-1)
+    share: Tensor = _per_direction(len(base), magnitudes[..., None], beyond, batch=1 << 14)[..., 0].mean(-1)
     return share, _deviations(directions, base, moments, magnitudes)

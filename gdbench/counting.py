@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +11,21 @@ import torch
 from torch import Tensor
 
 from gdbench.codes import Codes
+from gdbench.memory import computed, peak_memory
 from gdbench.protocols import Generator
 from gdbench.record import Cost
 
 
 class Counted:
     """A generator that counts: one for each image rendered or computed up to a feature layer, one for each image that a
-    gradient flows back through. Everything else is the generator's own."""
+    gradient flows back through. Everything else is the generator's own.
 
-    def __init__(self, generator: Generator) -> None:
+    batch: the most images that are computed at once where no gradient flows; None sets no bound.
+    """
+
+    def __init__(self, generator: Generator, batch: int | None = None) -> None:
         self._generator = generator
+        self._batch = batch
         self.images = 0
         self.backward = 0
 
@@ -31,11 +34,12 @@ class Counted:
 
     def render(self, codes: Codes) -> Tensor:
         """The generator's images, counted."""
-        return self._count(self._generator.render(codes), len(codes))
+        return self._count(computed(self._generator.render, codes, self._batch), len(codes))
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """The generator's features, counted as images."""
-        return self._count(self._generator.features(codes, layer), len(codes))  # type: ignore[attr-defined]
+        own = self._generator.features  # type: ignore[attr-defined]
+        return self._count(computed(lambda part: own(part, layer), codes, self._batch), len(codes))
 
     def _count(self, output: Tensor, n: int) -> Tensor:
         self.images += n
@@ -67,14 +71,6 @@ class Meter:
             wall_seconds=round(spent.wall_seconds + time.perf_counter() - self._wall, 3),
             peak_memory=max(spent.peak_memory, peak_memory()),
         )
-
-
-def peak_memory() -> int:
-    """Peak memory in bytes: of the CUDA device where one was used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @contextmanager

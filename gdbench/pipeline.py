@@ -108,19 +108,33 @@ def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecor
 
     device = pick_device(plan.request.device)
     with threads(plan.request.threads):
-        generator = Counted(resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device))
+        bare: Generator = resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device)
         domain: Domain = resolve(plan.domain.spec.load)(device)
+        batch = _bounded_batch(plan, bare, domain, reporter)
+        generator = Counted(bare, batch)
         context = _context(plan, folder, reporter, device, domain)
         directions, cost = _discover(plan, registry, folder, generator, context)
         meter = Meter(generator)
-        calibration, moments = _calibrate(plan, folder, generator, directions, domain, reporter)
+        calibration, moments = _calibrate(plan, folder, generator, directions, domain, batch, reporter)
         costs = {"discover": cost, "calibrate": meter.cost()}
-        subject = _subject(plan, generator, directions, calibration, domain, moments, cost, reporter)
+        subject = _subject(plan, generator, directions, calibration, domain, moments, cost, batch, reporter)
         record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
         record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
         record = measure(plan, folder, record, subject, context)
         _draw(folder, subject, record, reporter)
         return record
+
+
+def _bounded_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
+    """How many images fit within ``--max-memory``; None where no bound is asked for."""
+    from gdbench.memory import fitting_batch
+
+    limit = plan.request.max_memory
+    if limit is None:
+        return None
+    batch = fitting_batch(generator, plan.cell.space, domain, int(limit))
+    reporter.log(f"rendering {batch} images at a time, to stay within {int(limit) / 1e9:.2f} GB")
+    return batch
 
 
 def _draw(folder: RunFolder, subject: Subject, record: RunRecord, reporter: Reporter) -> None:
@@ -194,9 +208,16 @@ def _discover(
 
 
 def _calibrate(
-    plan: Plan, folder: RunFolder, generator: Generator, directions: Directions, domain: Domain, reporter: Reporter
+    plan: Plan,
+    folder: RunFolder,
+    generator: Generator,
+    directions: Directions,
+    domain: Domain,
+    batch: int | None,
+    reporter: Reporter,
 ) -> tuple[Calibration, Any]:
     from gdbench.calibration import TENSORS, Calibration, calibrate
+    from gdbench.memory import BATCH
     from gdbench.prior import moments
     from gdbench.streams import Stream
 
@@ -204,8 +225,8 @@ def _calibrate(
     if (folder.path / TENSORS).exists():
         return Calibration.load(folder.path), spread
     stream = Stream(plan.request.seed, "calibrate")
-    codes = CALIBRATION_CODES[plan.request.tier]
-    calibration = calibrate(generator, directions, domain.oracle("a"), spread, stream, codes, reporter=reporter)
+    codes, oracle = CALIBRATION_CODES[plan.request.tier], domain.oracle("a")
+    calibration = calibrate(generator, directions, oracle, spread, stream, codes, batch or BATCH, reporter)
     calibration.save(folder.path)
     return calibration, spread
 
@@ -218,8 +239,10 @@ def _subject(
     domain: Domain,
     moments: Any,
     cost: Cost,
+    batch: int | None,
     reporter: Reporter,
 ) -> Subject:
+    from gdbench.memory import BATCH
     from gdbench.subject import Subject
 
     return Subject(
@@ -230,6 +253,7 @@ def _subject(
         moments=moments,
         seed=plan.request.seed,
         n=EDIT_CODES[plan.request.tier],
+        batch=batch or BATCH,
         cost=cost,
         cache=plan.request.out / ".cache",
         checkpoint=plan.checkpoint.sha256,
@@ -296,13 +320,14 @@ def remeasure(
     device: str = "auto",
     threads: int | None = None,
     metric_params: Mapping[str, Mapping[str, Any]] | None = None,
+    max_memory: int | str | None = None,
 ) -> RunRecord:
     """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
     record = folder.read(verify=folder.done)
     if record.status != "done" or not (folder.path / COST).exists():
         raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
     request = request_of(record, folder.path.parent, names)
-    request = replace(request, device=device, threads=threads, metric_params=metric_params or {})
+    request = replace(request, device=device, threads=threads, metric_params=metric_params or {}, max_memory=max_memory)
     made = plan(request, registry)
     if made.id != record.id:
         raise UsageError(

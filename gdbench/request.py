@@ -15,6 +15,7 @@ from gdbench.errors import UsageError, unknown
 from gdbench.specs import TIERS
 
 MAX_K = 10_000
+LEAST_MEMORY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class RunRequest:
 
     checkpoint: a name or a path; None is the generator's first. space: None is the generator's default.
     metrics: names, or ``("all",)``; empty means those that every run measures. device: ``auto``, ``cpu``, ``cuda`` or
-    ``cuda:N``. out: the folder in which run folders are made. fresh: compute again what is there already.
+    ``cuda:N``. max_memory: bound on what the run holds while it renders, in bytes or as "2GB"; kept as bytes. out: the
+    folder in which run folders are made. fresh: compute again what is there already.
     Raises UsageError, one line, for whatever is out of range.
     """
 
@@ -37,6 +39,7 @@ class RunRequest:
     metrics: tuple[str, ...] = ()
     device: str = "auto"
     threads: int | None = None
+    max_memory: int | str | None = None
     offline: bool = False
     method_params: Mapping[str, Any] = field(default_factory=dict)
     generator_params: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +59,7 @@ class RunRequest:
         _require(_is_int(self.k, 1, MAX_K), "k", self.k, f"a whole number from 1 to {MAX_K}")
         _require(_is_int(self.seed, 0, 2**63 - 1), "seed", self.seed, "a whole number, 0 or more")
         _require(self.threads is None or _is_int(self.threads, 1, 1024), "threads", self.threads, "1 or more")
+        object.__setattr__(self, "max_memory", _bytes(self.max_memory))
         if self.tier not in (*TIERS, "smoke"):
             raise unknown("tier", str(self.tier), TIERS)
         _require(all(map(_is_text, self.metrics)), "metrics", self.metrics, "names")
@@ -105,6 +109,20 @@ def _is_text(value: Any) -> bool:
 
 def _is_int(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _bytes(value: int | str | None) -> int | None:
+    """A size in bytes: a whole number, or text with a unit (KB, MB, GB of 1000; KiB, MiB, GiB of 1024)."""
+    if value is None:
+        return None
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(value))
+    except ValidationError:
+        size = 0
+    _require(size >= LEAST_MEMORY and not isinstance(value, bool), "max_memory", value, "a size from 1MB, as 2GB")
+    return size
 
 
 def _require(ok: bool, name: str, value: Any, expected: str) -> None:

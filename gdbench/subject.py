@@ -15,6 +15,7 @@ from gdbench.calibration import HEADLINE, SIGNS, Calibration
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
 from gdbench.files import write_text
+from gdbench.memory import BATCH, in_batches
 from gdbench.prior import Moments
 from gdbench.protocols import Directions, Domain, Generator
 from gdbench.record import Cost
@@ -67,7 +68,7 @@ class Subject:
     moments: Moments
     seed: int
     n: int = 128
-    batch: int = 128
+    batch: int = BATCH
     cost: Cost = field(default_factory=Cost)
     cache: Path | None = None
     checkpoint: str = ""
@@ -146,16 +147,19 @@ class Subject:
         if self.domain is None:
             raise ValueError("this generator's domain has no oracles")
         a, b = self.domain.oracle("a"), self.domain.oracle("b")
+
+        def read(here: slice) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], Tensor, Tensor]:
+            chunk = codes[here]
+            if index is not None and signed is not None:
+                chunk = self.directions.displace(chunk, index[here], signed[here])
+            images = self.generator.render(chunk).clamp(-1, 1)
+            return b.read(images), a.read(images), a.embed(images)[1], b.mask(images).half()
+
         parts = []
         with self.reporter.task("render and read", len(codes)) as task:
-            for start in range(0, len(codes), self.batch):
-                here = slice(start, start + self.batch)
-                chunk = codes[here]
-                if index is not None and signed is not None:
-                    chunk = self.directions.displace(chunk, index[here], signed[here])
-                images = self.generator.render(chunk).clamp(-1, 1)
-                parts.append((b.read(images), a.read(images), a.embed(images)[1], b.mask(images).half()))
-                task.advance(len(chunk))
+            for part in in_batches(read, len(codes), self.batch):
+                parts.append(part)
+                task.advance(len(part[2]))
         return Readings(
             {name: torch.cat([part[0][name] for part in parts]).cpu() for name in parts[0][0]},
             {name: torch.cat([part[1][name] for part in parts]).cpu() for name in parts[0][1]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -22,6 +23,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         timeout: float = typer.Option(None, min=1, help="Seconds of wall-clock per cell."),
         device: str = options.DEVICE,
         threads: int = options.THREADS,
+        max_memory: str = options.MAX_MEMORY,
         offline: bool = options.OFFLINE,
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
@@ -38,7 +40,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite)
         out = out or Path("results") / asked.name
-        requests = [replace(r, out=out, device=device, threads=threads, offline=offline) for r in asked.requests]
+        given: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
+        requests = [replace(request, out=out, **given) for request in asked.requests]
         plans = [made for made in (plan(request, offers) for request in requests) if only in made.id]
         waiting = [made for made in plans if not is_complete(made)]
         reporter = progress.reporter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -24,6 +25,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         parameter: list[str] = typer.Option(None, "-p", metavar="METRIC.NAME=VALUE", help="A parameter of a metric."),
         device: str = options.DEVICE,
         threads: int = options.THREADS,
+        max_memory: str = options.MAX_MEMORY,
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
@@ -40,10 +42,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
         given = options.split_assignments(parameter, offers.metrics)
         if given["method_params"] or given["generator_params"]:
             raise UsageError(f"-p {' '.join(parameter)}: here only parameters of metrics can be set, METRIC.NAME=VALUE")
+        settings: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory}
+        settings["metric_params"] = given["metric_params"]
         failures = 0
         for folder in folders:
             try:
-                record = remeasure(folder, metric, offers, progress.reporter(), device, threads, given["metric_params"])
+                record = remeasure(folder, metric, offers, progress.reporter(), **settings)
             except GdbenchError as error:
                 console.fail(error)
                 failures += 1

@@ -62,4 +62,7 @@ PARAMETER = typer.Option(
 )
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:N.")
 THREADS = typer.Option(None, min=1, help="Torch threads; the default is torch's own.")
+MAX_MEMORY = typer.Option(
+    None, metavar="SIZE", help="Render in batches that keep the run within this memory, as 2GB; results stay the same."
+)
 OFFLINE = typer.Option(False, "--offline", help="Never use the network: missing files stop the run at once.")
