@@ -86,11 +86,11 @@ def _card(family: str, card: Checkpoint) -> str:
 {facts["data"]}. {card.size} bytes, sha256 `{card.sha256}`.
 
 - frames without an object: {gates["without_object"]:.2%} (gate: below 2 %)
-- the two oracles agree on the shape class in {gates["shape_agreement"]:.1%} (gate: at least 90 %)
-- factors that a supervised direction steers by 0.5 sigma at equal visible change: {gates["steered_factors"]} (gate: 6);
-  void for lack of a gate: {", ".join(facts["lacking"]) or "none"}
-- share of each shape class, by oracle A and by oracle B: {_shares(facts)}
-- in domain features, {facts["samples"]} images against as many new renders (renders against renders in brackets):
+{_classes(facts)}
+- factors that a supervised direction steers by 0.5 sigma at equal visible change: {gates["steered_factors"]}
+  (gate: {min(6, len(facts["steering"]) - 1)}); void for lack of a gate: {", ".join(facts["lacking"]) or "none"}
+- in domain features, {realism.get("images", facts["samples"])} images against as many real ones
+  (real against real in brackets):
   Fréchet {realism["frechet"]} ({realism["real_frechet"]}), KID {realism["kid"]} ({realism["real_kid"]}),
   precision {realism["precision"]}, recall {realism["recall"]}
 
@@ -99,8 +99,16 @@ def _card(family: str, card: Checkpoint) -> str:
 {rows}"""
 
 
-def _shares(facts: Mapping[str, Any]) -> str:
-    return "; ".join(", ".join(f"{share:.1%}" for share in oracle) for oracle in facts["shape_shares"])
+def _classes(facts: Mapping[str, Any]) -> str:
+    """For each class factor, how often the oracles agree and what share each class has."""
+    lines = []
+    for gate, value in facts["gates"].items():
+        name, _, kind = gate.rpartition("_")
+        if kind == "agreement":
+            shares = "; ".join(", ".join(f"{share:.1%}" for share in oracle) for oracle in facts[f"{name}_shares"])
+            lines.append(f"- the two oracles agree on the {name} class in {value:.1%} (gate: at least 90 %)")
+            lines.append(f"- share of each {name} class, by oracle A and by oracle B: {shares}")
+    return "\n".join(lines)
 
 
 def draw() -> None:

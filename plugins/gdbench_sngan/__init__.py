@@ -1,4 +1,4 @@
-"""The family `sngan`: the ResNet generator of Miyato et al. 2018, and a small checkpoint trained on scenes."""
+"""The family `sngan`: the ResNet generator of Miyato et al. 2018, and small checkpoints trained on scenes and digits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gdbench import Checkpoint, GeneratorSpec, hookimpl
 from gdbench_sngan.official import OFFICIAL
 
 CARDS = Path(__file__).parent / "checkpoints"
+DEFAULT = "scenes32"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Params:
 @hookimpl
 def gdbench_generators() -> Iterable[GeneratorSpec]:
     """Offer SNGAN."""
-    shipped = (Checkpoint(**json.loads(card.read_text())) for card in sorted(CARDS.glob("*.json")))
+    cards = sorted(CARDS.glob("*.json"), key=lambda card: (card.stem != DEFAULT, card.stem))
+    shipped = (Checkpoint(**json.loads(card.read_text())) for card in cards)
     yield GeneratorSpec(
         name="sngan",
         summary="residual generator with batch normalisation, trained against a spectrally normalised discriminator",

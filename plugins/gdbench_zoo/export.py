@@ -46,6 +46,13 @@ def read_state(file: Path) -> dict[str, Any]:
     return state
 
 
+def data_of(domain: Domain) -> str:
+    """What the generator was trained on, for the card."""
+    if hasattr(domain, "training_images"):
+        return f"the training images of the domain {domain.name}, none of which the metrics use"
+    return f"fresh renders of the domain {domain.name} for every step"
+
+
 def export(
     family: str, recipe: Recipe, state: Mapping[str, Any], folder: Path, name: str, domain: Domain
 ) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def export(
         "shipped": True,
         "card": {
             "command": f"gdbench zoo train {family} --minutes {minutes} --seed {state['seed']} --domain {domain.name}",
-            "data": f"fresh renders of the domain {domain.name} for every step",
+            "data": data_of(domain),
             "cpu_minutes": minutes,
             "steps": state["step"],
             "seed": state["seed"],
