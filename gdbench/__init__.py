@@ -30,6 +30,7 @@ from gdbench.specs import (
 if TYPE_CHECKING:
     from gdbench.api import load_domain, load_generator, read_run, run
     from gdbench.calibration import Calibration, calibrate
+    from gdbench.cards import plugin_folder
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from gdbench.perception import distance, embed
     from gdbench.prior import Moments, moments
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
+    from gdbench.registry import generator_specs
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
     from gdbench.training import train
@@ -54,6 +56,7 @@ _LAZY = {
     "load_domain": "api",
     "read_run": "api",
     "Calibration": "calibration",
+    "plugin_folder": "cards",
     "calibrate": "calibration",
     "Codes": "codes",
     "Context": "context",
@@ -81,6 +84,7 @@ _LAZY = {
     "Oracle": "protocols",
     "Scores": "protocols",
     "Void": "protocols",
+    "generator_specs": "registry",
     "Stream": "streams",
     "initialised": "streams",
     "integers": "streams",
@@ -133,6 +137,7 @@ __all__ = [
     "difference",
     "distance",
     "embed",
+    "generator_specs",
     "hookimpl",
     "initialised",
     "integers",
@@ -143,6 +148,7 @@ __all__ = [
     "moments",
     "normal",
     "parse_assignments",
+    "plugin_folder",
     "read_facts",
     "read_run",
     "run",

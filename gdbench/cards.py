@@ -37,8 +37,8 @@ def read_card(path: Path) -> Checkpoint | None:
     return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
 
 
-def package(spec: GeneratorSpec) -> Path:
-    """The folder of the plugin that offers ``spec``."""
+def plugin_folder(spec: GeneratorSpec) -> Path:
+    """The folder of the package that offers ``spec``; shipped checkpoints lie below it. Raises PluginError if none."""
     module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__
     found = importlib.util.find_spec(module.partition(".")[0])
     if found is None:

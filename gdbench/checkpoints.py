@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from gdbench.cards import imported, own_card, package, read_card
+from gdbench.cards import imported, own_card, plugin_folder, read_card
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, PluginError, UsageError, unknown
 from gdbench.files import sha256, write_text
 from gdbench.specs import NAME, Checkpoint, GeneratorSpec, Lazy, resolve
@@ -96,7 +96,7 @@ def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
         names = {card.name for card in shipped}
         own = [card for card in imported(spec, folder) if card.name not in names]
         for card in (*shipped, *official, *own):
-            path = (package(spec) if card.shipped else folder / spec.name) / card.file
+            path = (plugin_folder(spec) if card.shipped else folder / spec.name) / card.file
             found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
     return list(found.values())
 

@@ -97,6 +97,19 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
     return replace(made, id=_identity(made))
 
 
+def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
+    """The plans of many requests. Raises one MissingFile that names every file that is missing, or UsageError."""
+    plans, missing = [], dict[str, None]()
+    for request in requests:
+        try:
+            plans.append(plan(request, registry))
+        except MissingFile as error:
+            missing[str(error)] = None
+    if missing:
+        raise MissingFile("; ".join(missing))
+    return plans
+
+
 def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved) -> Offer[DomainSpec]:
     name = found.checkpoint.domain if found.checkpoint else spec.domain
     if name is None or name not in registry.domains:

@@ -195,6 +195,11 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
     )
 
 
+def generator_specs() -> Mapping[str, GeneratorSpec]:
+    """Every installed family of generators by name; those of broken plugins are left out."""
+    return {name: offer.spec for name, offer in load_registry().generators.items()}
+
+
 @contextlib.contextmanager
 def _guard(origin: Origin, broken: list[Broken], offer: str = "") -> Iterator[None]:
     """Turn whatever a plugin raises, SystemExit and KeyboardInterrupt too, into an entry of ``broken``."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gdbench.board import Board
+    from gdbench.checkpoints import Entry
     from gdbench.leaderboard import Leaderboard
     from gdbench.record import RunRecord, Score
     from gdbench.registry import Offer, Registry
@@ -119,27 +120,57 @@ Rows = list[dict[str, Any]]
 def _offered(registry: Registry) -> dict[str, Rows]:
     generators, methods = registry.generators.values(), registry.methods.values()
     metrics, domains = registry.metrics.values(), registry.domains.values()
+    weights = checkpoint_rows(registry)
     return {
         "generators": [
             _row(
                 offer,
                 spaces=offer.spec.spaces,
                 provides=offer.spec.provides,
-                checkpoints=_names(offer.spec.checkpoints),
+                checkpoints=_here(weights, offer.spec.name),
+                official=sum(not card.shipped for card in offer.spec.checkpoints),
             )
             for offer in generators
         ],
-        "checkpoints": [
-            {"generator": offer.spec.name, **_plain(card, ("file", "sha256", "url", "card"))}
-            for offer in generators
-            for card in offer.spec.checkpoints
-        ],
+        "checkpoints": weights,
         "methods": [_row(offer, role=offer.spec.role, needs=offer.spec.needs) for offer in methods],
         "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
         "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
         "plugins": [{**_plain(plugin.origin), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
         "broken": [_plain(fault) for fault in registry.broken],
     }
+
+
+def checkpoint_rows(registry: Registry) -> Rows:
+    """A row for each checkpoint that a family offers or the user imported: domain, gates, and whether it is here."""
+    from gdbench import checkpoints
+
+    specs = [offer.spec for offer in registry.generators.values()]
+    return [_checkpoint(entry) for entry in checkpoints.entries(specs, checkpoints.default_folder())]
+
+
+def _checkpoint(entry: Entry) -> dict[str, Any]:
+    """Gates are measured, and a status given, where a checkpoint was trained and shipped by a plugin."""
+    card = entry.checkpoint
+    missed, lacking = card.card.get("missed", ()), card.card.get("lacking", ())
+    gates = [f"{name} {value}{' (missed)' * (name in missed)}" for name, value in card.card.get("gates", {}).items()]
+    return {
+        "generator": entry.family,
+        "checkpoint": card.name,
+        "domain": card.domain,
+        "resolution": card.resolution,
+        "status": card.status if card.shipped else "",
+        "gates": ", ".join(gates),
+        "lacks": ", ".join(lacking),
+        "where": "here" if entry.present else "to fetch" if card.url else "see its card",
+        "licence": card.licence,
+    }
+
+
+def _here(rows: Rows, generator: str) -> list[str]:
+    """The checkpoints of a generator whose files are here: ``name (domain, status)``."""
+    mine = [row for row in rows if row["generator"] == generator and row["where"] == "here"]
+    return [f"{row['checkpoint']} ({', '.join(filter(None, (row['domain'], row['status'])))})" for row in mine]
 
 
 def _row(offer: Offer[Any], **more: Any) -> dict[str, Any]:

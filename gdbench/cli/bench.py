@@ -34,7 +34,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench import progress, views
         from gdbench.bench import Bench
         from gdbench.pipeline import is_complete
-        from gdbench.planning import plan
+        from gdbench.planning import plan_all
         from gdbench.suite import read_suite
 
         offers = options.registry_with(registry, plugin)
@@ -42,7 +42,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         out = out or Path("results") / asked.name
         given: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
         requests = [replace(request, out=out, **given) for request in asked.requests]
-        plans = [made for made in (plan(request, offers) for request in requests) if only in made.id]
+        plans = [made for made in plan_all(requests, offers) if only in made.id]
         waiting = [made for made in plans if not is_complete(made)]
         reporter = progress.reporter()
         reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from gdbench.cli import options
 from gdbench.registry import Registry
 from gdbench.specs import GeneratorSpec
-
-if TYPE_CHECKING:
-    from gdbench.checkpoints import Entry
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -83,10 +80,9 @@ def _add_list(group: typer.Typer, registry: Registry) -> None:
     @group.command("list")
     def list_(as_json: bool = options.JSON) -> None:
         """List the checkpoints of all families, and whether their files are here."""
-        from gdbench import checkpoints
+        from gdbench import views
 
-        entries = checkpoints.entries(_specs(registry), checkpoints.default_folder())
-        _show([_row(entry) for entry in entries], as_json)
+        _show(views.checkpoint_rows(registry), as_json)
 
 
 def _add_verify(group: typer.Typer, registry: Registry) -> None:
@@ -109,20 +105,6 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         console.print_json(rows)
     else:
         console.console().print(console.table_of("checkpoints", rows))
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    card = entry.checkpoint
-    return {
-        "generator": entry.family,
-        "checkpoint": card.name,
-        "domain": card.domain,
-        "resolution": card.resolution,
-        "status": card.status,
-        "gates": ", ".join(f"{name} {value}" for name, value in card.card.get("gates", {}).items()),
-        "where": "here" if entry.present else "to fetch" if card.url else "see its card",
-        "licence": card.licence,
-    }
 
 
 def _specs(registry: Registry) -> list[GeneratorSpec]:

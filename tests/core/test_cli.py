@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+ENVIRONMENT = {**os.environ, "XDG_DATA_HOME": "nowhere", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 
 def gdbench(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -21,6 +21,8 @@ def gdbench(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, check=False)
 
 
+OFFICIAL = ("--gan", "biggan", "--checkpoint", "biggan-deep-128")
+OFFLINE_HINT = "or without --offline: gdbench checkpoint fetch biggan biggan-deep-128"
 RUN = ("run", "--gan", "toy", "--method", "random", "--k", 4, "--tier", "smoke", "--metrics", "cost,diversity")
 
 
@@ -78,6 +80,8 @@ def test_info_knows_everything_that_is_listed() -> None:
         (("run", "--gan", "toy", "--method", "voynov", "-p", "steps=many"), 2, "steps: got 'many'"),
         (("run", "--gan", "toy", "--method", "random", "--tier", "slow"), 2, "tier"),
         (("run", "--gan", "toy", "--method", "random", "--device", "cuda:99"), 1, "99"),
+        (("run", "--gan", "toy", "--method", "random", "--max-memory", "much"), 2, "max_memory: got 'much', expected"),
+        (("run", *OFFICIAL, "--method", "random", "--offline"), 3, f"on a machine with a network, {OFFLINE_HINT}"),
         (("show", "nowhere"), 5, "nowhere: no record.json"),
         (("leaderboard", "nowhere"), 2, "nowhere: holds no run"),
         (("measure", "nowhere"), 2, "no run folder in nowhere"),
@@ -94,6 +98,34 @@ def test_bad_input_is_one_line_and_a_documented_code(
     assert result.returncode == code
     assert "Traceback" not in result.stderr
     assert result.stdout == "" or code == 1
+
+
+def test_a_suite_names_every_missing_file_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "name: s\ntier: smoke\nseeds: [0, 1]\nmethods: [random]\ngenerators:\n- toy\n"
+        "- {gan: stylegan2, checkpoint: ffhq-config-f}\n- {gan: biggan, checkpoint: biggan-deep-128}\n"
+    )
+    result = gdbench("bench", "s.yaml", "--offline", cwd=tmp_path)
+    assert result.returncode == 3
+    assert result.stderr.count("\n") == 1
+    for name in ("stylegan2 ffhq-config-f", "biggan biggan-deep-128"):
+        assert result.stderr.count(f"gdbench checkpoint fetch {name}") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_lists_show_domain_and_gates_of_the_checkpoints_that_are_here() -> None:
+    listed = json.loads(gdbench("list", "all", "--json").stdout)
+    (toy,) = (row for row in listed["generators"] if row["name"] == "toy")
+    (small,) = (row for row in listed["generators"] if row["name"] == "sngan")
+    assert (toy["checkpoints"], toy["official"]) == ([], 0)
+    assert "scenes32 (scenes, ready)" in small["checkpoints"]
+    assert small["official"] > 5
+    here = [row for row in listed["checkpoints"] if row["where"] == "here" and row["status"]]
+    assert {row["generator"] for row in here} >= {"sngan", "stylegan2"}
+    for row in here:
+        assert "shape_agreement 0." in row["gates"] or row["domain"] != "scenes"
+        assert ("(missed)" in row["gates"]) == (row["status"] == "preview")
+    assert listed["checkpoints"] == json.loads(gdbench("checkpoint", "list", "--json").stdout)
 
 
 def test_help_is_cheap_and_its_example_comes_from_the_registry() -> None:

@@ -25,6 +25,13 @@ from gdbench.request import RunRequest
         ("seed", -1),
         ("seed", "1"),
         ("threads", 0),
+        ("max_memory", "much"),
+        ("max_memory", "2 parsecs"),
+        ("max_memory", "-2GB"),
+        ("max_memory", "0GB"),
+        ("max_memory", 2),
+        ("max_memory", True),
+        ("max_memory", 2.5),
         ("tier", "quik"),
         ("metrics", [1]),
         ("device", "gpu"),
@@ -56,6 +63,7 @@ def test_nearest_tier():
         metrics=st.lists(st.sampled_from(["a", "b"])),
         device=st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]),
         threads=st.none() | st.integers(1, 64),
+        max_memory=st.sampled_from([None, "2GB", "1.5GiB", 10**9]),
         method_params=st.dictionaries(
             st.text(max_size=3), st.floats(allow_nan=False, allow_infinity=False) | st.none()
         ),
@@ -66,6 +74,14 @@ def test_nearest_tier():
 )
 def test_round_trip(request_):
     assert RunRequest.from_json(request_.to_json()) == request_
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2GB", 2 * 10**9), ("1.5GiB", 3 * 2**29), ("500 MB", 5 * 10**8), ("3000000", 3_000_000), (None, None)],
+)
+def test_sizes_of_memory(text: str | None, size: int | None) -> None:
+    assert RunRequest("g", "m", max_memory=text).max_memory == size
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"gan": "g"}', '{"gan": "g", "method": "m", "kk": 1}'])
