@@ -92,7 +92,7 @@ class Mnist:
 
     def _rows(self, n: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         size = self.real_images
-        return np.concatenate([rng.permutation(size) for _ in range(-(-n // size))])[:n]
+        return np.concatenate([rng.permutation(size) for _ in range(max(1, -(-n // size)))])[:n]
 
 
 def load(device: torch.device) -> Mnist:

@@ -86,7 +86,8 @@ def objective(
         measured = measure(images, enlarged=1)  # coarse, and a tenth of the time
         wanted = torch.stack([(measured[n] - m) / s for n, (m, s) in zip(NAMES, scales, strict=True)], 1)
     features = network.features(network.trunk(images)[-1])
-    return cross_entropy(network.digit(features), digits) + 0.1 * (shape(features) - wanted).square().mean()
+    loss: Tensor = cross_entropy(network.digit(features), digits) + 0.1 * (shape(features) - wanted).square().mean()
+    return loss
 
 
 def moved(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -120,8 +121,10 @@ def follow(average: dict[str, Tensor], network: Network, step: int) -> None:
             average[name].lerp_(tensor, share)
 
 
-def publish(average: dict[str, Tensor], which: Which, facts: dict[str, Any], folder: Path) -> str:
-    """Write the averaged weights in half precision, then the card: what that file reads off held-out digits."""
+def publish(
+    average: dict[str, Tensor], which: Which, facts: dict[str, Any], folder: Path, judged: int | None = None
+) -> str:
+    """Write the averaged weights in half precision, then the card: what it reads off (`judged`) held-out digits."""
     weights, card_file = paths(which, folder)
     tensors = {n: t.half() if t.is_floating_point() else t for n, t in average.items()}
     with atomic_write(weights) as file:
@@ -139,7 +142,7 @@ def publish(average: dict[str, Tensor], which: Which, facts: dict[str, Any], fol
         "passed": dict.fromkeys(("digit", *NAMES), False),
     }
     write_text(card_file, json.dumps(card))
-    figures = held_out(load(which, torch.device("cpu"), folder))
+    figures = held_out(load(which, torch.device("cpu"), folder), judged)
     card["held_out"] = {"bar": BAR, **{name: round(value, 4) for name, value in figures.items()}}
     card["passed"] = {name: value >= BAR for name, value in figures.items()}
     text = json.dumps(card, indent=2) + "\n"
