@@ -1,4 +1,4 @@
-"""The family `sngan`: the ResNet generator of Miyato et al. 2018, and small checkpoints trained on scenes and digits."""
+"""The family `sngan`: the ResNet generator of Miyato et al. 2018, with checkpoints trained on scenes and digits."""
 
 from __future__ import annotations
 
