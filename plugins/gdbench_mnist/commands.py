@@ -26,7 +26,7 @@ def group() -> None:
 
 @mnist.command()
 def fetch(
-    into: Annotated[Path | None, typer.Option(help="folder [default: GDBENCH_MNIST, else the user's own]")] = None,
+    into: Annotated[Path | None, typer.Option(help="folder (default: GDBENCH_MNIST, else the user's own)")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="accept the licence without being asked")] = False,
 ) -> None:
     """Download MNIST (12 MB), and check each file's hash. Only training needs it. The licence is shown first."""
