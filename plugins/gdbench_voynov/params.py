@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Form = Literal["ortho", "ortho-exp", "unit", "linear", "projective", "fc"]
 
@@ -21,8 +21,9 @@ class VoynovParams:
             "curved: affine of rescaled length, perceptron"
         },
     )
-    reconstructor: Literal["lenet", "resnet18"] = field(
-        default="lenet", metadata={"help": "network that reads the direction off two images"}
+    reconstructor: Literal["lenet", "resnet18", "auto"] = field(
+        default="lenet",
+        metadata={"help": "network that reads the direction off two images; auto: lenet up to 64 px, else resnet18"},
     )
     resize: int | None = field(
         default=None, metadata={"help": "side length to which images are resized (nearest) for the reconstructor"}
@@ -46,6 +47,20 @@ class VoynovParams:
     reuse: int = field(
         default=5, metadata={"help": "in how many pairs each base image serves; 1 is the published algorithm"}
     )
+    precision: Literal["fp32", "bf16", "fp16"] = field(
+        default="fp32",
+        metadata={"help": "of generator and reconstructor; A and the loss are fp32 always; fp16 on CUDA only"},
+    )
+    compile: bool = field(default=False, metadata={"help": "compile generator and reconstructor (torch.compile)"})
+    micro_batch: int = field(
+        default=0,
+        metadata={"help": "render so many images at a time, again in the backward pass: less memory; 0 is all"},
+    )
+    devices: int = field(default=1, metadata={"help": "processes of this machine that share each batch"})
+    nodes: int = field(default=1, metadata={"help": "machines that do, started by torchrun"})
+
+    UNNAMED: ClassVar[tuple[str, ...]] = ("precision", "compile", "micro_batch", "devices", "nodes")
+    """Left out of records at their defaults: runs made before these existed keep their names."""
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch < 2 or self.reuse < 1:
@@ -54,6 +69,24 @@ class VoynovParams:
             raise ValueError("lr must be > 0, decay in [0, 1], 0 <= shift_min <= shift_max")
         if self.shift_weight < 0 or (self.resize is not None and self.resize < 1):
             raise ValueError("shift_weight must be >= 0 and resize >= 1")
+        ranks = self.devices * self.nodes
+        if self.micro_batch < 0 or self.devices < 1 or self.nodes < 1 or self.batch % ranks:
+            raise ValueError("micro_batch must be >= 0, devices and nodes >= 1, batch a multiple of devices x nodes")
+        if self.compile and ranks > 1:
+            raise ValueError("compile must be false where several processes share the batch")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """How the core writes these parameters down: all but ``UNNAMED`` at their defaults."""
+        from pydantic_core import core_schema
+
+        def plain(params: VoynovParams, serialise: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+            named = serialise(params).items()
+            return {name: value for name, value in named if name not in cls.UNNAMED or value != getattr(cls, name)}
+
+        schema = handler(source)
+        schema["serialization"] = core_schema.wrap_serializer_function_ser_schema(plain, schema=dict(schema))
+        return schema
 
 
 SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 30, "batch": 8})
@@ -62,6 +95,14 @@ STANDARD: Mapping[str, Any] = MappingProxyType({"steps": 20_000})
 """20,000 x 32 shifted and 128,000 base images: under 10^6."""
 
 PAPER: Mapping[str, Any] = MappingProxyType(
-    {"form": "ortho-exp", "steps": 100_000, "lr": 1e-4, "decay": 0.0, "whiten": False, "reuse": 1}
+    {
+        "form": "ortho-exp",
+        "reconstructor": "auto",
+        "steps": 100_000,
+        "lr": 1e-4,
+        "decay": 0.0,
+        "whiten": False,
+        "reuse": 1,
+    }
 )
-"""Defaults of the official code (its K and reconstructor depend on the data set)."""
+"""Defaults of the official code; its reconstructor goes by data set, LeNet at 32 and 64 px, ResNet-18 above."""

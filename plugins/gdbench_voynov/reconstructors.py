@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Name = Literal["lenet", "resnet18"]
+Name = Literal["lenet", "resnet18", "auto"]
 LEAST = 32
 """The LeNet's three valid 5x5 convolutions need 32 pixels: smaller images are enlarged."""
+
+LARGEST = 64
+"""The largest images for which the authors took the LeNet."""
 
 
 class LeNet(nn.Module):
@@ -65,6 +68,8 @@ class Reconstructor(nn.Module):
 
     def __init__(self, name: Name, channels: int, size: int, k: int, resize: int | None) -> None:
         super().__init__()
+        if name == "auto":
+            name = "lenet" if size <= LARGEST else "resnet18"
         self.network = {"lenet": LeNet, "resnet18": ResNet18}[name](2 * channels, k)
         wanted = max(LEAST, resize or size) if name == "lenet" else resize or size
         self.resize = None if wanted == size else wanted

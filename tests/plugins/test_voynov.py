@@ -16,6 +16,7 @@ from gdbench_toy.generator import load as load_toy
 from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.discover import Batch, Training, discover, prepare, train_step
+from gdbench_voynov.execution import Calls
 from gdbench_voynov.params import PAPER, STANDARD, Form, VoynovParams
 from gdbench_voynov.shifts import clamp, draw
 from scipy.linalg import subspace_angles
@@ -105,7 +106,7 @@ def _trained(generator: Convnet, params: VoynovParams, steps: int, k: int = 4) -
     stream = chosen.stream("discover")
     base = BaseImages(generator, "z", stream.of("base"), params)
     for step in range(steps):
-        train_step(generator, training, Batch(*base.at(step), *draw(params, k, stream.at(step))), params.shift_weight)
+        train_step(training, Batch(*base.at(step), *draw(params, k, stream.at(step))), params.shift_weight)
         yield training
 
 
@@ -174,10 +175,11 @@ def test_the_loss_is_cross_entropy_plus_a_quarter_of_the_absolute_error() -> Non
     index = rng.integers(0, 4, 6)
     generator, fixed = Convnet(), Fixed(torch.tensor(logits), torch.tensor(guess))
     form = forms.build("ortho", Stream(0, "discover"), 4, DIM)
-    training = Training(form, fixed, torch.optim.Adam([*form.parameters(), *fixed.parameters()]), None)
+    how = Calls(form, generator.render, fixed)
+    training = Training(form, fixed, torch.optim.Adam([*form.parameters(), *fixed.parameters()]), None, how)
     codes = generator.sample(6, "z", rng)
     batch = Batch(codes, generator.render(codes), torch.from_numpy(index), torch.from_numpy(truth))
-    loss, accuracy = train_step(generator, training, batch, 0.25).tolist()
+    loss, accuracy = train_step(training, batch, 0.25).tolist()
     wide = logits.astype(np.float64)
     surprise = np.log(np.exp(wide).sum(1)) - wide[np.arange(6), index]
     assert loss == pytest.approx(surprise.mean() + 0.25 * np.abs(guess - truth).mean(), rel=1e-5)
@@ -196,7 +198,7 @@ def test_a_step_asks_for_no_gradient_of_generator_or_base_image_and_moves_both_n
     for step in range(10):
         codes, images = base.at(step)
         assert not images.requires_grad
-        train_step(generator, training, Batch(codes, images, *draw(params, 4, np.random.default_rng(step))), 0.25)
+        train_step(training, Batch(codes, images, *draw(params, 4, np.random.default_rng(step))), 0.25)
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in generator.network.parameters())
     assert (generator.images, generator.backward) == (10 * 8 + 2 * 8, 10 * 8)
     after = [*training.form.parameters(), *training.reconstructor.parameters()]
