@@ -1,28 +1,36 @@
 """How fast a voynov step is: ratios to a plain transcription of the published algorithm, and to the arithmetic floor.
 
     python benchmarks/speed/voynov_step.py --gan stylegan2 --rounds 8
+    python benchmarks/speed/voynov_step.py --gan biggan --profile
 
-The generators have the architecture of the shipped checkpoints and random weights, on which speed does not depend. All
-variants take the same steps (batch 32, K = 32) on generators of equal weights, in turn, round after round, so that a
-busy machine slows them alike; each ratio is the median of the ratios of the rounds. Seconds are process CPU time on one
-thread, wall-clock beside.
+The generators have the architecture of the shipped checkpoints; the weights, on which speed does not depend, are random
+for sngan and stylegan2. All variants take the same steps (batch 32, K = 32) on generators of equal weights, in turn,
+round after round, so that a busy machine slows them alike; each ratio is the median of the ratios of the rounds.
+Seconds are process CPU time on one thread, wall-clock beside.
 
-- plain: both images rendered with gradients, also for the generator's weights; the generator written as its paper does
-  (style convolutions with weights for each sample); A = exp(S) of a d x d matrix; default memory layout; two
-  optimisers; the loss read at every step.
+- plain: both images rendered with gradients, also for the generator's weights; sngan and stylegan2 written as their
+  papers do (style convolutions with weights for each sample), biggan and progan with gdbench's own networks, so that
+  their ratios flatter the plain side; A = exp(S) of a d x d matrix; default memory layout; two optimisers; the loss
+  read at every step.
 - plain, channels_last: the same, networks in the other layout.
 - floor: three generator and three reconstructor passes without gradients: what base image, shifted image, gradient to
   the latents and gradient to the reconstructor's weights cost at least.
+
+--profile prints where the time of our step goes: its parts by stopwatch, its operators by torch.profiler.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
+from typing import Any
 
 import gdbench_sngan
 import gdbench_stylegan2
@@ -34,13 +42,14 @@ from gdbench_stylegan2.generator import StyleGAN2
 from gdbench_stylegan2.networks import blur, upsample_image
 from gdbench_stylegan2.recipe import Recipe as StyleGAN2Recipe
 from gdbench_voynov.base import BaseImages
-from gdbench_voynov.discover import Batch, prepare, train_step
+from gdbench_voynov.discover import Batch, Training, prepare, train_step
 from gdbench_voynov.params import VoynovParams
 from gdbench_voynov.shifts import draw
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity
 
-from gdbench import Context, Generator, Stream, initialised, normal
+from gdbench import Codes, Context, Generator, Stream, initialised, load_generator, normal
 
 K, BATCH = 32, 32
 CPU = torch.device("cpu")
@@ -73,8 +82,8 @@ class PlainSNGAN(nn.Module):
         self.blocks = nn.Sequential(*(PlainBlock(a, b) for a, b in itertools.pairwise(widths)))
         self.bn, self.conv = nn.BatchNorm2d(widths[-1]), nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor:
-        x = self.linear(z).view(-1, self.width, 4, 4)
+    def forward(self, codes: Codes) -> Tensor:
+        x = self.linear(codes.latents).view(-1, self.width, 4, 4)
         return torch.tanh(self.conv(F.relu(self.bn(self.blocks(x)))))
 
 
@@ -87,8 +96,8 @@ class PlainStyleGAN2(nn.Module):
         for name, weight in weights.items():
             self.register_parameter(name.replace(".", "_"), nn.Parameter(weight.clone()))
 
-    def forward(self, w: Tensor) -> Tensor:
-        image = None
+    def forward(self, codes: Codes) -> Tensor:
+        w, image = codes.latents, None
         x = self.get_parameter("b4_const").expand(len(w), -1, -1, -1)
         for resolution in self.resolutions:
             x = self._styled(f"b{resolution}_conv0", x, w, up=True) if resolution > 4 else x
@@ -121,6 +130,19 @@ class PlainStyleGAN2(nn.Module):
         kernel = kernel.reshape(n * outputs, inputs, 1, 1) * inputs**-0.5
         x = F.conv2d(x.reshape(1, n * inputs, *x.shape[2:]), kernel, groups=n)
         return x.reshape(n, outputs, *x.shape[2:]) + self.get_parameter(f"{layer}_bias")[:, None, None]
+
+
+class OwnNetwork(nn.Module):
+    """gdbench's own network of a family, with gradients for its weights too."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self._generator: Any = copy.deepcopy(generator)
+        self.network = self._generator.network.requires_grad_(True)
+
+    def forward(self, codes: Codes) -> Tensor:
+        images: Tensor = self._generator.render(codes)
+        return images
 
 
 class PlainReconstructor(nn.Module):
@@ -160,13 +182,14 @@ class Plain:
         adam = torch.optim.Adam([logarithm], 1e-4), torch.optim.Adam(reconstructor.parameters(), 1e-4)
         return cls(generator, reconstructor, logarithm, adam)
 
-    def step(self, z: Tensor, index: Tensor, shift: Tensor) -> None:
+    def step(self, codes: Codes, index: Tensor, shift: Tensor) -> None:
         """One update."""
         for module in (self.generator, *self.optimisers):
             module.zero_grad()
         matrix = torch.matrix_exp(self.logarithm - self.logarithm.T)
-        basis = F.one_hot(index, z.shape[1]) * shift[:, None]
-        logits, guess = self.reconstructor(self.generator(z), self.generator(z + F.linear(basis, matrix)))
+        basis = F.one_hot(index, len(matrix)) * shift[:, None]
+        shifted = codes.shifted(F.linear(basis, matrix))
+        logits, guess = self.reconstructor(self.generator(codes), self.generator(shifted))
         loss = F.cross_entropy(logits, index) + 0.25 * (guess - shift).abs().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         for optimiser in self.optimisers:
@@ -208,21 +231,82 @@ def stylegan2() -> Family:
     return Family(generator, "w", plain)
 
 
-def ours(family: Family, reuse: int) -> Run:
+def shipped(name: str) -> Family:
+    """The first shipped checkpoint of a family."""
+    generator = load_generator(name)
+    return Family(generator, generator.spaces[0], lambda: OwnNetwork(generator))
+
+
+def ours(family: Family, reuse: int, watch: Stopwatch | None = None) -> Run:
     """Steps of the plugin; base images are rendered within the steps measured."""
     context = Context(0, CPU, K, family.space)
     training = prepare(family.generator, VoynovParams(batch=BATCH), context)
+    training, watch = (training, Stopwatch()) if watch is None else (watch.on(training), watch)
     stream = context.stream("discover")
 
     def run(steps: int) -> None:
         params = VoynovParams(batch=BATCH, reuse=reuse, steps=steps)
         base = BaseImages(family.generator, family.space, stream.of("base"), params)
+        watch.start()
         for step in range(steps):
             index, shift = draw(params, K, stream.at(step))
             batch = Batch(*base.at(step), index, shift)
-            train_step(family.generator, training, batch, params.shift_weight)
+            watch.lap("draws, base image")
+            train_step(training, batch, params.shift_weight)
+            watch.lap("A backward, Adam")
 
     return run
+
+
+@dataclass
+class Stopwatch:
+    """Seconds of each part of a step; the backward passes end where a gradient arrives."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    last: float = 0.0
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """What passed since the last lap belongs to ``name``."""
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+    def on(self, training: Training) -> Training:
+        """The training, its parts watched."""
+        calls = training.calls
+        form = self._watched(calls.form, "A forward", "generator backward")
+        render = self._watched(calls.render, "generator forward", "reconstructor backward")
+        read = self._watched(calls.read, "reconstructor forward")
+        return replace(training, calls=replace(calls, form=form, render=render, read=read))
+
+    def _watched(self, call: Callable[..., Any], forward: str, backward: str = "") -> Callable[..., Any]:
+        def watched(*inputs: Tensor | Codes) -> Any:
+            output = call(*inputs)
+            self.lap(forward)
+            if backward:
+                output.register_hook(lambda _: self.lap(backward))
+            return output
+
+        return watched
+
+
+def profile(family: Family, steps: int) -> None:
+    """Where the time of our step goes."""
+    watch = Stopwatch()
+    run = ours(family, 5, watch)
+    run(steps)
+    watch.seconds.clear()
+    run(steps)
+    total = sum(watch.seconds.values())
+    for name, seconds in watch.seconds.items():
+        print(f"{name:24} {seconds / steps * 1e3:8.2f} ms {seconds / total:6.1%}")
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as profiler:
+        ours(family, 5)(steps)
+    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=40))
 
 
 def plain(family: Family, layout: torch.memory_format) -> Run:
@@ -233,7 +317,7 @@ def plain(family: Family, layout: torch.memory_format) -> Run:
     def run(steps: int) -> None:
         for _ in range(steps):
             index, shift = draw(VoynovParams(batch=BATCH), K, rng)
-            transcription.step(family.generator.sample(BATCH, family.space, rng).latents, index, shift)
+            transcription.step(family.generator.sample(BATCH, family.space, rng), index, shift)
 
     return run
 
@@ -286,14 +370,18 @@ def report(seconds: Seconds, steps: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gan", choices=("sngan", "stylegan2"), default="sngan")
+    parser.add_argument("--gan", choices=("sngan", "stylegan2", "biggan", "progan"), default="sngan")
+    parser.add_argument("--profile", action="store_true", help="where the time goes, instead of ratios")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    family = {"sngan": sngan, "stylegan2": stylegan2}[args.gan]()
+    family = {"sngan": sngan, "stylegan2": stylegan2}.get(args.gan, partial(shipped, args.gan))()
+    if args.profile:
+        profile(family, args.steps)
+        return
     codes = family.generator.sample(8, family.space, np.random.default_rng(1))
-    check = family.plain().eval()(codes.latents)
+    check = family.plain().eval()(codes)
     assert torch.allclose(check, family.generator.render(codes), atol=1e-4), "both must render the same images"
     variants = {
         "ours": ours(family, reuse=5),
