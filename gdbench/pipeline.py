@@ -192,7 +192,8 @@ def _discover(
     from gdbench.directions import load_directions
 
     if (folder.path / COST).exists():
-        return load_directions(folder.path, registry.packages), Cost(**json.loads((folder.path / COST).read_text()))
+        cost = Cost(**json.loads((folder.path / COST).read_text()))
+        return load_directions(folder.path, registry.packages, generator), cost
     meter = Meter(generator, Cost(**context.resume.spent()))
     resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
     context = replace(context, resume=resume)
