@@ -60,11 +60,17 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def as_plain(params: Any) -> dict[str, Any]:
-    """A parameter dataclass as JSON-able values, from which ``build`` makes an equal one."""
+    """A parameter dataclass as JSON-able values, from which ``build`` makes an equal one.
+
+    A field with ``metadata={"added": True}`` is left out at its default: it was declared after runs were recorded,
+    which keep their names.
+    """
     from pydantic import TypeAdapter
 
     plain: dict[str, Any] = TypeAdapter(type(params)).dump_python(params, mode="json")
-    return plain
+    added = (field for field in dataclasses.fields(params) if field.metadata.get("added"))
+    unused = {field.name for field in added if getattr(params, field.name) == field.default}
+    return {name: value for name, value in plain.items() if name not in unused}
 
 
 def describe(params_type: type) -> list[Parameter]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 Form = Literal["ortho", "ortho-exp", "unit", "linear", "projective", "fc"]
 
@@ -49,18 +49,23 @@ class VoynovParams:
     )
     precision: Literal["fp32", "bf16", "fp16"] = field(
         default="fp32",
-        metadata={"help": "of generator and reconstructor; A and the loss are fp32 always; fp16 on CUDA only"},
+        metadata={
+            "help": "of generator and reconstructor; A and the loss are fp32 always; fp16 on CUDA only",
+            "added": True,
+        },
     )
-    compile: bool = field(default=False, metadata={"help": "compile generator and reconstructor (torch.compile)"})
+    compile: bool = field(
+        default=False, metadata={"help": "compile generator and reconstructor (torch.compile)", "added": True}
+    )
     micro_batch: int = field(
         default=0,
-        metadata={"help": "render so many images at a time, again in the backward pass: less memory; 0 is all"},
+        metadata={
+            "help": "render so many images at a time, again in the backward pass: less memory; 0 is all",
+            "added": True,
+        },
     )
-    devices: int = field(default=1, metadata={"help": "processes of this machine that share each batch"})
-    nodes: int = field(default=1, metadata={"help": "machines that do, started by torchrun"})
-
-    UNNAMED: ClassVar[tuple[str, ...]] = ("precision", "compile", "micro_batch", "devices", "nodes")
-    """Left out of records at their defaults: runs made before these existed keep their names."""
+    devices: int = field(default=1, metadata={"help": "processes of this machine that share each batch", "added": True})
+    nodes: int = field(default=1, metadata={"help": "machines that do, started by torchrun", "added": True})
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch < 2 or self.reuse < 1:
@@ -74,19 +79,6 @@ class VoynovParams:
             raise ValueError("micro_batch must be >= 0, devices and nodes >= 1, batch a multiple of devices x nodes")
         if self.compile and ranks > 1:
             raise ValueError("compile must be false where several processes share the batch")
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """How the core writes these parameters down: all but ``UNNAMED`` at their defaults."""
-        from pydantic_core import core_schema
-
-        def plain(params: VoynovParams, serialise: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-            named = serialise(params).items()
-            return {name: value for name, value in named if name not in cls.UNNAMED or value != getattr(cls, name)}
-
-        schema = handler(source)
-        schema["serialization"] = core_schema.wrap_serializer_function_ser_schema(plain, schema=dict(schema))
-        return schema
 
 
 SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 30, "batch": 8})

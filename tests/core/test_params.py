@@ -115,6 +115,17 @@ def test_as_plain_holds_only_json():
     assert plain["mode"] == "fast"
 
 
+def test_a_field_that_was_added_later_is_written_down_only_where_it_is_used():
+    @dataclass(frozen=True)
+    class Grown:
+        steps: int = 5
+        speed: int = field(default=1, metadata={"added": True})
+
+    assert as_plain(Grown()) == {"steps": 5}
+    assert as_plain(Grown(speed=2)) == {"steps": 5, "speed": 2}
+    assert build(Grown, as_plain(Grown(speed=2)), where="m") == Grown(speed=2)
+
+
 def test_assignments():
     texts = ["lr=1e-3", "form = ortho", "steps=5", "steps=6", "x=", "y=a=b", "layers=[1, 2]", "no=no"]
     expected = {"lr": 1e-3, "form": "ortho", "steps": 6, "x": "", "y": "a=b", "layers": [1, 2], "no": "no"}
