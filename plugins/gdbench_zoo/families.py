@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gdbench import Generator, GeneratorSpec, UsageError, build_params
+from gdbench import Generator, GeneratorSpec, UsageError, build_params, generator_specs, plugin_folder
 from gdbench_zoo.trainer import Recipe
 
 
 def spec(family: str) -> GeneratorSpec:
     """The generator spec `family`. Raises UsageError where none with a recipe is installed."""
-    for found, _ in _offers():
-        if found.name == family:
-            return found
-    raise UsageError(
-        f"no trainable family {family!r}; trainable: {', '.join(sorted(s.name for s, _ in _offers())) or 'none'}"
-    )
+    trainable = {name: found for name, found in generator_specs().items() if found.recipe is not None}
+    if family not in trainable:
+        raise UsageError(f"no trainable family {family!r}; trainable: {', '.join(sorted(trainable)) or 'none'}")
+    return trainable[family]
 
 
 def recipe(family: str, channels: int = 3, values: Mapping[str, Any] | None = None) -> Recipe:
@@ -51,15 +48,4 @@ def load(family: str, weights: Path) -> Generator:
 
 def folder(family: str) -> Path:
     """Where the family's package keeps its shipped checkpoints."""
-    return next(path for found, path in _offers() if found.name == family) / "checkpoints"
-
-
-def _offers() -> Iterator[tuple[GeneratorSpec, Path]]:
-    for entry in entry_points(group="gdbench"):
-        try:
-            plugin = entry.load()
-        except Exception:  # a broken plugin is `gdbench list`'s to report
-            continue
-        for found in getattr(plugin, "gdbench_generators", tuple)():
-            if found.recipe is not None:
-                yield found, Path(plugin.__file__).parent
+    return plugin_folder(spec(family)) / "checkpoints"
