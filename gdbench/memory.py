@@ -96,13 +96,10 @@ def fitting_batch(generator: Generator, space: str, domain: Domain, limit: int) 
         least = (held + need) / 1e9
         raise UsageError(f"max_memory: got {limit / 1e9:.2f} GB, but a run that renders one image holds {least:.2f} GB")
     while size < BATCH and held + 2 * need <= limit:
-        try:
-            need = needed(2 * size)
-        except (RuntimeError, MemoryError) as error:
-            if not is_exhaustion(error):
-                raise
-            return size
-        size *= 2
+        grown = _attempt(lambda part: needed(part.stop), slice(0, 2 * size))
+        if grown is None:
+            break
+        size, need = 2 * size, grown[0]
     return size
 
 
