@@ -88,11 +88,8 @@ NATURALNESS = (
     Column("balanced", "share of labellings with .2 to .8 of real images on one side; the others count 0", "neither"),
 )
 
-
-@hookimpl
-def gdbench_metrics() -> Iterable[MetricSpec]:
-    """Offer the metrics of PROTOCOL.md, section 5."""
-    yield MetricSpec(
+METRICS = (
+    MetricSpec(
         name="reconstruction",
         summary="can a fresh reconstructor name the direction, at equal visible change?",
         measure="gdbench_metrics.reconstruction:measure",
@@ -102,8 +99,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000, "resnet": True} for tier, steps in LONG.items()},
         default=True,
         citation=VOYNOV,
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="factors",
         summary="which known factors does each direction move, and how purely?",
         measure="gdbench_metrics.factors:measure",
@@ -113,8 +110,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         needs=("factors",),
         default=True,
         citation=EASTWOOD,
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="diversity",
         summary="how many different directions are there, in latents and in images?",
         measure="gdbench_metrics.diversity:measure",
@@ -122,16 +119,16 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         needs=("images",),
         default=True,
         citation="Roy and Vetterli, The Effective Rank, EUSIPCO 2007",
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="cost",
         summary="what did the discovery cost?",
         measure="gdbench_metrics.cost:measure",
         columns=COST,
         params=NoParams,
         default=True,
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="path",
         summary="is the way along a direction straight and even?",
         measure="gdbench_metrics.path:measure",
@@ -140,8 +137,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         smoke={"codes": 2},
         tiers={tier: {"codes": 64} for tier in LONG},
         needs=("images",),
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="realism",
         summary="do edited images still look like the generator's own, and like real ones?",
         measure="gdbench_metrics.realism:measure",
@@ -151,8 +148,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         tiers={tier: {"images": 5000} for tier in LONG},
         needs=("images",),
         citation="Binkowski et al., Demystifying MMD GANs, ICLR 2018",
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="naturalness",
         summary="does what a direction changes vary among real images too?",
         measure="gdbench_metrics.naturalness:measure",
@@ -162,8 +159,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         tiers={tier: {"batch": 32, "codes": 384, "real": 2000} for tier in LONG},
         needs=("images",),
         citation=VOYNOV,
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="rca_paper",
         summary="reconstruction accuracy by the paper's letter: the method's own range, nothing calibrated",
         measure="gdbench_metrics.rca_paper:measure",
@@ -172,8 +169,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         smoke={"steps": 4, "test": 32},
         tiers={"standard": {"steps": 10_000}, "paper": {"steps": 100_000, "rate": 1e-4}},
         citation=VOYNOV,
-    )
-    yield MetricSpec(
+    ),
+    MetricSpec(
         name="observational",
         summary="MIG, SAP, DCI and modularity of straight directions as coordinates of the prior",
         measure="gdbench_metrics.observational:measure",
@@ -183,4 +180,11 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
         tiers={tier: {"samples": 10_000} for tier in LONG},
         needs=("factors",),
         citation="Locatello et al., Challenging Common Assumptions in Disentanglement, ICML 2019",
-    )
+    ),
+)
+
+
+@hookimpl
+def gdbench_metrics() -> Iterable[MetricSpec]:
+    """Offer the metrics of PROTOCOL.md, section 5."""
+    return METRICS
