@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +22,9 @@ from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = LatentclrParams(images=1_200, batch=4)  # 60 steps for 4 directions
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # the loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,11 @@ from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = PenaltyParams(steps=60, batch=3, probes=2)
 Method = Callable[[Generator, PenaltyParams, Context], LinearDirections]
 METHODS: tuple[Method, ...] = (hessian, orojar)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # the penalties

@@ -27,16 +27,10 @@ from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STRAIGHT: tuple[Form, ...] = ("ortho", "ortho-exp", "unit", "linear")
 CURVED: tuple[Form, ...] = ("projective", "fc")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # the shift law

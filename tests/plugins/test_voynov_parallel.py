@@ -27,11 +27,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_and_nothing_left() -> Iterator[None]:
-    threads, environment = torch.get_num_threads(), dict(os.environ)
-    torch.set_num_threads(1)
+def _nothing_left(one_thread: None) -> Iterator[None]:
+    environment = dict(os.environ)
     yield
-    torch.set_num_threads(threads)
     assert not multiprocessing.active_children()
     assert not torch.distributed.is_initialized()
     assert {name: os.environ.get(name) for name in ("RANK", "WORLD_SIZE")} == dict.fromkeys(("RANK", "WORLD_SIZE"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,15 +27,9 @@ from gdbench.counting import Counted
 from gdbench.directions import load_directions
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = WarpedParams(steps=60, batch=4, dipoles=3, reuse=2, shift_max=2.0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # the field
