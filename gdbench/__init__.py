@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gdbench.api import load_domain, load_generator, read_run, run
     from gdbench.calibration import Calibration, calibrate
     from gdbench.cards import plugin_folder
+    from gdbench.cells import markdown
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
@@ -58,6 +59,7 @@ _LAZY = {
     "Calibration": "calibration",
     "plugin_folder": "cards",
     "calibrate": "calibration",
+    "markdown": "cells",
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
@@ -144,6 +146,7 @@ __all__ = [
     "load_domain",
     "load_generator",
     "load_weights",
+    "markdown",
     "mean_square",
     "moments",
     "normal",

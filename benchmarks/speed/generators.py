@@ -41,7 +41,8 @@ from gdbench_stylegan2 import networks as stylegan2
 from gdbench_stylegan2.generator import StyleGAN2
 from torch.overrides import TorchFunctionMode
 
-from gdbench import Codes, Generator, Stream, initialised, load_generator
+from gdbench import Codes, Generator, Stream, initialised, load_generator, write_text
+from gdbench.cells import markdown_table
 from gdbench.environment import describe
 from gdbench.memory import held_memory, peak_memory
 
@@ -280,21 +281,19 @@ def write(found: Mapping[Cell, Measured], folder: Path, seconds: float) -> None:
     frame, facts = table(found), {**describe(), "threads": 1, "cpp_compiler": has_compiler()}
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"environment": facts, "cpu_seconds": round(seconds), "rows": json.loads(frame.to_json(orient="records"))}
-    (folder / "generators.json").write_text(json.dumps(whole, indent=1) + "\n")
+    write_text(folder / "generators.json", json.dumps(whole, indent=1) + "\n")
     machine = (
         f"{facts['cpu']}, one thread, torch {facts['torch']}, {facts['system']}; {seconds:.0f} CPU seconds in all."
     )
     missing = "" if has_compiler() else "\n\nNo C++ compiler is here, so nothing was compiled."
     intro = "Made by `python benchmarks/speed/generators.py`, whose first lines say what is measured."
     text = f"# Speed of the generators\n\n{intro} {machine}{missing}\n\n{_markdown(frame)}\n"
-    (folder / "generators.md").write_text(text)
+    write_text(folder / "generators.md", text)
 
 
 def _markdown(frame: pd.DataFrame) -> str:
     shown = frame if frame["note"].any() else frame.drop(columns="note")
-    lines = [list(shown.columns), ["---"] * len(shown.columns)]
-    lines += [[_text(value) for value in row] for row in shown.to_numpy()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(list(shown.columns), [[_text(value) for value in row] for row in shown.to_numpy()])
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gdbench import markdown as escaped
 from gdbench import write_text
 from gdbench_acceptance.judge import COLUMNS, TESTS, Cell
 from gdbench_acceptance.runs import Runs
@@ -55,7 +56,8 @@ def _numbers(cells: Sequence[Cell], column: str) -> str:
     lines = [f"### `{column}`", ""]
     for cell in (cell for cell in cells if cell.column == column and cell.evidence):
         lines += [f"- {cell.test}: {cell.verdict}"]
-        lines += [f"  - {part.generator}: {part.numbers}{'' if part.passed else ' (fails)'}" for part in cell.evidence]
+        told = (f"{part.generator}: {part.numbers}{'' if part.passed else ' (fails)'}" for part in cell.evidence)
+        lines += [f"  - {escaped(text)}" for text in told]
     return "\n".join(lines)
 
 
