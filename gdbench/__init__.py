@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gdbench.directions import LinearDirections
     from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.files import atomic_write, sha256, write_text
+    from gdbench.networks import load_network
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
     from gdbench.perception import distance, embed
@@ -63,6 +64,7 @@ _LAZY = {
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
+    "load_network": "networks",
     "build_params": "params:build",
     "parse_assignments": "params",
     "distance": "perception",
@@ -145,6 +147,7 @@ __all__ = [
     "integers",
     "load_domain",
     "load_generator",
+    "load_network",
     "load_weights",
     "markdown",
     "mean_square",

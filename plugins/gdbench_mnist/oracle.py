@@ -6,7 +6,6 @@ edges, and part where an image is a blur.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gdbench import Factor, IntegrityError, MissingFile, UsageError, sha256
+from gdbench import Factor, UsageError, load_network
 from gdbench_mnist.idx import CLASSES
 from gdbench_mnist.measures import NAMES, measure
 
@@ -141,16 +139,6 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> MnistOra
 
     Raises MissingFile without weights or card, IntegrityError where the weights are not those of the card.
     """
-    weights, card_file = paths(which, folder)
-    for file in (weights, card_file):
-        if not file.is_file():
-            raise MissingFile(f"{file} is missing; python -m gdbench_mnist.train_oracle --which {which} makes it")
-    card = json.loads(card_file.read_text())
-    if sha256(weights) != card["sha256"]:
-        raise IntegrityError(f"{weights} is not the file of its card (sha256 differs); install gdbench again")
-    with torch.device("meta"):  # no initial values, so no draw from the global random state
-        network = NETWORKS[which]()
-    tensors = load_file(weights)
-    network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True)
-    network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    remedy = f"python -m gdbench_mnist.train_oracle --which {which}"
+    network, card = load_network(NETWORKS[which], paths(which, folder)[0], device, remedy)
     return MnistOracle(network, LEVELS[which], {factor.name: card["passed"][factor.name] for factor in FACTORS})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
-from gdbench import IntegrityError, MissingFile, UsageError, sha256
+from gdbench import UsageError, load_network
 from gdbench_scenes.factors import CODE_WIDTH, FACTORS, decode
 
 RESOLUTION = 32
@@ -157,16 +155,6 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> SceneOra
 
     Raises MissingFile without weights or card, IntegrityError where the weights are not those of the card.
     """
-    weights, card_file = paths(which, folder)
-    for file in (weights, card_file):
-        if not file.is_file():
-            raise MissingFile(f"{file} is missing; python -m gdbench_scenes.train_oracle --which {which} makes it")
-    card = json.loads(card_file.read_text())
-    if sha256(weights) != card["sha256"]:
-        raise IntegrityError(f"{weights} is not the file of its card (sha256 differs); install gdbench again")
-    with torch.device("meta"):  # no initial values, so no draw from the global random state
-        network = NETWORKS[which]()
-    tensors = load_file(weights)
-    network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True)
-    network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    remedy = f"python -m gdbench_scenes.train_oracle --which {which}"
+    network, card = load_network(NETWORKS[which], paths(which, folder)[0], device, remedy)
     return SceneOracle(network, {factor.name: card["passed"][factor.name] for factor in FACTORS})
