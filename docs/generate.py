@@ -30,6 +30,9 @@ COMMANDS = (
     "checkpoint list",
     "checkpoint verify",
     "zoo train",
+    "zoo export",
+    "mnist fetch",
+    "acceptance",
     "acceptance",
 )
 
@@ -83,7 +86,7 @@ def _card(family: str, card: Checkpoint) -> str:
 ![{family} samples](pictures/{family}-{card.name}.png)
 
 `{facts["command"]}`: {facts["cpu_minutes"]} CPU-minutes, {facts["steps"]} steps,
-{facts["data"]}. {card.size} bytes, sha256 `{card.sha256}`.
+{facts["data"]}. {card.size} bytes, sha256 `{card.sha256}`. Licence: {card.licence}.
 
 - frames without an object: {gates["without_object"]:.2%} (gate: below 2 %)
 {_classes(facts)}

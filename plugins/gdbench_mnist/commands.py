@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-LICENCE = "Creative Commons Attribution-ShareAlike 3.0 (as commonly stated; Y. LeCun, C. Cortes, C. Burges)"
 MIRRORS = ("https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/")
 SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -30,7 +29,7 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="accept the licence without being asked")] = False,
 ) -> None:
     """Download MNIST (12 MB), and check each file's hash. Only training needs it. The licence is shown first."""
-    from gdbench_mnist.files import folder
+    from gdbench_mnist.files import LICENCE, folder
 
     target = folder(into)
     typer.echo(f"MNIST (12 MB) from {MIRRORS[0]}: licence {LICENCE}")

@@ -38,6 +38,7 @@ class Mnist:
     oracles: Mapping[str, oracle.MnistOracle]
     data: Path | None = None
     name: str = "mnist"
+    licence: str = f"images of MNIST: {files.LICENCE}"
     distance: str = "oracle a"
     factors: tuple[Factor, ...] = oracle.FACTORS
 

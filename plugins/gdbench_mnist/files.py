@@ -9,6 +9,7 @@ from gdbench import MissingFile
 from gdbench_mnist.idx import Bytes, read_pair
 
 VARIABLE = "GDBENCH_MNIST"
+LICENCE = "Creative Commons Attribution-ShareAlike 3.0 (as commonly stated; Y. LeCun, C. Cortes, C. Burges)"
 TRAIN, TEST = "train", "t10k"
 TRAINING_PART = 8_000
 """Of the 10,000 images of `t10k`, the first of which train where the 60,000 are not there; the last 2,000 never do."""

@@ -46,11 +46,13 @@ def read_state(file: Path) -> dict[str, Any]:
     return state
 
 
-def data_of(domain: Domain) -> str:
-    """What the generator was trained on, for the card."""
-    if hasattr(domain, "training_images"):
-        return f"the training images of the domain {domain.name}, none of which the metrics use"
-    return f"fresh renders of the domain {domain.name} for every step"
+def origin(family: str, minutes: float, seed: int, domain: Domain) -> dict[str, str]:
+    """How the generator was trained and on what, for the card."""
+    command = f"gdbench zoo train {family} --minutes {minutes} --seed {seed} --domain {domain.name}"
+    if not hasattr(domain, "training_images"):
+        return {"command": command, "data": f"fresh renders of the domain {domain.name} for every step"}
+    data = f"the training images of the domain {domain.name}, none of which the metrics use"
+    return {"command": f"{command} --data FOLDER", "data": data}
 
 
 def export(
@@ -69,13 +71,12 @@ def export(
         "file": f"{folder.name}/{weights.name}",
         "sha256": sha256(weights),
         "size": weights.stat().st_size,
-        "licence": LICENCE,
+        "licence": "; ".join(filter(None, (LICENCE, getattr(domain, "licence", "")))),
         "resolution": generator.image_shape[1],
         "status": "ready" if figures["passed"] else "preview",
         "shipped": True,
         "card": {
-            "command": f"gdbench zoo train {family} --minutes {minutes} --seed {state['seed']} --domain {domain.name}",
-            "data": data_of(domain),
+            **origin(family, minutes, state["seed"], domain),
             "cpu_minutes": minutes,
             "steps": state["step"],
             "seed": state["seed"],
