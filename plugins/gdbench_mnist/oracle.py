@@ -6,7 +6,7 @@ edges, and part where an image is a blur.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -140,5 +140,6 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> MnistOra
     Raises MissingFile without weights or card, IntegrityError where the weights are not those of the card.
     """
     remedy = f"python -m gdbench_mnist.train_oracle --which {which}"
-    network, card = load_network(NETWORKS[which], paths(which, folder)[0], device, remedy)
+    build: Callable[[], Network] = NETWORKS[which]
+    network, card = load_network(build, paths(which, folder)[0], device, remedy)
     return MnistOracle(network, LEVELS[which], {factor.name: card["passed"][factor.name] for factor in FACTORS})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -156,5 +156,6 @@ def load(which: Which, device: torch.device, folder: Path = WEIGHTS) -> SceneOra
     Raises MissingFile without weights or card, IntegrityError where the weights are not those of the card.
     """
     remedy = f"python -m gdbench_scenes.train_oracle --which {which}"
-    network, card = load_network(NETWORKS[which], paths(which, folder)[0], device, remedy)
+    build: Callable[[], Network] = NETWORKS[which]
+    network, card = load_network(build, paths(which, folder)[0], device, remedy)
     return SceneOracle(network, {factor.name: card["passed"][factor.name] for factor in FACTORS})
