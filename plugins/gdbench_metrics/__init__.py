@@ -60,6 +60,7 @@ PATH = (
 
 def _realism() -> Iterable[Column]:
     yield Column("kid_real_00", "KID of unedited against real images: what the generator itself lacks", "neither")
+    yield Column("kid_real_00_se", "its standard error", "neither")
     yield Column("precision_real_00", "share of unedited images inside the real manifold", "neither")
     for tau in ("15", "30", "45"):
         ranked = tau == "30"
@@ -67,6 +68,7 @@ def _realism() -> Iterable[Column]:
         yield Column(f"kid_{tau}_se", "its standard error", "neither")
         yield Column(f"precision_{tau}", f"share of images edited by .{tau} inside the unedited manifold")
         yield Column(f"kid_real_{tau}", f"KID of images edited by .{tau} against real ones", "lower")
+        yield Column(f"kid_real_{tau}_se", "its standard error", "neither")
         yield Column(f"precision_real_{tau}", f"share of images edited by .{tau} inside the real manifold")
 
 
@@ -147,6 +149,7 @@ METRICS = (
         smoke={"images": 32},
         tiers={tier: {"images": 5000} for tier in LONG},
         needs=("images",),
+        version=2,  # 1 compared repeated real images where it asked for more than there are
         citation="Binkowski et al., Demystifying MMD GANs, ICLR 2018",
     ),
     MetricSpec(
@@ -179,6 +182,7 @@ METRICS = (
         smoke={"samples": 200},
         tiers={tier: {"samples": 10_000} for tier in LONG},
         needs=("factors",),
+        version=2,  # 1 gave DCI's columns the variances of their factors, which depend on units
         citation="Locatello et al., Challenging Common Assumptions in Disentanglement, ICML 2019",
     ),
 )

@@ -7,13 +7,12 @@ labels, and is asked to tell +t from -t. It can only if what the direction chang
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdbench import Context, Scores, Stream, Subject, initialised, integers
+from gdbench import Context, Scores, Stream, Subject, UsageError, Void, initialised, integers
 from gdbench_metrics.params import NaturalnessParams
 
 BALANCE = (0.2, 0.8)  # share of real images on one side beyond which the labels say nothing
@@ -27,26 +26,33 @@ class Classifiers(nn.Module):
 
     def __init__(self, groups: int, channels: int) -> None:
         super().__init__()
-        widths = (channels, 6, 16, 120)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.Conv2d(groups * inputs, groups * outputs, 5, groups=groups)]
-            layers += [nn.BatchNorm2d(groups * outputs), nn.ReLU(), nn.MaxPool2d(2)]
-        layers[-1] = nn.AdaptiveAvgPool2d(1)
+        self.first = nn.Conv2d(groups * channels, groups * 6, 5, groups=groups)
+        layers: list[nn.Module] = [nn.BatchNorm2d(groups * 6), nn.MaxPool2d(2), nn.ReLU()]
+        for inputs, outputs, pool in ((6, 16, nn.MaxPool2d(2)), (16, 120, nn.AdaptiveAvgPool2d(1))):
+            layers += [nn.Conv2d(groups * inputs, groups * outputs, 5, groups=groups), nn.BatchNorm2d(groups * outputs)]
+            layers += [nn.ReLU(), pool]
         hidden = [nn.Conv2d(groups * 120, groups * 84, 1, groups=groups), nn.BatchNorm2d(groups * 84), nn.ReLU()]
         self.layers = nn.Sequential(*layers, *hidden, nn.Conv2d(groups * 84, groups, 1, groups=groups))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, groups) of images (n, groups * c, h, w)."""
-        logits: Tensor = self.layers(images)[:, :, 0, 0]
+        """Logits (n, groups) of images (n, d * c, h, w): one image for all classifiers, or one for each groups / d."""
+        sources = images.shape[1] // self.first.weight.shape[1]
+        features = nn.functional.conv2d(images, self.first.weight, self.first.bias, groups=sources)
+        logits: Tensor = self.layers(features)[:, :, 0, 0]
         return logits
 
 
 def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Scores:
-    """Train and test the classifiers of all directions of which both signs are alive; the others count 0."""
+    """Train and test the classifiers of all directions of which both signs are alive; the others count 0.
+
+    Void where the domain has no real images.
+    """
     assert subject.domain is not None
     stream = context.stream("metric").of("naturalness")
-    real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
+    try:
+        real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
+    except UsageError as none:
+        return Scores({"naturalness": Void(str(none)), "balanced": Void(str(none))})
     both = (~subject.calibration.dead.any(1)).nonzero()[:, 0]
     natural, balanced = torch.zeros(subject.k), torch.zeros(subject.k)
     with context.reporter.task("naturalness", len(both)) as task:
@@ -82,12 +88,12 @@ def score(images: Tensor, real: Tensor, params: NaturalnessParams, stream: Strea
     half = images.shape[2] // 2
     first = _classifiers(d * repeats, images, stream.of("first"))
     _train(first, _synthetic(images[:, :, :half], repeats, params.batch, stream.of("synthetic")), params)
-    labels = _label(first, real, d * repeats)
+    labels = _label(first, real)
     second = _classifiers(d * repeats, images, stream.of("second"))
     _train(second, _pseudo(real, labels, params.batch, stream.of("pseudo")), params)
     share = labels.double().mean(0)
     balanced = (share >= BALANCE[0]) & (share <= BALANCE[1])
-    natural = torch.where(balanced, 2 * _accuracy(second, images[:, :, half:], repeats) - 1, 0.0)
+    natural = torch.where(balanced, 2 * _accuracy(second, images[:, :, half:]) - 1, 0.0)
     return natural.reshape(d, repeats).mean(1).float(), balanced.reshape(d, repeats).double().mean(1).float()
 
 
@@ -114,7 +120,7 @@ def _synthetic(images: Tensor, repeats: int, size: int, stream: Stream) -> Calla
 
     def batch(step: int) -> Batch:
         code = integers(stream.at(step), images.shape[2], size)
-        return _side_by_side(images[:, 1 - label, code], repeats), labels
+        return _side_by_side(images[:, 1 - label, code]), labels
 
     return batch
 
@@ -124,24 +130,24 @@ def _pseudo(real: Tensor, labels: Tensor, size: int, stream: Stream) -> Callable
 
     def batch(step: int) -> Batch:
         index = integers(stream.at(step), len(real), size).to(real.device)
-        return real[index].repeat(1, labels.shape[1], 1, 1), labels[index].to(real)
+        return real[index], labels[index].to(real)
 
     return batch
 
 
-def _side_by_side(images: Tensor, repeats: int) -> Tensor:
-    """(d, n, c, h, w) -> (n, d * repeats * c, h, w): each classifier's input in its own group of channels."""
-    return images.repeat_interleave(repeats, 0).transpose(0, 1).flatten(1, 2)
+def _side_by_side(images: Tensor) -> Tensor:
+    """(d, n, c, h, w) -> (n, d * c, h, w): each direction's image in its own group of channels."""
+    return images.transpose(0, 1).flatten(1, 2)
 
 
 @torch.no_grad()
-def _label(network: nn.Module, real: Tensor, groups: int) -> Tensor:
+def _label(network: nn.Module, real: Tensor) -> Tensor:
     """Labels (n, groups) bool that each classifier gives the real images."""
-    return torch.cat([network(part.repeat(1, groups, 1, 1)) > 0 for part in torch.split(real, 64)])
+    return torch.cat([network(part) > 0 for part in torch.split(real, 64)])
 
 
 @torch.no_grad()
-def _accuracy(network: nn.Module, images: Tensor, repeats: int) -> Tensor:
+def _accuracy(network: nn.Module, images: Tensor) -> Tensor:
     """Accuracy (groups,) on images (d, 2, n, c, h, w) at +t and -t."""
-    right = [network(_side_by_side(images[:, side], repeats)) > 0 for side in (0, 1)]
+    right = [network(_side_by_side(images[:, side])) > 0 for side in (0, 1)]
     return torch.cat([right[0], ~right[1]]).double().mean(0).cpu()

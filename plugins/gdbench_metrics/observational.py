@@ -129,7 +129,10 @@ def explained(codes: Array, targets: Array) -> Array:
 
 
 def importance(factor: Observed, seed: int) -> Array:
-    """Importance (k,) of each coordinate for boosted trees that predict the targets, weighted by their variance."""
+    """Share (k,) of each coordinate in what boosted trees predict of the targets, weighted by their variance.
+
+    It sums to 1 (or is 0 where nothing varies), so that a factor's unit and kind do not decide its weight in DCI.
+    """
     from sklearn.ensemble import GradientBoostingRegressor
 
     total = np.zeros(factor.codes.shape[1])
@@ -137,7 +140,7 @@ def importance(factor: Observed, seed: int) -> Array:
         if target.std() > 0:
             trees = GradientBoostingRegressor(n_estimators=TREES, subsample=0.5, random_state=seed)
             total += target.var() * trees.fit(factor.codes, target).feature_importances_
-    return total
+    return total / max(float(total.sum()), 1e-12)
 
 
 def gap(table: Array) -> Array:

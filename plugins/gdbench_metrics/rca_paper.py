@@ -12,15 +12,16 @@ from torch import Tensor
 
 from gdbench import Context, Scores, Subject, integers, uniform
 from gdbench_metrics.params import RcaPaperParams
-from gdbench_metrics.reconstructor import Batch, LeNet, fresh, train
+from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
+LENET = 64  # pixels up to which the paper's reconstructor is the LeNet (digits, anime faces); beyond, a ResNet-18
 FARTHEST, NEAREST = 6.0, 0.5  # |epsilon| is uniform up to 6; what falls below .5 is set to .5, as in the official code
 
 
 def measure(subject: Subject, params: RcaPaperParams, context: Context) -> Scores:
     """Train a fresh reconstructor on fresh pairs, and name the direction of ``test`` more."""
     network = fresh(
-        LeNet,
+        form(subject.generator.image_shape),
         subject.generator.image_shape[0],
         subject.k,
         subject.generator.device,
@@ -44,6 +45,11 @@ def measure(subject: Subject, params: RcaPaperParams, context: Context) -> Score
             error.append((shift - found.shift).abs())
     accuracy = float(torch.cat(right).double().mean())
     return Scores({"accuracy": accuracy, "shift_error": float(torch.cat(error).mean())})
+
+
+def form(image_shape: tuple[int, int, int]) -> Form:
+    """The paper's reconstructor for images (c, h, w)."""
+    return LeNet if max(image_shape[1:]) <= LENET else ResNet
 
 
 @torch.no_grad()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, Void, embed, integers
+from gdbench import Codes, Context, Scores, Subject, UsageError, Void, embed, integers
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.sample_distances import kid, precision
@@ -19,13 +17,13 @@ TAUS = (0.15, 0.30, 0.45)
 def measure(subject: Subject, params: RealismParams, context: Context) -> Scores:
     """Edit fresh codes along random alive directions and signs; equally many images in every sample.
 
-    A direction that does not reach a visible change is edited at its limit. Void where no direction is alive.
+    A held-out set of fewer images than asked for sets the size of all samples. A direction that does not reach a
+    visible change is edited at its limit. Void where no direction is alive; against real images, where there are none.
     """
-    assert subject.domain is not None
-    n = params.images
-    real = _features(subject, subject.domain.images(n, context.stream("metric").of("realism/real").at()))
+    real = _real(subject, params.images, context)
+    n = params.images if isinstance(real, Void) else len(real)
     own = _rendered(subject, subject.codes(n, "metric/realism/unedited"))
-    values: dict[str, float | Void] = {"kid_real_00": kid(own, real)[0], "precision_real_00": precision(real, own)}
+    values = dict(_compared("real_00", own, real))
     for tau in TAUS:
         with context.reporter.task(f"realism at {tau:.2f}", 1) as task:
             values |= _at(subject, context, tau, own, real)
@@ -33,15 +31,40 @@ def measure(subject: Subject, params: RealismParams, context: Context) -> Scores
     return Scores(values)
 
 
-def _at(subject: Subject, context: Context, tau: float, own: Tensor, real: Tensor) -> Mapping[str, float | Void]:
+def _at(subject: Subject, context: Context, tau: float, own: Tensor, real: Tensor | Void) -> dict[str, float | Void]:
     name = f"{tau:.2f}"[2:]
-    columns = (f"kid_{name}", f"kid_{name}_se", f"precision_{name}", f"kid_real_{name}", f"precision_real_{name}")
-    if subject.calibration.dead.all():
-        return dict.fromkeys(columns, Void("no direction is alive"))
-    edited = _rendered(subject, _edited(subject, context, tau, len(own)))
-    distance, error = kid(edited, own)
-    numbers = (distance, error, precision(own, edited), kid(edited, real)[0], precision(real, edited))
-    return dict(zip(columns, numbers, strict=True))
+    edited: Tensor | Void = Void("no direction is alive")
+    if not subject.calibration.dead.all():
+        edited = _rendered(subject, _edited(subject, context, tau, len(own)))
+    return _compared(name, edited, own) | _compared(f"real_{name}", edited, real)
+
+
+def _compared(name: str, images: Tensor | Void, reference: Tensor | Void) -> dict[str, float | Void]:
+    """KID of ``images`` against ``reference``, its standard error, and precision; void where either is."""
+    columns = (f"kid_{name}", f"kid_{name}_se", f"precision_{name}")
+    if isinstance(images, Void):
+        return dict.fromkeys(columns, images)
+    if isinstance(reference, Void):
+        return dict.fromkeys(columns, reference)
+    return dict(zip(columns, (*kid(images, reference), precision(reference, images)), strict=True))
+
+
+def _real(subject: Subject, n: int, context: Context) -> Tensor | Void:
+    """Features of at most ``n`` real images, none of them twice: repeats would shrink the manifold and bias KID."""
+    assert subject.domain is not None
+    try:
+        images = subject.domain.images(n, context.stream("metric").of("realism/real").at())
+    except UsageError as none:
+        return Void(str(none))
+    return _features(subject, images[_first_seen(images)])
+
+
+def _first_seen(images: Tensor) -> Tensor:
+    """Positions, in order, of the images (n, c, h, w) that equal no earlier one."""
+    group = torch.unique(images.flatten(1), dim=0, return_inverse=True)[1]
+    place = torch.arange(len(group), device=group.device)
+    first = torch.full_like(place, len(group)).scatter_reduce(0, group, place, "amin")
+    return first[first < len(group)].sort().values
 
 
 def _edited(subject: Subject, context: Context, tau: float, n: int) -> Codes:

@@ -73,6 +73,17 @@ def test_own_factors_beat_mixed_ones(rng: np.random.Generator) -> None:
     assert own["modularity"] > mixed["modularity"]
 
 
+def test_the_unit_of_a_factor_changes_nothing(rng: np.random.Generator) -> None:
+    """DCI as published (Eastwood and Williams 2018): the importances for a factor sum to 1, whatever its variance."""
+    codes = rng.normal(size=(800, 3))
+    factors = codes @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.8, 1.0]])
+    plain, scaled = (
+        scores([Observed(codes, binned(f), u * f[:, None]) for f, u in zip(factors.T, units, strict=True)], 0)
+        for units in ((1.0, 1.0, 1.0), (1.0, 100.0, 0.01))
+    )
+    assert scaled == pytest.approx(plain, rel=0.01)  # trees round their splits otherwise
+
+
 def test_toy_and_what_has_no_coordinates() -> None:
     found = measure(subject(PLANTED), ObservationalParams(samples=400), context(8)).values
     assert found["sap"] > 0.6

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from gdbench_metrics.params import RcaPaperParams
-from gdbench_metrics.rca_paper import measure, pairs, shifts
+from gdbench_metrics.rca_paper import form, measure, pairs, shifts
+from gdbench_metrics.reconstructor import LeNet, ResNet
 
 from gdbench import LinearDirections
 from tests.plugins.metrics_subjects import PLANTED, TOY, context, subject
@@ -31,6 +32,11 @@ def test_the_methods_own_step_is_used() -> None:
     codes = TOY.sample(16, "z", np.random.default_rng(3))
     moved = codes.shifted(batch.shift[:, None] * 0.1 * stepped.directions.vectors)  # type: ignore[attr-defined]
     torch.testing.assert_close(batch.images, torch.cat([TOY.render(codes), TOY.render(moved)], 1).clamp(-1, 1))
+
+
+def test_large_images_get_the_papers_large_reconstructor() -> None:
+    assert form((3, 64, 64)) is LeNet
+    assert form((3, 128, 128)) is ResNet
 
 
 def test_planted_directions_are_named_and_duplicates_are_not() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gdbench_metrics import METRICS
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.realism import measure
 from gdbench_metrics.sample_distances import kid, precision
 from torch import Tensor
 
-from gdbench import Codes, Void
-from tests.plugins.metrics_subjects import PLANTED, TOY, context, subject
+from gdbench import Codes, UsageError, Void
+from tests.plugins.metrics_subjects import DOMAIN, PLANTED, TOY, context, subject
 
 FEW = RealismParams(images=96)
 
@@ -118,6 +119,46 @@ def test_a_larger_change_is_farther_from_the_unedited() -> None:
     values = measure(subject(PLANTED), FEW, context(8)).values
     assert values["kid_15"] < values["kid_45"]
     assert values["kid_30_se"] > 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """The toy's domain with ``n`` real images that come again, as a held-out set's do; none at all for 0."""
+
+    n: int
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(DOMAIN, name)
+
+    def images(self, n: int, rng: np.random.Generator) -> Tensor:
+        if not self.n:
+            raise UsageError("no images of its own")
+        held = DOMAIN.images(self.n, np.random.default_rng(7))
+        return held[np.concatenate([rng.permutation(self.n) for _ in range(-(-n // self.n))])[:n]]
+
+
+def test_a_small_held_out_set_sets_the_size_of_all_samples() -> None:
+    """40 images asked for 96 times are 40: the numbers are those of 40 in the same order."""
+    few = replace(subject(PLANTED), domain=Held(40), _kept={})  # type: ignore[arg-type]
+    asked = measure(few, FEW, context(8)).values
+    assert asked == measure(few, RealismParams(images=40), context(8)).values
+
+
+def test_without_real_images_what_needs_them_is_void() -> None:
+    alone = replace(subject(PLANTED), domain=Held(0), _kept={})  # type: ignore[arg-type]
+    values, usual = (measure(each, FEW, context(8)).values for each in (alone, subject(PLANTED)))
+    for name, value in values.items():
+        assert isinstance(value, Void) == ("real" in name)
+        assert "real" in name or value == usual[name]
+
+
+def test_every_kid_has_its_error_and_every_column_is_declared() -> None:
+    values = measure(subject(PLANTED), FEW, context(8)).values
+    (declared,) = (metric for metric in METRICS if metric.name == "realism")
+    assert set(values) == {column.name for column in declared.columns}
+    kids = [name for name in values if name.startswith("kid") and not name.endswith("_se")]
+    assert len(kids) == 7
+    assert all(values[f"{name}_se"] > 0 for name in kids)
 
 
 def test_without_an_alive_direction_it_is_void_but_for_the_generators_own() -> None:
