@@ -164,11 +164,11 @@ class Domain(Protocol):
         ...
 
     def images(self, n: int, rng: np.random.Generator) -> Tensor:
-        """``n`` real images of the held-out set or renderer."""
+        """``n`` real images of the held-out set or renderer. Raises UsageError where the domain has none."""
         ...
 
     def pairs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """``n`` real images with exact object masks (n, h, w)."""
+        """``n`` real images with exact object masks (n, h, w). Raises UsageError where the domain has none."""
         ...
 
     def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:

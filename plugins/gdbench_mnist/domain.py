@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Factor, integers
+from gdbench import Factor, UsageError, integers
 from gdbench_mnist import files, oracle, reference
 from gdbench_mnist.idx import Bytes
 from gdbench_mnist.measures import NAMES
@@ -57,9 +57,8 @@ class Mnist:
         return to_images(self.held_out[0][self._rows(n, rng)]).to(self.device)
 
     def pairs(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Held-out images and their ink (n, 32, 32): 1 above half grey. Anyone can threshold, so no metric asks."""
-        images = self.images(n, rng)
-        return images, (images[:, 0] > 0).float()
+        """Raises UsageError: there are none. Ink is what is brighter than half grey, which anyone can threshold."""
+        raise UsageError("the domain mnist has no masks: there is no background to see")
 
     def truth(self, n: int, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Held-out images, their labels (n,) int64, and the measures (n,) of the float64 reference as float32."""

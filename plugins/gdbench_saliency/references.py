@@ -9,7 +9,7 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
-from gdbench import Calibration, Codes, Context, LinearDirections, Stream, Subject, calibrate, normal
+from gdbench import Calibration, Codes, Context, LinearDirections, Stream, Subject, UsageError, calibrate, normal
 from gdbench_saliency import measures
 from gdbench_saliency.masks import NoMasks, Pairs, generated, likely
 from gdbench_saliency.params import SaliencyParams
@@ -53,7 +53,7 @@ def _made(subject: Subject, tests: TestSet, params: SaliencyParams, context: Con
         stream = Stream(0, "saliency-train").of(name)
         try:
             network = make(subject, params, stream, context)
-        except NoMasks as reason:
+        except (NoMasks, UsageError) as reason:
             context.reporter.log(f"saliency, {name}: {reason}")
             continue
         columns = measures.summary(tested(network, tests, params).images)

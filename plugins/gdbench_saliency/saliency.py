@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gdbench import Context, Scores, Subject, Void
+from gdbench import Context, Scores, Stream, Subject, UsageError, Void
 from gdbench_saliency import measures, references
 from gdbench_saliency.masks import NoMasks, synthesise
 from gdbench_saliency.params import SaliencyParams
 from gdbench_saliency.segment import Fitted, Result, fit, tested
-from gdbench_saliency.testset import Files, Held, TestSet, find_pairs
+from gdbench_saliency.testset import Files, Held, TestSet, check_readable, find_pairs
 from gdbench_saliency.unet import predict
 from gdbench_saliency.whitening import Choice, render
 
@@ -31,10 +31,13 @@ PAPER_SHIFT = 26.0  # in steps of the method's own length: 4.3 times the range t
 
 
 def measure(subject: Subject, params: SaliencyParams, context: Context) -> Scores:
-    """Choose a direction, make masks, train, test. Raises MissingFile or UsageError for what is no test set."""
+    """Choose a direction, make masks, train, test. Raises MissingFile or UsageError for a folder that is no test set.
+
+    Void where no folder is named and the domain has no masks.
+    """
     labelled = bool(subject.domain and subject.domain.factors)
-    if not params.data and not labelled:
-        return _void("this domain has no held-out masks: give a folder of images and masks as saliency.data", {})
+    if not params.data and (none := _without_masks(subject)):
+        return _void(none, {})
     tests, fingerprint = _test_set(subject, params)
     rows = references.rows(subject, tests, params, context, fingerprint)
     columns = {column: _row(rows, row) for column, row in ROWS.items()}
@@ -99,9 +102,22 @@ def _test_set(subject: Subject, params: SaliencyParams) -> tuple[TestSet, str]:
         assert subject.domain is not None
         return Held(subject.domain, params.test), subject.domain.name
     pairs = find_pairs(Path(params.data).expanduser())
+    check_readable(pairs)
     channels, *sides = subject.generator.image_shape
     listing = "\n".join(f"{path.name} {path.stat().st_size}" for pair in pairs for path in pair)
     return Files(pairs, channels, min(sides)), hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _without_masks(subject: Subject) -> str:
+    """Why the domain cannot test saliency; empty where it can."""
+    ask = "give a folder of images and masks as saliency.data"
+    if subject.domain is None or not subject.domain.factors:
+        return f"this domain has no held-out masks: {ask}"
+    try:
+        subject.domain.pairs(1, Stream(0, "saliency/test").at())
+    except UsageError as none:
+        return f"{none}: {ask}"
+    return ""
 
 
 def _table(found: Result, choice: Choice, context: Context) -> dict[str, list[float]]:

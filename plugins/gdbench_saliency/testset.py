@@ -108,6 +108,20 @@ def find_pairs(folder: Path) -> tuple[tuple[Path, Path], ...]:
     return tuple((images[stem], truths[stem]) for stem in sorted(images))
 
 
+def check_readable(pairs: Iterable[tuple[Path, Path]]) -> None:
+    """Decode every file before anything is trained. Raises UsageError, naming what cannot be read (three at most)."""
+    broken = []
+    for path in (path for pair in pairs for path in pair):
+        try:
+            _read(path, "L")
+        except UsageError as error:
+            broken.append(str(error))
+    if len(broken) > 1:
+        raise UsageError(f"{len(broken)} files cannot be read; {'; '.join(broken[:3])}")
+    if broken:
+        raise UsageError(broken[0])
+
+
 def _is_mask(path: Path, folder: Path, photos: set[Path]) -> bool:
     inside = [part.lower() for part in path.relative_to(folder).parts[:-1]]
     named = any(word in part for part in inside[-1:] for word in MASK_WORDS)

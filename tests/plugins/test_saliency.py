@@ -15,7 +15,7 @@ from gdbench_saliency.saliency import MEASURES, measure, panels
 from gdbench_toy.picture import NAMES
 from PIL import Image
 
-from gdbench import MissingFile, Scores, Stream, Void
+from gdbench import MissingFile, Scores, Stream, UsageError, Void
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
 
 PRESENCE = NAMES.index("presence")
@@ -120,6 +120,16 @@ def test_void_without_masks_and_without_a_folder() -> None:
     assert "saliency.data" in value.reason
 
 
+def test_void_where_there_are_labels_and_no_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise UsageError("this domain has no masks")
+
+    monkeypatch.setattr(type(DOMAIN), "pairs", none)
+    monkeypatch.setattr(references, "_made", lambda *_: pytest.fail("floors are made for nothing"))
+    value = measure(subject(planted()), PARAMS, context(4)).values["IoU"]
+    assert value == Void("this domain has no masks: give a folder of images and masks as saliency.data")
+
+
 def test_a_folder_takes_the_place_of_the_held_out_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy's own pictures, enlarged, in a folder; of a domain that has no labels."""
     monkeypatch.setattr(references, "_made", lambda *_: {})
@@ -135,6 +145,10 @@ def test_a_folder_takes_the_place_of_the_held_out_set(tmp_path: Path, monkeypatc
     assert values["IoU"] > 0.4
     with pytest.raises(MissingFile):
         measure(blind, replace(PARAMS, data=str(tmp_path / "none")), context(4))
+    (tmp_path / "masks" / "7.png").write_bytes(b"not an image")
+    monkeypatch.setattr(references, "rows", lambda *_: pytest.fail("trained before the files were looked at"))
+    with pytest.raises(UsageError, match=r"7\.png cannot be read"):
+        measure(blind, replace(PARAMS, data=str(tmp_path)), context(4))
 
 
 def test_panels_show_image_whitened_mask_and_prediction() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gdbench_saliency.testset import Files, Held, find_pairs, left_out, predictions_at
+from gdbench_saliency.testset import Files, Held, check_readable, find_pairs, left_out, predictions_at
 from PIL import Image
 
 from gdbench import MissingFile, Stream, UsageError
@@ -64,6 +64,15 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "ground_truth_mask" / "a.png").write_bytes(b"<html>not found</html>")
     with pytest.raises(UsageError, match=r"a\.png cannot be read"):
         list(Files(find_pairs(tmp_path), 3, 32))
+
+
+def test_all_unreadable_files_are_named_before_anything_is_trained(tmp_path: Path) -> None:
+    write(tmp_path, *LAYOUTS["ecssd"], {"a": (32, 32), "b": (32, 32), "c": (32, 32)})
+    check_readable(find_pairs(tmp_path))
+    for name in ("images/b.jpg", "ground_truth_mask/c.png"):
+        (tmp_path / name).write_bytes(b"<html>not found</html>")
+    with pytest.raises(UsageError, match=r"2 files cannot be read.*b\.jpg.*c\.png"):
+        check_readable(find_pairs(tmp_path))
 
 
 def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
