@@ -54,10 +54,13 @@ class Plan:
 def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
     from gdbench import checkpoints as store
+    from gdbench.extra_files import present
 
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found)
+    for extra in domain.spec.files:
+        present(extra, checkpoints)
     space = request.space or generator.spec.spaces[0]
     if space not in generator.spec.spaces:
         raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(generator.spec.spaces)}")
@@ -92,7 +95,7 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
         },
         cell=cell,
         id="",
-        incompatible=_incompatible(generator.spec, method.spec, domain.spec),
+        incompatible=_incompatible(generator.spec, method.spec, domain.spec, space),
     )
     return replace(made, id=_identity(made))
 
@@ -133,10 +136,14 @@ def _parameters(spec: MethodSpec | MetricSpec, tier: str, given: Mapping[str, An
     return build(spec.params, spec.smoke if tier == "smoke" else spec.tiers.get(tier, {}), given, where=where)
 
 
-def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSpec) -> str:
+def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSpec, space: str) -> str:
     offered = {*generator.provides, *domain.offers, "domain"}
     missing = [need for need in method.needs if need not in offered]
-    return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide" if missing else ""
+    if missing:
+        return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide"
+    if method.spaces and space not in method.spaces:
+        return f"{method.name} works in {' and '.join(method.spaces)}, not in {space}"
+    return ""
 
 
 def _identity(plan: Plan) -> str:

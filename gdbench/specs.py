@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -103,6 +104,9 @@ class MethodSpec:
 
     ``tiers`` overrides parameters per budget (``quick``, ``standard``, ``paper``); ``needs`` names capabilities of the
     generator, or ``"domain"``; ``role`` keeps controls and supervised references apart from the ranked methods.
+    ``spaces``: the only ones it works in; empty where it takes any. ``shape`` is that of the defaults, and
+    ``curved_with`` names values of parameters (name -> values) with which a linear method gives curved directions.
+    ``supervision``: nothing, edits of images (``self``), or the labels of an oracle.
     ``deterministic``: the result does not depend on the seed, so seeds repeat only the evaluation.
     """
 
@@ -113,7 +117,9 @@ class MethodSpec:
     smoke: Mapping[str, Any] = field(default_factory=dict)
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    spaces: tuple[str, ...] = ()
     shape: Literal["linear", "curved"] = "linear"
+    curved_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     role: Literal["method", "control", "reference"] = "method"
     supervision: Literal["none", "self", "labels"] = "none"
     learned: bool = False
@@ -126,6 +132,10 @@ class MethodSpec:
         strange = set(self.tiers) - set(TIERS)
         if strange:
             raise PluginError(f"method {self.name!r}: unknown tier {sorted(strange)}; known: {TIERS}")
+        unknown = set(self.curved_with) - {parameter.name for parameter in fields(self.params)}
+        if unknown or (self.curved_with and self.shape == "curved"):
+            wrong = f"no parameter {min(unknown)!r}" if unknown else "curved anyway"
+            raise PluginError(f"method {self.name!r}: curved_with: {wrong}")
 
 
 @dataclass(frozen=True)
@@ -167,13 +177,37 @@ class MetricSpec:
 
 
 @dataclass(frozen=True)
+class ExtraFile:
+    """A file that is needed and not shipped: ``gdbench checkpoint fetch NAME`` gets it, after showing the licence.
+
+    ``sha256``: whole, or the first digits where nobody publishes more. ``size``: bytes. ``summary``: who needs it.
+    """
+
+    name: str
+    file: str
+    url: str
+    sha256: str
+    size: int
+    licence: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name) or Path(self.file).name != self.file or len(self.sha256) < 8:
+            raise PluginError(f"file {self.name!r}: needs a name, a plain file name and 8 digits of its SHA-256 or more")
+
+
+@dataclass(frozen=True)
 class DomainSpec:
-    """What images show: ``load(device) -> Domain``. ``offers``: ``"factors"``, ``"masks"``, ``"images"``."""
+    """What images show: ``load(device) -> Domain``. ``offers``: ``"factors"``, ``"masks"``, ``"images"``.
+
+    ``files``: what it needs and does not ship; a run that lacks one stops before anything is computed.
+    """
 
     name: str
     summary: str
     load: Lazy
     offers: tuple[str, ...] = ()
+    files: tuple[ExtraFile, ...] = ()
     version: int = 1
     citation: str = ""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gdbench.leaderboard import Leaderboard
     from gdbench.record import RunRecord, Score
     from gdbench.registry import Offer, Registry
-    from gdbench.specs import Column
+    from gdbench.specs import Column, MethodSpec
     from gdbench.suite import Suite
 
 _CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "params")
@@ -133,11 +133,24 @@ def _offered(registry: Registry) -> dict[str, Rows]:
             for offer in generators
         ],
         "checkpoints": weights,
-        "methods": [_row(offer, role=offer.spec.role, needs=offer.spec.needs) for offer in methods],
+        "methods": [
+            _row(offer, role=offer.spec.role, **_traits(offer.spec), needs=offer.spec.needs) for offer in methods
+        ],
         "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
         "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
         "plugins": [{**_plain(plugin.origin), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
         "broken": [_plain(fault) for fault in registry.broken],
+    }
+
+
+def _traits(spec: MethodSpec) -> dict[str, str]:
+    """What decides whether two methods can be compared, in words: space, shape, supervision, tiers."""
+    curved = ", ".join(value for values in spec.curved_with.values() for value in values)
+    return {
+        "space": ", ".join(spec.spaces) or "any",
+        "shape": f"{spec.shape} ({curved}: curved)" if curved else spec.shape,
+        "supervision": {"none": "none", "self": "edits of images", "labels": "labels of an oracle"}[spec.supervision],
+        "tiers": ", ".join(dict.fromkeys(("quick", *spec.tiers))) if spec.tiers else "all alike",
     }
 
 
@@ -237,10 +250,15 @@ def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
 
 def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     from gdbench.params import describe
+    from gdbench.specs import TIERS
 
     parameters = describe(offer.spec.params) if hasattr(offer.spec, "params") else []
     described = [dict(parameter._asdict()) for parameter in parameters]
-    return {"kind": kind, **_plain(offer.spec, _CODE), "parameters": described, "from": str(offer.origin)}
+    own: dict[str, Any] = {}
+    if kind == "method":
+        own = {**_traits(offer.spec), "tiers": {tier: _plain(offer.spec.tiers.get(tier, {})) for tier in TIERS}}
+    spec = _plain(offer.spec, (*_CODE, "spaces", "curved_with") if own else _CODE)
+    return {"kind": kind, **spec, **own, "parameters": described, "from": str(offer.origin)}
 
 
 def _show_facts(facts: dict[str, Any]) -> None:

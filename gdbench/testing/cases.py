@@ -5,7 +5,7 @@ Methods and metrics are tried on the cheapest installed generator that provides 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -70,7 +70,13 @@ class MethodCase:
     @cached_property
     def partner(self) -> Offer[GeneratorSpec]:
         """The cheapest generator on which the method can run."""
-        return cheapest(self.registry, self.offer.spec.needs)
+        return cheapest(self.registry, self.offer.spec.needs, self.offer.spec.spaces)
+
+    @property
+    def space(self) -> str:
+        """The first space of the partner in which the method works."""
+        offered, wanted = self.partner.spec.spaces, self.offer.spec.spaces
+        return next(space for space in offered if not wanted or space in wanted)
 
     def generator(self) -> Generator:
         """The partner, loaded."""
@@ -78,7 +84,7 @@ class MethodCase:
 
     def codes(self) -> Codes:
         """Codes on which directions are compared."""
-        return sampled(self.generator(), CODES)
+        return sampled(self.generator(), CODES, self.space)
 
     @cached_property
     def observed(self) -> Observed[Directions]:
@@ -99,8 +105,13 @@ class MethodCase:
         resume: ResumePoint | None = None,
         context: Callable[..., Context] = Context,
         tier: str = "smoke",
+        space: str | None = None,
+        changed: Mapping[str, Any] | None = None,
     ) -> Directions:
-        """Run the method with K = 4. Raises Unusable when it raises, and what ``reporter`` raises."""
+        """Run the method with K = 4. Raises Unusable when it raises, and what ``reporter`` raises.
+
+        changed: values of parameters in place of the tier's.
+        """
         spec = self.offer.spec
         generator = generator or self.generator()
         domain = load_domain(self.registry, generator.domain) if "domain" in spec.needs else None
@@ -109,14 +120,14 @@ class MethodCase:
             seed=seed,
             device=CPU,
             k=K,
-            space=generator.spaces[0],
+            space=space or self.space,
             tier=tier,
             domain=domain,
             reporter=reporter,
             resume=resume or ResumePoint(),
         )
         directions: Directions = usable(
-            lambda: resolve(spec.discover)(generator, build(spec.params, values, where=spec.name), made)
+            lambda: resolve(spec.discover)(generator, build(spec.params, values, changed or {}, where=spec.name), made)
         )
         return directions
 
@@ -240,15 +251,20 @@ def load_domain(registry: Registry, name: str) -> Domain:
     return domain
 
 
-def cheapest(registry: Registry, needs: Iterable[str]) -> Offer[GeneratorSpec]:
-    """The generator that provides ``needs``: one without weights, or with the smallest shipped ones.
+def cheapest(registry: Registry, needs: Iterable[str], spaces: Collection[str] = ()) -> Offer[GeneratorSpec]:
+    """The generator that provides ``needs`` and has one of ``spaces``: without weights, or with the smallest shipped.
 
     What the user has downloaded is no partner, so that a check means the same everywhere. Raises Skipped.
     """
     sizes = {name: _size(offer.spec, set(needs), registry) for name, offer in registry.generators.items()}
-    fitting = [name for name, size in sizes.items() if size is not None]
+    fitting = [
+        name
+        for name, size in sizes.items()
+        if size is not None and (not spaces or set(spaces) & set(registry.generator(name).spec.spaces))
+    ]
     if not fitting:
-        raise Skipped(f"no installed generator provides {', '.join(needs) or 'an image'} without a download")
+        wanted = ", ".join([*needs, *(f"space {space}" for space in spaces)])
+        raise Skipped(f"no installed generator provides {wanted or 'an image'} without a download")
     return registry.generator(min(fitting, key=lambda name: sizes[name] or 0))
 
 

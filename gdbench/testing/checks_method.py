@@ -20,7 +20,7 @@ from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError
 from gdbench.protocols import Directions, Generator
 from gdbench.streams import Stream
-from gdbench.testing.cases import Interrupt, K, MethodCase, same
+from gdbench.testing.cases import Interrupt, K, MethodCase, cheapest, load_generator, same
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
 
 MEMBERS = ("__len__", "space", "displace", "save")
@@ -55,6 +55,10 @@ def checks(subject: str, case: MethodCase) -> Iterator[Check]:
         yield Check(subject, "M13", check_method_resumes, case)
     yield Check(subject, "M14", check_method_uses_no_global_random_state, case)
     yield Check(subject, "M15", check_method_leaves_the_process_alone, case)
+    if spec.shape == "curved" or spec.curved_with:
+        yield Check(subject, "M16", check_method_is_curved, case)
+    if spec.spaces:
+        yield Check(subject, "M17", check_method_spaces, case)
 
 
 def check_method_discovers(case: MethodCase) -> None:
@@ -69,7 +73,7 @@ def check_method_discovers(case: MethodCase) -> None:
 
 def check_method_returns_k_directions(case: MethodCase) -> None:
     """There are context.k directions, in context.space."""
-    found, space = case.found, case.generator().spaces[0]
+    found, space = case.found, case.space
     expect(len(found) == K, f"asked for {K} directions, got {len(found)}")
     expect(found.space == space, f"asked for space {space!r}, got {found.space!r}")
 
@@ -94,16 +98,47 @@ def check_method_zero_magnitude(case: MethodCase) -> None:
 
 def check_method_is_straight(case: MethodCase) -> None:
     """Shape linear: twice the magnitude is twice the displacement, the same for every code, of that length or none."""
+    bend = _bend(case, case.found)
+    expect(not bend, f"{bend}: declare shape='curved'")
+
+
+def check_method_is_curved(case: MethodCase) -> None:
+    """Shape curved, or values in curved_with: not proportional to the magnitude, or not the same for every code."""
+    if case.offer.spec.shape == "curved":
+        expect(bool(_bend(case, case.found)), "the directions are straight: declare shape='linear'")
+    for name, values in case.offer.spec.curved_with.items():
+        for value in values:
+            found = case.discover(changed={name: value})
+            expect(bool(_bend(case, found)), f"with {name}={value} the directions are straight")
+
+
+def _bend(case: MethodCase, found: Directions) -> str:
+    """What is not straight about ``found``, or ""."""
     steps = []
     for magnitude in (1.0, 2.0, -1.0):
-        codes, moved = _moved(case, magnitude)
+        codes, moved = _moved(case, magnitude, found)
         steps.append((moved.latents - codes.latents).nan_to_num().double())
     one, two, back = steps
     tolerance = 1e-4 * (1 + float(one.abs().max()))
-    straight = torch.allclose(two, 2 * one, atol=tolerance) and torch.allclose(back, -one, atol=tolerance)
-    expect(straight, "displacement is not proportional to the magnitude: declare shape='curved'")
-    by_code = one.reshape(len(case.found), -1, *one.shape[1:])
-    expect(torch.allclose(by_code, by_code[:, :1].expand_as(by_code), atol=tolerance), "it depends on the code")
+    if not (torch.allclose(two, 2 * one, atol=tolerance) and torch.allclose(back, -one, atol=tolerance)):
+        return "displacement is not proportional to the magnitude"
+    by_code = one.reshape(len(found), -1, *one.shape[1:])
+    same_everywhere = torch.allclose(by_code, by_code[:, :1].expand_as(by_code), atol=tolerance)
+    return "" if same_everywhere else "displacement depends on the code"
+
+
+def check_method_spaces(case: MethodCase) -> None:
+    """In each space that it declares, and that an installed generator has, it finds directions of that space."""
+    for space in case.offer.spec.spaces:
+        try:
+            partner = cheapest(case.registry, case.offer.spec.needs, (space,))
+        except Skipped:
+            continue
+        try:
+            found = case.discover(generator=load_generator(partner.spec), space=space)
+        except Unusable as error:
+            raise Failed(f"declares space {space}, but on {partner.spec.name} discover raised {error}") from None
+        expect(found.space == space, f"declares space {space}, but there finds directions in {found.space}")
 
 
 def check_method_repeats(case: MethodCase) -> None:

@@ -81,6 +81,7 @@ def clauses() -> list[tuple[str, str]]:
     specs = (
         GeneratorSpec("all", "", print, provides=CAPABILITIES),
         MethodSpec("all", "", print, learned=True, deterministic=True),
+        MethodSpec("all", "", print, spaces=("z",), shape="curved"),
         MetricSpec("all", "", print, (column,)),
         DomainSpec("all", "", print, offers=("factors", "masks", "images")),
     )

@@ -29,6 +29,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
         params=LocalParams,
         smoke=LOCAL_SMOKE,
         needs=("mapping",),
+        spaces=("w",),
         shape="curved",
         deterministic=True,
         citation="Choi et al., Do Not Escape From the Manifold: Discovering the Local Coordinates on the Latent Space "

@@ -18,7 +18,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
         params=VoynovParams,
         smoke=SMOKE,
         tiers={"standard": STANDARD, "paper": PAPER},
-        supervision="none",
+        curved_with={"form": ("projective", "fc")},
         learned=True,
         citation="Voynov and Babenko, Unsupervised Discovery of Interpretable Directions in the GAN Latent Space, "
         "ICML 2020, arXiv:2002.03754",

@@ -69,6 +69,18 @@ def test_info_knows_everything_that_is_listed() -> None:
     assert "parameters" in gdbench("info", "voynov").stdout
 
 
+def test_methods_say_space_shape_supervision_and_tiers() -> None:
+    listed = {row["name"]: row for row in json.loads(gdbench("list", "methods", "--json").stdout)["methods"]}
+    voynov, (info,) = listed["voynov"], json.loads(gdbench("info", "voynov", "--json").stdout)
+    assert voynov["shape"] == info["shape"] == "linear (projective, fc: curved)"
+    assert (voynov["space"], voynov["supervision"], voynov["tiers"]) == ("any", "none", "quick, standard, paper")
+    assert (info["space"], info["supervision"], list(info["tiers"])) == ("any", "none", ["quick", "standard", "paper"])
+    assert listed["local-basis"]["space"] == "w"
+    assert {name for name, row in listed.items() if row["shape"] == "curved"} == {"local-basis", "warpedganspace"}
+    assert listed["oracle-linear"]["supervision"] == "labels of an oracle"
+    assert listed["steerability"]["supervision"] == "edits of images"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -127,6 +127,11 @@ def test_a_missing_capability_is_incompatible_before_anything_is_loaded(tmp_path
     assert not (folder.path / "directions.json").exists()
 
 
+def test_a_space_in_which_the_method_does_not_work_is_incompatible(tmp_path: Path, registry: Registry) -> None:
+    record, _ = run(tmp_path, with_method(registry, good, spaces=("w", "s")), "mine")
+    assert (record.status, record.reason) == ("incompatible", "mine works in w and s, not in z")
+
+
 def test_a_metric_that_raises_voids_its_columns_and_spares_the_others(tmp_path: Path, registry: Registry) -> None:
     def bad(*_: Any) -> Scores:
         raise ZeroDivisionError("no")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gdbench import Codes, LinearDirections, Stream, initialised, moments, normal
+from gdbench import Codes, LinearDirections, MethodSpec, NoParams, Stream, initialised, moments, normal
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError, IntegrityError, PluginError
 from gdbench.perception import Embedded, distance, flatten
@@ -138,6 +139,13 @@ def test_the_distance_is_the_lpips_form() -> None:
     nothing = torch.zeros(2, 0)
     found = distance(Embedded(flatten(layers_a), nothing), Embedded(flatten(layers_b), nothing))
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("shape", "message"), [("linear", "no parameter 'form'"), ("curved", "curved anyway")])
+def test_values_that_curve_a_method_are_values_of_its_parameters(shape: str, message: str) -> None:
+    params: type = NoParams if shape == "linear" else dataclasses.make_dataclass("P", ["form"], frozen=True)
+    with pytest.raises(PluginError, match=message):
+        MethodSpec("m", "", print, params=params, shape=shape, curved_with={"form": ("fc",)})  # type: ignore[arg-type]
 
 
 def test_errors_have_their_exit_codes() -> None:
