@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import pickletools
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -207,9 +208,18 @@ class _AllowList(pickle.Unpickler):
         return lambda *args: replacement(*args)
 
 
+def _check_memo(file: IO[bytes]) -> None:
+    """Read the opcodes without obeying them; the unpickler would allocate as many slots as an index names."""
+    for opcode, argument, position in pickletools.genops(file):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > max(position or 0, 255):
+            raise IntegrityError(f"refused pickle: its memo has {position} bytes but an index {argument}")
+
+
 def load_pickle(file: IO[bytes]) -> object:
     """The content of an NVIDIA pickle: dicts, tuples, numbers, arrays, tensors and Records.
 
     Raises IntegrityError naming the first refused global, and whatever damaged bytes make ``pickle`` raise.
     """
+    _check_memo(file)
+    file.seek(0)
     return _AllowList(file, encoding="latin1").load()

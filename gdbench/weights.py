@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ FACTS = "facts"  # the key of the safetensors header that holds our facts
 TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c as a pickled long
 HEAD = 600
 LINE = 300
+CUT = ("truncated", "Incomplete", "exhausted", "remain", "Ran out of input")  # how parsers say that bytes are missing
 
 
 class InertConfig:
@@ -85,8 +87,10 @@ def foreign(head: bytes) -> str | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "the file is empty"
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+    if start.startswith(b"<") and head[8:9] != b"{":  # no format starts so but safetensors of that header length
         return "got an HTML page, not weights: open its address in a browser and download the file by hand"
+    if start.startswith(b"{") and head[8:9] != b"{":
+        return "got a JSON text, not weights"
     if start.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself"
     if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ")):
@@ -134,8 +138,8 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_nvidia(path: Path) -> Any:
-    with path.open("rb") as file:
-        return load_pickle(file)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        return load_pickle(cast(IO[bytes], view))  # a map never allocates more than the file has, whatever it claims
 
 
 def _reason(error: Exception) -> str:
@@ -143,6 +147,6 @@ def _reason(error: Exception) -> str:
     text = str(error)
     if refused := re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text):
         return f"refused pickle: it asks for {refused[1]}, which no known checkpoint needs"
-    if isinstance(error, EOFError | zipfile.BadZipFile) or "truncated" in text or "Incomplete" in text:
+    if isinstance(error, EOFError | zipfile.BadZipFile) or any(word in text for word in CUT):
         return "truncated or damaged"
     return f"no readable weights ({type(error).__name__}: {' '.join(text.split())[:LINE]})"

@@ -123,6 +123,8 @@ DAMAGED = {
     "empty": (b"", "empty"),
     "html": (b"\xef\xbb\xbf \n<!DOCTYPE html><html>quota exceeded</html>", "HTML page"),
     "lower-case html": (b"<html>", "HTML page"),
+    "html with a comment first": (b"<!-- saved from url -->\n<body>quota</body>", "HTML page"),
+    "json": (b'{"error": {"code": 403}}', "JSON text"),
     "git lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
     "gzip": (b"\x1f\x8b\x08" + bytes(20), "archive"),
     "tar": (bytes(257) + b"ustar" + bytes(250), "archive"),
@@ -138,6 +140,8 @@ DAMAGED = {
     "header beyond the end": (header_only(1000), "header"),
     "header that is no JSON": (struct.pack("<Q", 10) + b"{aaaaaaaaa", "header"),
     "endless bytes": (b"\x80\x04\x8e" + struct.pack("<Q", 2**50), "w.pt"),
+    "endless bytearray": (b"\x80\x05\x96" + struct.pack("<Q", 2**36) + b".", "truncated"),
+    "memo larger than the machine": (b"\x80\x02}r" + struct.pack("<I", 2**31 - 1) + b".", "memo"),
 }
 
 
