@@ -1,0 +1,43 @@
+"""The picture on the page of each method: it exists, and the runs that it was drawn from are committed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs" / "methods").glob("*.md"))
+BLOCK = re.compile(r"<!-- (\S+): written by docs/method_pictures.py -->(.*?)<!-- end of \1 -->", re.DOTALL)
+LARGEST = 150_000
+
+
+def blocks(page: Path) -> dict[str, str]:
+    return dict(BLOCK.findall(page.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_shows_its_picture_and_names_its_runs_or_says_that_there_is_none(page: Path) -> None:
+    assert blocks(page), "run: python docs/method_pictures.py"
+    for name, text in blocks(page).items():
+        if "no picture" in text:
+            continue
+        (picture,) = re.findall(r"\]\((\S+\.png)\)", text)
+        assert (page.parent / picture).stat().st_size < LARGEST
+        ids = re.findall(rf"`(\S+-{name}-s0-[0-9a-f]{{8}})`", text)
+        assert ids
+        for run in ids:
+            record = json.loads((ROOT / "results" / "scenes-quick" / run / "record.json").read_text())
+            assert (record["cell"]["method"], record["status"]) == (name, "done")
+
+
+def test_every_method_has_a_page() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "gdbench", "list", "methods", "--json"], capture_output=True, text=True, check=True
+    ).stdout
+    names = {row["name"] for row in json.loads(listed)["methods"] if row["from"].startswith("gdbench ")}
+    assert names == {name for page in PAGES for name in blocks(page)}
