@@ -21,6 +21,7 @@ from gdbench.specs import (
     Checkpoint,
     Column,
     DomainSpec,
+    ExtraFile,
     GeneratorSpec,
     MethodSpec,
     MetricSpec,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections
+    from gdbench.extra_files import checked as checked_file
+    from gdbench.extra_files import fetch_extra, licence_of_extra
     from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.networks import load_network
@@ -64,6 +67,9 @@ _LAZY = {
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
+    "checked_file": "extra_files:checked",
+    "fetch_extra": "extra_files",
+    "licence_of_extra": "extra_files",
     "load_network": "networks",
     "build_params": "params:build",
     "parse_assignments": "params",
@@ -114,6 +120,7 @@ __all__ = [
     "Domain",
     "DomainSpec",
     "Edits",
+    "ExtraFile",
     "Factor",
     "GdbenchError",
     "Generator",
@@ -137,14 +144,17 @@ __all__ = [
     "atomic_write",
     "build_params",
     "calibrate",
+    "checked_file",
     "coordinates",
     "difference",
     "distance",
     "embed",
+    "fetch_extra",
     "generator_specs",
     "hookimpl",
     "initialised",
     "integers",
+    "licence_of_extra",
     "load_domain",
     "load_generator",
     "load_network",

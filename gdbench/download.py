@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import Busy, IntegrityError, MissingFile
 from gdbench.files import sha256 as hash_of
-from gdbench.weights import foreign
+from gdbench.weights import HEAD, foreign
 
 if TYPE_CHECKING:
     import requests
 
 CHUNK = 1 << 16
+WHOLE = 64  # digits of a SHA-256
 PASSING = (408, 429, 500, 502, 503, 504)  # HTTP states that may be gone in a moment
 
 Progress = Callable[[int, int], None]
@@ -42,12 +43,13 @@ def fetch(
 ) -> None:
     """Download ``url`` to ``target`` unless the right file is there; a part left by an interruption is continued.
 
-    sha256: None where nobody published it; parts are then not continued, for nothing would prove that they fit.
+    sha256: or its first digits; None where nobody published it, and parts are not continued, for nothing would prove
+    that they fit.
     Raises MissingFile (network, HTTP state), IntegrityError (an HTML page, another hash: the file is removed), or Busy.
     """
     from filelock import FileLock, Timeout
 
-    if target.is_file() and sha256 in (None, hash_of(target)):
+    if target.is_file() and _fits(target, sha256):
         return
     try:
         with FileLock(f"{target}.lock", timeout=0):
@@ -61,18 +63,39 @@ def _retrieve(url: str, target: Path, sha256: str | None, progress: Progress | N
     import pooch
 
     part = target.with_name(f"{target.name}.part")
-    if sha256 is None:
+    if sha256 is None and not _tag(part).is_file():
         part.unlink(missing_ok=True)
 
     def downloader(_: str, output: str, __: Any) -> None:
         _download(url, part, progress, limits)
+        _tag(part).unlink(missing_ok=True)
+        _check_content(url, part, sha256 or "")
         part.replace(output)
 
+    target.unlink(missing_ok=True)  # it is not the right one
+    whole = sha256 if sha256 and len(sha256) == 64 else None
     pooch.get_logger().setLevel("WARNING")
     try:
-        pooch.retrieve(url, sha256, fname=target.name, path=target.parent, downloader=downloader)
+        pooch.retrieve(url, whole, fname=target.name, path=target.parent, downloader=downloader)
     except ValueError as error:
         raise IntegrityError(f"{target.name} from {url}: {' '.join(str(error).split())}") from None
+
+
+def _check_content(url: str, part: Path, start: str) -> None:
+    """Remove what is certainly not weights, or has another hash than one that starts so."""
+    with part.open("rb") as file:
+        what = foreign(file.read(HEAD))
+    digest = hash_of(part)
+    if not what and len(start) < 64 and not digest.startswith(start):
+        what = f"its sha256 is {digest}, which does not start with the published {start}"
+    if what:
+        part.unlink()
+        raise IntegrityError(f"{url}: {what}")
+
+
+def _tag(part: Path) -> Path:
+    """Where the version of a part is kept: what the server called it."""
+    return part.with_name(f"{part.name}.tag")
 
 
 def _download(url: str, part: Path, progress: Progress | None, limits: Limits) -> None:
@@ -87,7 +110,7 @@ def _download(url: str, part: Path, progress: Progress | None, limits: Limits) -
             failures = 0 if _size(part) > before else failures + 1
             pause = limits.pause * 2 ** max(0, failures - 1)
             if failures >= limits.attempts or time.monotonic() + pause > end:
-                raise MissingFile(f"cannot get {url}: {fault}; the same command continues the download") from None
+                raise MissingFile(f"cannot get {url}: {fault}; the same command tries again from there") from None
             time.sleep(pause)
 
 
@@ -97,10 +120,13 @@ def _continue(url: str, part: Path, progress: Progress | None, limits: Limits, e
 
     start = _size(part)
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}
+    if start and _tag(part).is_file():
+        headers["If-Range"] = _tag(part).read_text()
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(limits.connect, limits.read)) as answer:
             _check_state(url, answer, part)
             resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            _keep_tag(answer, part)
             _receive(answer, part, start if resumed else 0, progress, end)
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _Passing(_cause(error)) from None
@@ -116,6 +142,15 @@ def _check_state(url: str, answer: requests.Response, part: Path) -> None:
         raise _Passing(f"the server answers {answer.status_code} {answer.reason}")
     if not answer.ok:
         raise MissingFile(f"cannot get {url}: the server answers {answer.status_code} {answer.reason}")
+
+
+def _keep_tag(answer: requests.Response, part: Path) -> None:
+    """Note the version that the server sends; weak tags do not promise equal bytes."""
+    tag = answer.headers.get("ETag", "W/")
+    if tag := answer.headers.get("Last-Modified", "") if tag.startswith("W/") else tag:
+        _tag(part).write_text(tag)
+    else:
+        _tag(part).unlink(missing_ok=True)
 
 
 def _receive(answer: requests.Response, part: Path, start: int, progress: Progress | None, end: float) -> None:
@@ -134,6 +169,10 @@ def _receive(answer: requests.Response, part: Path, start: int, progress: Progre
                 raise _Passing("it takes too long")
     if done < total:
         raise _Passing(f"truncated: {done} of {total} bytes arrived")
+
+
+def _fits(path: Path, sha256: str | None) -> bool:
+    return sha256 is None or hash_of(path).startswith(sha256)
 
 
 def _size(part: Path) -> int:

@@ -193,7 +193,7 @@ class ExtraFile:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or Path(self.file).name != self.file or len(self.sha256) < 8:
-            raise PluginError(f"file {self.name!r}: needs a name, a plain file name and 8 digits of its SHA-256 or more")
+            raise PluginError(f"file {self.name!r}: needs a name, a plain file name and 8 digits of its SHA-256")
 
 
 @dataclass(frozen=True)

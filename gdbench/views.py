@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gdbench.leaderboard import Leaderboard
     from gdbench.record import RunRecord, Score
     from gdbench.registry import Offer, Registry
-    from gdbench.specs import Column, MethodSpec
+    from gdbench.specs import Column, ExtraFile, MethodSpec
     from gdbench.suite import Suite
 
 _CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "params")
@@ -155,11 +155,22 @@ def _traits(spec: MethodSpec) -> dict[str, str]:
 
 
 def checkpoint_rows(registry: Registry) -> Rows:
-    """A row for each checkpoint that a family offers or the user imported: domain, gates, and whether it is here."""
-    from gdbench import checkpoints
+    """A row for each checkpoint that a family offers or the user imported: domain, gates, and whether it is here.
+
+    Last the files that domains need.
+    """
+    from gdbench import checkpoints, extra_files
 
     specs = [offer.spec for offer in registry.generators.values()]
-    return [_checkpoint(entry) for entry in checkpoints.entries(specs, checkpoints.default_folder())]
+    rows = [_checkpoint(entry) for entry in checkpoints.entries(specs, checkpoints.default_folder())]
+    domains = [offer.spec for offer in registry.domains.values()]
+    return rows + [_extra(extra, spec.name, extra_files.place(extra)) for spec in domains for extra in spec.files]
+
+
+def _extra(extra: ExtraFile, domain: str, path: Path) -> dict[str, Any]:
+    known = {"generator": "", "checkpoint": extra.name, "domain": domain, "licence": extra.licence}
+    blank = {"resolution": None, "status": "", "gates": "", "lacks": ""}
+    return {**known, **blank, "where": "here" if path.is_file() else "to fetch"}
 
 
 def _checkpoint(entry: Entry) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from gdbench.cli import options
+from gdbench.errors import UsageError, unknown
 from gdbench.registry import Registry
-from gdbench.specs import GeneratorSpec
+from gdbench.specs import ExtraFile, GeneratorSpec
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -49,31 +52,73 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:
+    from gdbench.extra_files import extra_files
+
+    extras = extra_files(offer.spec for offer in registry.domains.values())
+    names = (*registry.generators, *extras)
+
     @group.command()
     def fetch(
-        generator: str = typer.Argument(..., autocompletion=options.completer(registry.generators)),
-        name: str = typer.Argument(..., help="An official checkpoint; see: gdbench checkpoint list."),
+        generator: str = typer.Argument(
+            ..., help="A generator, or a file that a domain needs.", autocompletion=options.completer(names)
+        ),
+        name: str = typer.Argument(None, help="An official checkpoint of the generator; see: gdbench checkpoint list."),
         yes: bool = typer.Option(False, "--yes", help="Accept the licence without being asked."),
     ) -> None:
         """Download an official file, check its hash and import it. The licence is shown first."""
-        from gdbench import checkpoints, console, progress
+        if generator not in names:
+            raise unknown("generator or file", generator, names)
+        if generator in registry.generators:
+            _fetch_checkpoint(registry.generator(generator).spec, name, yes)
+        else:
+            _fetch_file(extras[generator], yes)
 
-        spec = registry.generator(generator).spec
-        card = next((card for card in spec.checkpoints if card.name == name), None)
-        if card is not None and card.url:
-            console.say(checkpoints.licence_of(card))
-            if not yes:
-                typer.confirm("Download it under this licence?", abort=True)
-        with progress.reporter().task(f"fetch {name}", (card.size or 0) if card else 0) as task:
-            done = 0
 
-            def show(now: int, total: int) -> None:
-                nonlocal done
-                task.advance(now - done)
-                done = now
+def _fetch_file(extra: ExtraFile, yes: bool) -> None:
+    from gdbench import console, extra_files
 
-            made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), show)
-        console.say(f"fetched {made.name}; use it with --gan {generator} --checkpoint {made.name}")
+    _agree(extra_files.licence_of_extra(extra), yes)
+    with _shown(extra.name, extra.size) as show:
+        path = extra_files.fetch_extra(extra, progress=show)
+    console.say(f"fetched {path}")
+
+
+def _fetch_checkpoint(spec: GeneratorSpec, name: str | None, yes: bool) -> None:
+    from gdbench import checkpoints, console
+
+    if name is None:
+        official = ", ".join(card.name for card in spec.checkpoints if not card.shipped) or "it has none"
+        raise UsageError(f"which official checkpoint of {spec.name}? {official}")
+    card = next((card for card in spec.checkpoints if card.name == name), None)
+    if card is not None and card.url:
+        _agree(checkpoints.licence_of(card), yes)
+    with _shown(name, (card.size or 0) if card else 0) as show:
+        made = checkpoints.fetch_checkpoint(spec, name, checkpoints.default_folder(), show)
+    console.say(f"fetched {made.name}; use it with --gan {spec.name} --checkpoint {made.name}")
+
+
+def _agree(licence: str, yes: bool) -> None:
+    from gdbench import console
+
+    console.say(licence)
+    if not yes:
+        typer.confirm("Download it under this licence?", abort=True)
+
+
+@contextmanager
+def _shown(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of ``size`` bytes, to be called with the bytes that are there and their total."""
+    from gdbench import progress
+
+    with progress.reporter().task(f"fetch {what}", size) as task:
+        done = 0
+
+        def show(now: int, total: int) -> None:
+            nonlocal done
+            task.advance(now - done)
+            done = now
+
+        yield show
 
 
 def _add_list(group: typer.Typer, registry: Registry) -> None:
@@ -92,8 +137,10 @@ def _add_verify(group: typer.Typer, registry: Registry) -> None:
         from dataclasses import asdict
 
         from gdbench import checkpoints
+        from gdbench.extra_files import extra_files, verdict
 
         verdicts = checkpoints.verify(_specs(registry), checkpoints.default_folder())
+        verdicts += [verdict(extra) for extra in extra_files(o.spec for o in registry.domains.values()).values()]
         _show([asdict(verdict) for verdict in verdicts], as_json)
         raise typer.Exit(5 if any(verdict.state == "damaged" for verdict in verdicts) else 0)
 

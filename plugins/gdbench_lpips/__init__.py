@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gdbench import DomainSpec, hookimpl
+from gdbench import DomainSpec, ExtraFile, hookimpl
 
 if TYPE_CHECKING:
     import typer
+
+BACKBONE = ExtraFile(
+    name="lpips",
+    file="alexnet-owt-7be5be79.pth",
+    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    sha256="7be5be79",  # torchvision publishes no more, and names the file after them
+    size=244_000_000,
+    licence="BSD 3-Clause (torchvision); the weights were trained on ImageNet",
+    summary="the AlexNet behind LPIPS",
+)
 
 
 @hookimpl
@@ -18,6 +28,7 @@ def gdbench_domains() -> Iterable[DomainSpec]:
         name="natural",
         summary="photographs (faces, objects, scenes) without known factors; visible change is LPIPS (alex)",
         load="gdbench_lpips.domain:load",
+        files=(BACKBONE,),
         citation="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,36 +10,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gdbench import IntegrityError, MissingFile, load_weights, sha256
+from gdbench import ExtraFile, IntegrityError, checked_file, load_weights
 
 if TYPE_CHECKING:
     from lpips import LPIPS
 
-FILE = "alexnet-owt-7be5be79.pth"
-HASH = "7be5be79"
-"""The first digits of the file's SHA-256; torchvision publishes no more, and names the file after them."""
-URL = f"https://download.pytorch.org/models/{FILE}"
-COMMAND = "gdbench lpips fetch"
 
+def load(file: ExtraFile, folder: Path | None = None) -> LPIPS:
+    """LPIPS 0.1 (alex) with the backbone in ``file``, frozen, in evaluation mode, on the CPU.
 
-def folder() -> Path:
-    """The user's checkpoint folder of this plugin, in the data directory of the XDG standard."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "gdbench" / "checkpoints" / "lpips"
-
-
-def load(path: Path, digest: str = HASH) -> LPIPS:
-    """LPIPS 0.1 (alex) with the backbone in ``path``, frozen, in evaluation mode, on the CPU.
-
-    The hash is checked at every use, whoever put the file there. No network, no draw from a random state.
-    Raises MissingFile with the command that gets the file, IntegrityError where its SHA-256 does not begin with
-    ``digest`` or its tensors are not an AlexNet's.
+    folder: where it lies in place of the user's checkpoint folder. The hash is checked at every use, whoever put the
+    file there. No network, no draw from a random state. Raises MissingFile with the command that gets the file,
+    IntegrityError where its SHA-256 is another one or its tensors are not an AlexNet's.
     """
-    if not path.is_file():
-        raise MissingFile(f"LPIPS needs its backbone {path} (244 MB, from {URL}): {COMMAND}")
-    found = sha256(path)
-    if not found.startswith(digest):
-        raise IntegrityError(f"{path}: sha256 {found} does not begin with {digest}; delete it, then: {COMMAND}")
+    path = checked_file(file, folder)
     network = _build()
     _fill(network, load_weights(path), path)
     return network.requires_grad_(False).eval()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gdbench import Factor, UsageError
-from gdbench_lpips import backbone
+from gdbench_lpips import BACKBONE, backbone
 
 if TYPE_CHECKING:
     from lpips import LPIPS
@@ -78,4 +78,4 @@ class Natural:
 
 def load(device: torch.device) -> Natural:
     """The domain on ``device``. Raises MissingFile or IntegrityError about the backbone of LPIPS."""
-    return Natural(backbone.load(backbone.folder() / backbone.FILE).to(device))
+    return Natural(backbone.load(BACKBONE).to(device))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 import warnings
-from collections.abc import Iterator
-from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from dataclasses import replace
 from pathlib import Path
 
 import lpips
 import numpy as np
 import pytest
 import torch
-from gdbench_lpips import backbone
-from gdbench_lpips.commands import download
+from gdbench_lpips import BACKBONE, backbone
 from gdbench_lpips.domain import Natural, load
 from torch import Tensor
 
-from gdbench import IntegrityError, MissingFile, Stream, UsageError, distance, embed, normal, sha256
+from gdbench import ExtraFile, IntegrityError, MissingFile, Stream, UsageError, distance, embed, normal, sha256
 from gdbench.perception import flatten
 
 SHAPES = {
@@ -31,30 +29,42 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backbone file as torchvision's, with weights from a seed and so with a hash of its own."""
     rng = np.random.default_rng(0)
     tensors: dict[str, Tensor] = {"classifier.6.bias": torch.zeros(3)}  # the rest of the file is not looked at
     for name, shape in SHAPES.items():
         tensors[f"features.{name}.weight"] = normal(rng, *shape) / np.prod(shape[1:]) ** 0.5
         tensors[f"features.{name}.bias"] = 0.1 * normal(rng, shape[0])
-    path = tmp_path_factory.mktemp("lpips") / "alexnet.pth"
-    torch.save(tensors, path)
-    return path
+    made: Path = tmp_path_factory.mktemp("checkpoints")
+    (made / BACKBONE.name).mkdir()
+    torch.save(tensors, made / BACKBONE.name / BACKBONE.file)
+    return made
 
 
 @pytest.fixture(scope="module")
-def natural(file: Path) -> Natural:
-    return Natural(backbone.load(file, sha256(file)[:8]))
+def path(folder: Path) -> Path:
+    return folder / BACKBONE.name / BACKBONE.file
 
 
 @pytest.fixture(scope="module")
-def theirs(file: Path) -> lpips.LPIPS:
+def file(path: Path) -> ExtraFile:
+    """The declaration of the made file: torchvision's, with its hash."""
+    return replace(BACKBONE, sha256=sha256(path)[:8])
+
+
+@pytest.fixture(scope="module")
+def natural(file: ExtraFile, folder: Path) -> Natural:
+    return Natural(backbone.load(file, folder))
+
+
+@pytest.fixture(scope="module")
+def theirs(path: Path) -> lpips.LPIPS:
     """The package itself, made its own way and filled by torchvision's names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    tensors = torch.load(file, weights_only=True)
+    tensors = torch.load(path, weights_only=True)
     for part in (made.net.slice1, made.net.slice2, made.net.slice3, made.net.slice4, made.net.slice5):
         for name, layer in part.named_children():
             if isinstance(layer, torch.nn.Conv2d):
@@ -117,71 +127,54 @@ def test_a_small_image_is_refused(natural: Natural) -> None:
         oracle.embed(images(size=30)[0])
 
 
-def test_loading_leaves_global_random_state(file: Path) -> None:
+def test_loading_leaves_global_random_state(file: ExtraFile, folder: Path) -> None:
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    backbone.load(file, sha256(file)[:8])
+    backbone.load(file, folder)
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
-def test_loading_depends_on_the_file_alone(file: Path, natural: Natural) -> None:
+def test_loading_depends_on_the_file_alone(file: ExtraFile, folder: Path, natural: Natural) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(99)
-        again = backbone.load(file, sha256(file)[:8])
+        again = backbone.load(file, folder)
     assert all(torch.equal(a, b) for a, b in zip(natural.network.parameters(), again.parameters(), strict=True))
     assert not any(parameter.requires_grad for parameter in again.parameters())
 
 
 def test_without_the_file_the_command_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    with pytest.raises(MissingFile, match="gdbench lpips fetch") as raised:
+    with pytest.raises(MissingFile, match="gdbench checkpoint fetch lpips") as raised:
         load(torch.device("cpu"))
     assert raised.value.exit_code == 3
     assert str(tmp_path / "gdbench" / "checkpoints" / "lpips" / "alexnet-owt-7be5be79.pth") in str(raised.value)
 
 
-def test_another_file_under_the_name_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_file_under_the_name_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    backbone.folder().mkdir(parents=True)
-    (backbone.folder() / backbone.FILE).write_bytes(file.read_bytes())  # an AlexNet, but random
+    place = tmp_path / "gdbench" / "checkpoints" / "lpips" / BACKBONE.file
+    place.parent.mkdir(parents=True)
+    place.write_bytes(path.read_bytes())  # an AlexNet, but random
     with pytest.raises(IntegrityError, match="does not begin with 7be5be79"):
         load(torch.device("cpu"))
 
 
 def test_other_tensors_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "vgg.pth"
+    (tmp_path / "lpips").mkdir()
+    path = tmp_path / "lpips" / BACKBONE.file
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
     with pytest.raises(IntegrityError, match="no AlexNet"):
-        backbone.load(path, sha256(path)[:8])
+        backbone.load(replace(BACKBONE, sha256=sha256(path)), tmp_path)
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None: ...
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    (folder / "weights").write_bytes(b"as published")
-    with HTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
-
-
-def test_fetching_keeps_the_right_file_only(server: str, tmp_path: Path) -> None:
-    target = tmp_path / "kept" / "weights"
-    with pytest.raises(IntegrityError, match="does not begin with 0000"):
-        download(f"{server}/weights", target, "0000")
-    assert not list(target.parent.iterdir())
-    with pytest.raises(MissingFile, match="404"):
-        download(f"{server}/nothing", target, "0000")
-    source = tmp_path / "served" / "weights"
-    download(f"{server}/weights", target, sha256(source)[:8])
-    assert target.read_bytes() == b"as published"
-    source.write_bytes(b"changed")
-    download(f"{server}/weights", target, sha256(target)[:8])  # the right file is there: nothing is asked for
-    assert target.read_bytes() == b"as published"
+@pytest.mark.parametrize("command", [("checkpoint", "fetch", "lpips"), ("lpips", "fetch")], ids=" ".join)
+def test_both_commands_show_the_licence_and_ask(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    asked = [sys.executable, "-m", "gdbench", *command]
+    done = subprocess.run(asked, input="n\n", capture_output=True, text=True, check=False)
+    assert "alexnet-owt-7be5be79.pth (244 MB) from https://download.pytorch.org" in done.stdout
+    assert "BSD 3-Clause" in done.stdout
+    assert done.returncode == 1
+    assert not list(tmp_path.rglob("*.pth"))
