@@ -129,8 +129,14 @@ def fetch_checkpoint(
     if card.url is None:
         raise MissingFile(_how_to_get(spec, card, target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    fetch(card.url, target, card.sha256, progress)
-    return import_checkpoint(target, [spec], folder, name=name)
+    fetch(card.url, target, _published(card) or None, progress)
+    try:
+        return import_checkpoint(target, [spec], folder, name=name)
+    except GdbenchError as error:
+        if card.sha256:  # the right file, so it is not to blame
+            raise
+        target.unlink()
+        raise IntegrityError(f"{error} (what came from {card.url} was removed)") from None
 
 
 def licence_of(checkpoint: Checkpoint) -> str:
@@ -151,7 +157,8 @@ def import_checkpoint(
     """Convert a file or folder, recognised by content among ``specs``, and keep it in ``folder`` with a card.
 
     name: default from the file's; domain, licence: default from the official card of the same hash or name.
-    facts: overrides of what the file does not say, as JSON values. Importing the same again gives the same card.
+    facts: overrides of what the file does not say, JSON values under the names in the card. Importing the same again
+    gives the same card.
     Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read.
     """
     path, given = Path(path), json.loads(json.dumps(dict(facts or {})))  # as the card will give them back
@@ -176,7 +183,7 @@ def import_checkpoint(
 def _described(path: Path, spec: GeneratorSpec, form: str, source: str, name: str | None) -> Checkpoint:
     """What is known of a source: its official card, the card beside a file of ours, or next to nothing."""
     for card in spec.checkpoints:
-        if card.sha256 == source or (card.name == name and not card.shipped):
+        if (_published(card) and source.startswith(_published(card))) or (card.name == name and not card.shipped):
             return card
     if form != OWN:
         return Checkpoint(_slug(path), UNKNOWN, "")
@@ -193,6 +200,9 @@ def _convert(path: Path, spec: GeneratorSpec, card: Checkpoint, folder: Path) ->
     target = folder / card.file
     tensors, facts = _content(path, spec, str(card.card["format"]))
     notes = facts.pop("notes", [])
+    known = facts.keys() - {"format", "family", "domain"}
+    if strange := sorted(card.card["given"].keys() - known):
+        raise unknown(f"fact of {card.card['format']}", strange[0], known)
     facts = {"format": card.card["format"], **facts, **card.card["given"], "family": spec.name, "domain": card.domain}
     save_weights(target, tensors, facts)
     try:
@@ -289,8 +299,8 @@ def _free_name(spec: GeneratorSpec, folder: Path, name: str, source: str, given:
         raise UsageError(f"checkpoint name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
     wanted = (source, dict(given))
     taken = {card.name: _identity(card) for card in imported(spec, folder)}
-    official = {card.name: card.sha256 or ("" if card.shipped else source) for card in spec.checkpoints}
-    if taken.get(name, wanted) == wanted and official.get(name, source) == source:
+    official = {card.name: _published(card) or ("none" if card.shipped else "") for card in spec.checkpoints}
+    if taken.get(name, wanted) == wanted and source.startswith(official.get(name, "")):
         return name
     if fixed:
         raise UsageError(f"{spec.name}/{name} is another checkpoint: choose another name")
@@ -337,9 +347,15 @@ def _open(spec: GeneratorSpec, entry: Entry, folder: Path, offline: bool) -> Res
 
 def _checked(card: Checkpoint, path: Path) -> Resolved:
     digest = sha256(path)
-    if card.sha256 not in (None, digest):
-        raise IntegrityError(f"{path}: sha256 is {digest}, its card says {card.sha256}; delete it and get it again")
+    if not digest.startswith(_published(card)):
+        said = _published(card)
+        raise IntegrityError(f"{path}: sha256 is {digest}, its card says {said}; delete it and get it again")
     return Resolved(card.name, path, card, digest)
+
+
+def _published(card: Checkpoint) -> str:
+    """What is known of the SHA-256 of a card's file: all of it, its first digits, or nothing."""
+    return card.sha256 or str(card.card.get("sha256_starts", ""))
 
 
 def _how_to_get(spec: GeneratorSpec, card: Checkpoint, target: Path, offline: bool = False) -> str:
@@ -347,7 +363,7 @@ def _how_to_get(spec: GeneratorSpec, card: Checkpoint, target: Path, offline: bo
         return f"{spec.name}/{card.name}: {target} is missing from the installation; install its plugin again"
     if "source_sha256" in card.card:
         return f"{spec.name}/{card.name}: {target} is gone; import its source {card.card.get('source')} again"
-    what = f"{spec.name}/{card.name} is not here: {card.file} ({_size(card)}, sha256 {card.sha256 or 'not known'})"
+    what = f"{spec.name}/{card.name} is not here: {card.file} ({_size(card)}, sha256 {_published(card) or 'not known'})"
     if card.url is None:
         page = card.card.get("page", "its authors")
         return f"{what} must be downloaded by hand from {page}; then: gdbench checkpoint import FILE --name {card.name}"
@@ -356,7 +372,9 @@ def _how_to_get(spec: GeneratorSpec, card: Checkpoint, target: Path, offline: bo
 
 
 def _size(card: Checkpoint) -> str:
-    return f"{card.size / 1e6:.1f} MB" if card.size else "size not known"
+    if card.size:
+        return f"{card.size / 1e6:.1f} MB"
+    return f"about {card.card['megabytes']} MB" if "megabytes" in card.card else "size not known"
 
 
 def _verdict(entry: Entry) -> Verdict:
@@ -367,4 +385,4 @@ def _verdict(entry: Entry) -> Verdict:
         _checked(entry.checkpoint, entry.path)
     except (IntegrityError, OSError) as error:
         return Verdict(entry.family, name, "damaged", str(error))
-    return Verdict(entry.family, name, "ok", "" if entry.checkpoint.sha256 else "no hash is known")
+    return Verdict(entry.family, name, "ok", "" if _published(entry.checkpoint) else "no hash is known")

@@ -211,7 +211,7 @@ class _AllowList(pickle.Unpickler):
 def _check_memo(file: IO[bytes]) -> None:
     """Read the opcodes without obeying them; the unpickler would allocate as many slots as an index names."""
     for opcode, argument, position in pickletools.genops(file):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > max(position or 0, 255):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > max(position or 0, 255):
             raise IntegrityError(f"refused pickle: its memo has {position} bytes but an index {argument}")
 
 

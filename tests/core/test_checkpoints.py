@@ -149,6 +149,13 @@ def test_facts_can_be_overridden(official: Path, folder: Path) -> None:
     assert find(TOY, "double", folder).checkpoint == card
 
 
+def test_a_fact_that_the_format_does_not_have_is_refused(official: Path, folder: Path) -> None:
+    for name in ("scal", "format"):
+        with pytest.raises(UsageError, match=f"unknown fact of official '{name}'.*scale"):
+            import_checkpoint(official, [TOY], folder, facts={name: 2})
+    assert not list((folder / "toy").glob("*"))
+
+
 def test_a_domain_given_later_replaces_unknown(official: Path, folder: Path) -> None:
     assert import_checkpoint(official, [TOY], folder).domain == "unknown"
     assert import_checkpoint(official, [TOY], folder, domain="faces").domain == "faces"
@@ -330,6 +337,38 @@ def test_a_fetched_file_is_checked_converted_and_found(
         fetch_checkpoint(wrong, "a", folder / "2")
     with pytest.raises(UsageError, match="unknown official"):
         fetch_checkpoint(spec, "b", folder)
+
+
+def test_the_published_first_digits_of_a_hash_are_checked(
+    served: tuple[Path, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    www, address = served
+    write(www / "a.pt", 4)
+    card = Checkpoint("a", "cats", "a.pt", url=f"{address}/a.pt", card={"sha256_starts": "0" * 8, "megabytes": 5})
+    spec = replace(TOY, checkpoints=(card,))
+    with pytest.raises(IntegrityError, match="published 00000000"):
+        fetch_checkpoint(spec, "a", folder)
+    (folder / "toy" / "a.pt").write_bytes((www / "a.pt").read_bytes())
+    with pytest.raises(IntegrityError, match="its card says 00000000"):
+        find(spec, "a", folder)
+    right = replace(card, card={"sha256_starts": sha256(www / "a.pt")[:8]})
+    assert fetch_checkpoint(replace(TOY, checkpoints=(right,)), "a", folder).name == "a"
+    assert "about 5 MB" in licence_of(card)
+
+
+def test_a_download_that_is_no_checkpoint_does_not_stay(
+    served: tuple[Path, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    www, address = served
+    (www / "a.pt").write_bytes(write(www / "b.pt", 4).read_bytes()[:-50])
+    spec = replace(TOY, checkpoints=(Checkpoint("a", "cats", "a.pt", url=f"{address}/a.pt"),))
+    with pytest.raises(IntegrityError, match=r"truncated.*was removed"):
+        fetch_checkpoint(spec, "a", folder)
+    assert not (folder / "toy" / "a.pt").exists()
+    write(www / "a.pt", 4)
+    assert fetch_checkpoint(spec, "a", folder).name == "a"
 
 
 def test_weights_of_a_stranger_cannot_pretend_to_be_ours(tmp_path: Path, folder: Path) -> None:

@@ -151,6 +151,40 @@ def test_without_a_hash_an_old_part_is_not_trusted(server: Server, tmp_path: Pat
     assert server.ranges == [None]
 
 
+def half_of_version(handler: BaseHTTPRequestHandler) -> None:
+    answer(handler, DATA[: len(DATA) // 2], len(DATA), ETag='"one"')
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_without_a_hash_a_part_is_continued_if_the_server_has_the_same_version(
+    same: bool, server: Server, tmp_path: Path
+) -> None:
+    asked: list[str | None] = []
+
+    def on_condition(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers.get("If-Range"))
+        (ranged if same else whole)(handler)
+
+    server.script = [half_of_version, state(404)]
+    with pytest.raises(MissingFile, match="404"):
+        fetch(server.url, tmp_path / "w.pkl", None, limits=QUICK)
+    server.script = [on_condition]
+    fetch(server.url, tmp_path / "w.pkl", None, limits=QUICK)
+    assert (tmp_path / "w.pkl").read_bytes() == DATA
+    assert asked == ['"one"']
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".pkl", ".lock"}
+
+
+def test_the_known_first_digits_of_a_hash_are_checked(server: Server, tmp_path: Path) -> None:
+    fetch(server.url, tmp_path / "w.pkl", DIGEST[:8], limits=QUICK)
+    (tmp_path / "w.pkl").write_bytes(b"something else")
+    fetch(server.url, tmp_path / "w.pkl", DIGEST[:8], limits=QUICK)
+    assert (tmp_path / "w.pkl").read_bytes() == DATA
+    with pytest.raises(IntegrityError, match="does not start with the published 00000000"):
+        fetch(server.url, tmp_path / "v.pkl", "0" * 8, limits=QUICK)
+    assert not (tmp_path / "v.pkl").exists()
+
+
 def test_another_content_is_named_with_both_hashes_and_removed(server: Server, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=DIGEST[:20]) as caught:
         fetch(server.url, tmp_path / "w.pkl", "0" * 64, limits=QUICK)
@@ -161,6 +195,23 @@ def test_another_content_is_named_with_both_hashes_and_removed(server: Server, t
 def test_an_html_page_is_called_one(server: Server, tmp_path: Path) -> None:
     page = b"<!DOCTYPE html><html>Virus scan warning</html>"
     server.script = [lambda handler: answer(handler, page, len(page))]
+    with pytest.raises(IntegrityError, match="got an HTML page"):
+        fetch(server.url, tmp_path / "w.pkl", None, limits=QUICK)
+    assert not (tmp_path / "w.pkl").exists()
+
+
+def test_an_html_page_that_comes_in_crumbs_is_called_one(server: Server, tmp_path: Path) -> None:
+    def crumbs(handler: BaseHTTPRequestHandler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        for crumb in (b" ", b"<!doctype html>", b"<p>quota"):
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(crumb), crumb))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    server.script = [crumbs]
     with pytest.raises(IntegrityError, match="got an HTML page"):
         fetch(server.url, tmp_path / "w.pkl", None, limits=QUICK)
     assert not (tmp_path / "w.pkl").exists()
