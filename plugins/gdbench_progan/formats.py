@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gdbench import IntegrityError, Record, UsageError, load_weights
-from gdbench_progan.networks import build
+from gdbench_progan.networks import EPSILON, build
 
 State = dict[str, Tensor]
 Facts = dict[str, Any]
@@ -56,9 +56,10 @@ def _read(path: Path) -> tuple[State, Any]:
     """The named tensors of the averaged generator, and the configuration where a file holds one."""
     content = load_weights(path)
     if isinstance(content, tuple) and content:  # (G, D, Gs) of NVIDIA's TensorFlow pickles
-        variables = content[-1].state.get("variables") if isinstance(content[-1], Record) else None
+        network = content[-1].state if isinstance(content[-1], Record) else {}
+        variables = network.get("variables")
         pairs = [pair for pair in variables if isinstance(pair, tuple)] if isinstance(variables, list) else []
-        return {str(name): torch.from_numpy(np.array(value)) for name, value in pairs}, None
+        return {str(name): torch.from_numpy(np.array(value)) for name, value in pairs}, network.get("static_kwargs")
     config = content.get("config") if isinstance(content, Mapping) else None
     for part in ("avgG", "generator_smooth", "state_dict"):
         if isinstance(content, Mapping) and part in content:
@@ -74,8 +75,11 @@ def _format(state: State) -> str | None:
     return None
 
 
-def _facts(normalisations: int, pixel_norm: bool = True, slope: float = 0.2, tanh: bool = False) -> Facts:
-    return {"normalisations": normalisations, "pixel_norm": pixel_norm, "slope": slope, "tanh": tanh}
+def _facts(
+    normalisations: int, pixel_norm: bool = True, slope: float = 0.2, tanh: bool = False, label_dim: int = 0
+) -> Facts:
+    facts = {"normalisations": normalisations, "pixel_norm": pixel_norm, "slope": slope}
+    return {**facts, "tanh": tanh, "label_dim": label_dim}
 
 
 def _he(weight: Tensor, gain: float = math.sqrt(2)) -> Tensor:
@@ -143,34 +147,45 @@ def _from_gan_zoo(state: State, config: Any) -> tuple[State, Facts]:
     tensors["lod"] = torch.tensor(float(fields.get("alpha", 0.0)))
     tanh = fields.get("lossCriterion") in ("MSE", "DCGAN")
     norm = bool(fields.get("perChannelNormalization", True))
-    return tensors, _facts(1, norm, float(fields.get("leakyReluLeak", 0.2)), tanh)
+    return tensors, _facts(int(norm), norm, float(fields.get("leakyReluLeak", 0.2)), tanh)
 
 
-def _from_nvidia(state: State, _: Any) -> tuple[State, Facts]:
-    """Section 4.6: TensorFlow's kernels (k, k, in, out); those of fused up layers (k, k, out, in) and flipped."""
+def _from_nvidia(state: State, options: Any) -> tuple[State, Facts]:
+    """Section 4.6: TensorFlow's kernels (k, k, in, out); those of fused up layers (k, k, out, in) and flipped.
+
+    `options` are those that the network was built with, where they are not the usual ones.
+    """
+    told: Mapping[str, Any] = options if isinstance(options, Mapping) else {}
+    if float(told.get("pixelnorm_epsilon", EPSILON)) != EPSILON:
+        raise UsageError(f"a ProGAN with pixelnorm_epsilon {told['pixelnorm_epsilon']}: only {EPSILON} is supported")
     levels = _count(state, r"\d+x\d+/Conv0(_up)?/weight") + 1
-    convs = {0: _conv(state, "4x4/Conv")}
+    convs = {0: _conv(state, "4x4/Conv", told)}
     for level in range(1, levels):
         r = 4 * 2**level
-        convs[2 * level - 1] = _conv(state, f"{r}x{r}/Conv0") if f"{r}x{r}/Conv0/weight" in state else _fused(state, r)
-        convs[2 * level] = _conv(state, f"{r}x{r}/Conv1")
+        fused = f"{r}x{r}/Conv0_up/weight" in state
+        convs[2 * level - 1] = _conv(state, f"{r}x{r}/Conv0_up" if fused else f"{r}x{r}/Conv0", told, fused)
+        convs[2 * level] = _conv(state, f"{r}x{r}/Conv1", told)
     rgbs = {
-        levels - 1 - j: _conv(state, f"ToRGB_lod{j}", 1.0) for j in range(levels) if f"ToRGB_lod{j}/weight" in state
+        levels - 1 - j: _conv(state, f"ToRGB_lod{j}", told, gain=1.0)
+        for j in range(levels)
+        if f"ToRGB_lod{j}/weight" in state
     }
-    dense = state["4x4/Dense/weight"]
+    dense, labels = state["4x4/Dense/weight"], int(told.get("label_size", 0))
     tensors = _named(convs, "convs") | _named(rgbs, "outputs")
-    tensors["linear.weight"] = dense.T * math.sqrt(2 / (16 * len(dense)))
+    tensors["linear.weight"] = dense.T * (math.sqrt(2 / (16 * len(dense))) if told.get("use_wscale", True) else 1)
     tensors["linear.bias"] = state["4x4/Dense/bias"].repeat_interleave(16)
-    return tensors | {"lod": state.get("lod", torch.zeros(())).reshape(())}, _facts(2)
+    times = (1 if labels else 2) if told.get("normalize_latents", True) else 0  # z and label are normalised together
+    slope = 0.2 if told.get("use_leakyrelu", True) else 0.0
+    facts = _facts(times, bool(told.get("use_pixelnorm", True)), slope, label_dim=labels)
+    return tensors | {"lod": state.get("lod", torch.zeros(())).reshape(())}, facts
 
 
-def _conv(state: State, name: str, gain: float = math.sqrt(2)) -> tuple[Tensor, Tensor]:
-    return _he(state[f"{name}/weight"].permute(3, 2, 0, 1), gain), state[f"{name}/bias"]
-
-
-def _fused(state: State, resolution: int) -> tuple[Tensor, Tensor]:
-    name = f"{resolution}x{resolution}/Conv0_up"
-    return _he(state[f"{name}/weight"].permute(2, 3, 0, 1).flip(2, 3)), state[f"{name}/bias"]
+def _conv(
+    state: State, name: str, told: Mapping[str, Any], fused: bool = False, gain: float = math.sqrt(2)
+) -> tuple[Tensor, Tensor]:
+    stored = state[f"{name}/weight"]
+    weight = stored.permute(2, 3, 0, 1).flip(2, 3) if fused else stored.permute(3, 2, 0, 1)
+    return _he(weight, gain) if told.get("use_wscale", True) else weight, state[f"{name}/bias"]
 
 
 def _stacked(layers: list[tuple[Tensor, Tensor]], rgbs: Mapping[int, tuple[Tensor, Tensor]]) -> State:

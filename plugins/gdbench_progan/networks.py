@@ -132,11 +132,10 @@ class Generator(nn.Module):
         return upsample(image, 2**dropped) if dropped else image
 
     def _inputs(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        if not self.config.pixel_norm:
-            return z if labels is None else torch.cat([z, labels], 1)
         for _ in range(self.config.normalisations - 1):
             z = normalise(z)
-        return normalise(z if labels is None else torch.cat([z, labels], 1))
+        x = z if labels is None else torch.cat([z, labels], 1)
+        return normalise(x) if self.config.normalisations else x
 
     def _activate(self, x: Tensor) -> Tensor:
         x = F.leaky_relu(x, self.config.slope)

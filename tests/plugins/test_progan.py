@@ -56,7 +56,7 @@ def test_every_size_follows_from_the_tensors(layout: str, resolution: int, tmp_p
 
 
 def test_facts_of_each_layout(tmp_path: Path) -> None:
-    usual = {"pixel_norm": True, "slope": 0.2, "tanh": False}
+    usual = {"pixel_norm": True, "slope": 0.2, "tanh": False, "label_dim": 0}
     assert convert(saved(tmp_path, writers.ptrblck()))[1] == {"format": "progan-ptrblck", "normalisations": 1, **usual}
     assert convert(saved(tmp_path, writers.genforce()))[1] == {
         "format": "progan-genforce",
@@ -65,7 +65,7 @@ def test_facts_of_each_layout(tmp_path: Path) -> None:
     }
     state, config = writers.gan_zoo(lossCriterion="DCGAN", leakyReluLeak=0.1)
     _, facts = convert(writers.save_gan_zoo(tmp_path / "zoo.pth", state, config))
-    assert facts == {"format": "progan-gan-zoo", "normalisations": 1, "pixel_norm": True, "slope": 0.1, "tanh": True}
+    assert facts == {"format": "progan-gan-zoo", "normalisations": 1, **usual, "slope": 0.1, "tanh": True}
     _, facts = convert(writers.save_gan_zoo(tmp_path / "zoo.pth", state, None))
     assert facts == {"format": "progan-gan-zoo", "normalisations": 1, **usual}
 

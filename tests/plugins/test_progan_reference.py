@@ -14,7 +14,7 @@ from gdbench_progan.formats import convert, recognise
 from gdbench_progan.generator import load
 from numpy.typing import NDArray
 
-from gdbench import Codes, save_weights
+from gdbench import Codes, UsageError, save_weights
 from tests.plugins import writers_progan as writers
 
 Array = NDArray[np.float64]
@@ -235,3 +235,56 @@ def test_a_tiny_z_shows_how_often_it_is_normalised(normalisations: int, tmp_path
     generator = load(tmp_path / "converted.safetensors", Params(), torch.device("cpu"))
     truth = reference(writer(), z.astype(np.float64))
     np.testing.assert_allclose(generator.render(Codes(torch.from_numpy(z), "z")).numpy(), truth, atol=1e-5)
+
+
+def nvidia_as_built(variables: Mapping[str, Any], options: Mapping[str, Any], z: Array) -> Array:
+    """Section 4.6 without fused layers, as the options of the network say; z holds the label behind the latent."""
+    s = doubles(variables)
+
+    def activated(x: Array) -> Array:
+        x = lrelu(x, 0.2 if options.get("use_leakyrelu", True) else 0.0)
+        return norm(x) if options.get("use_pixelnorm", True) else x
+
+    def layer(x: Array, name: str, padding: int = 1, gain: float = 2**0.5) -> Array:
+        weight = s[f"{name}/weight"].transpose(3, 2, 0, 1)
+        weight = he(weight, gain) if options.get("use_wscale", True) else weight
+        return conv(x, weight, padding) + s[f"{name}/bias"][:, None, None]
+
+    x, dense = norm(z) if options.get("normalize_latents", True) else z, s["4x4/Dense/weight"]
+    x = x @ (dense * (np.sqrt(2) / 4 / np.sqrt(len(dense)) if options.get("use_wscale", True) else 1.0))
+    x = activated(x.reshape(len(x), -1, 4, 4) + s["4x4/Dense/bias"][:, None, None])
+    x = activated(layer(x, "4x4/Conv"))
+    for r in (4 * 2**level for level in range(1, LAST + 1)):
+        x = activated(layer(activated(layer(up(x), f"{r}x{r}/Conv0")), f"{r}x{r}/Conv1"))
+    return layer(x, "ToRGB_lod0", 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_pixelnorm": False, "normalize_latents": False},
+        {"use_pixelnorm": False, "use_leakyrelu": False},
+        {"use_wscale": False, "normalize_latents": False},
+        {"label_size": 2, "pixelnorm_epsilon": 1e-8},
+    ],
+    ids=str,
+)
+def test_nvidia_files_say_how_their_network_was_built(options: dict[str, Any], tmp_path: Path) -> None:
+    variables = writers.nvidia(fused=False)
+    shrunk = {name: value if options.get("use_pixelnorm", True) else value * 0.6 for name, value in variables.items()}
+    path = writers.save_nvidia(tmp_path / "w.pkl", shrunk, fused_scale=False, resolution=32, **options)
+    z = np.random.default_rng(3).standard_normal((2, 7)).astype(np.float32)
+    tensors, facts = convert(path)
+    save_weights(tmp_path / "w.safetensors", tensors, facts)
+    generator = load(tmp_path / "w.safetensors", Params(), torch.device("cpu"))
+    labels = options.get("label_size", 0)
+    assert generator.dim("z") == 7 - labels
+    codes = Codes(torch.from_numpy(z[:, : 7 - labels]), "z", torch.from_numpy(z[:, 7 - labels :]) if labels else None)
+    wanted = nvidia_as_built(shrunk, options, z.astype(np.float64))
+    np.testing.assert_allclose(generator.render(codes).numpy(), wanted, atol=1e-4 * np.ptp(wanted))
+
+
+def test_another_epsilon_of_pixel_norm_is_refused(tmp_path: Path) -> None:
+    path = writers.save_nvidia(tmp_path / "w.pkl", writers.nvidia(), pixelnorm_epsilon=1e-4)
+    with pytest.raises(UsageError, match="pixelnorm_epsilon"):
+        convert(path)

@@ -135,14 +135,14 @@ def nvidia(
     return {name: tensor.numpy() for name, tensor in variables.items()}
 
 
-def save_nvidia(path: Path, variables: Mapping[str, np.ndarray[Any, Any]]) -> Path:
+def save_nvidia(path: Path, variables: Mapping[str, np.ndarray[Any, Any]], **options: Any) -> Path:
     """The tuple (G, D, Gs) of `tfutil.Network`."""
     with _stranger("tfutil", "Network") as made, path.open("wb") as file:
         shifted = [(name, value + 1) for name, value in variables.items()]
         raw, averaged = type(made)(), made
         for network, values in ((raw, shifted), (averaged, list(variables.items()))):
             network.__dict__.update(
-                version=2, name="G", static_kwargs={}, build_module_src="", build_func_name="G_paper"
+                version=2, name="G", static_kwargs=options, build_module_src="", build_func_name="G_paper"
             )
             network.variables = values
         pickle.dump((raw, raw, averaged), file, protocol=2)
