@@ -18,6 +18,8 @@ from torch import Tensor
 
 from gdbench import ExtraFile, IntegrityError, MissingFile, Stream, UsageError, distance, embed, normal, sha256
 from gdbench.perception import flatten
+from gdbench.registry import load_registry
+from gdbench.testing import run_checks
 
 SHAPES = {
     "0": (64, 3, 11, 11),
@@ -178,3 +180,19 @@ def test_both_commands_show_the_licence_and_ask(
     assert "BSD 3-Clause" in done.stdout
     assert done.returncode == 1
     assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_with_its_file_the_domain_keeps_the_contract(
+    file: ExtraFile, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The made file in place of torchvision's, under the hash that it has."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    place = tmp_path / "gdbench" / "checkpoints" / "lpips" / BACKBONE.file
+    place.parent.mkdir(parents=True)
+    place.write_bytes(path.read_bytes())
+    monkeypatch.setattr("gdbench_lpips.domain.BACKBONE", file)
+    registry = load_registry()
+    results = run_checks(registry.domain("natural"), registry)
+    assert [(result.name, result.reason) for result in results if result.status == "failed"] == []
+    passed = {result.clause for result in results if result.status == "passed"}
+    assert {"D01", "D08", "D09", "D10", "D12", "D13"} <= passed
