@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import signal
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from gdbench.crew import ALONE, Crew
 from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
 from gdbench.files import write_text
 from gdbench.planning import Plan, missing_metrics, plan, request_of
@@ -30,14 +33,15 @@ EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
 COST = "discovery.json"
 
 
-def execute(plan: Plan, registry: Registry, reporter: Reporter) -> tuple[RunRecord, RunFolder]:
+def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALONE) -> tuple[RunRecord, RunFolder]:
     """Run a plan to its record. What a plugin raises becomes a failed record; an interruption is recorded and raised.
 
     A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured;
     if that is interrupted or cannot start, the finished record stays as it was and the error is raised.
+    crew: the processes that share discovery, of which this is rank 0; the others call ``assist``.
     Raises Busy when another process holds the folder.
     """
-    with open_run(plan.request.out, plan.id) as folder, _terminable():
+    with crew.dismissed(), open_run(plan.request.out, plan.id) as folder, _terminable():
         if plan.request.fresh:
             folder.clear()
         old = _finished(folder)
@@ -48,7 +52,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter) -> tuple[RunReco
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
         try:
-            record = _compute(plan, registry, folder, record, reporter)
+            record = _compute(plan, registry, folder, record, reporter, crew)
         except (KeyboardInterrupt, SystemExit):
             reason = "interrupted; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
@@ -62,6 +66,29 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter) -> tuple[RunReco
         record = folder.write(record)
     registry.run_finished(record, folder.path, reporter)
     return record, folder
+
+
+def assist(plan: Plan, crew: Crew) -> None:
+    """Take part in the discovery of a run that rank 0 of ``crew`` holds, if there is one; write nothing.
+
+    An error in one line is left to rank 0, which meets the same in the same discovery, to record.
+    """
+    from gdbench.context import SILENT
+    from gdbench.counting import Counted, Meter, threads
+
+    if not crew.called():
+        return
+    folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
+    if device.type == "cuda":
+        device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    with threads(plan.request.threads), _terminable():
+        generator = Counted(resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device))
+        context = _context(plan, folder, SILENT, device, resolve(plan.domain.spec.load)(device))
+        context = replace(context, resume=replace(context.resume, every=math.inf))
+        meter = Meter(generator, Cost(**context.resume.spent()))
+        with suppress(GdbenchError):
+            _found(plan, generator, context)
+        crew.report(meter.cost())
 
 
 def is_complete(plan: Plan) -> bool:
@@ -101,7 +128,9 @@ def blank(plan: Plan) -> RunRecord:
     )
 
 
-def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter) -> RunRecord:
+def _compute(
+    plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, crew: Crew
+) -> RunRecord:
     """Load, discover, calibrate, measure; each stage's value is saved before the next begins."""
     from gdbench.counting import Counted, Meter, threads
     from gdbench.measuring import as_scores, measure
@@ -113,7 +142,7 @@ def _compute(plan: Plan, registry: Registry, folder: RunFolder, record: RunRecor
         batch = _bounded_batch(plan, bare, domain, reporter)
         generator = Counted(bare, batch)
         context = _context(plan, folder, reporter, device, domain)
-        directions, cost = _discover(plan, registry, folder, generator, context)
+        directions, cost = _discover(plan, registry, folder, generator, context, crew)
         meter = Meter(generator)
         calibration, moments = _calibrate(plan, folder, generator, directions, domain, batch, reporter)
         costs = {"discover": cost, "calibrate": meter.cost()}
@@ -186,7 +215,7 @@ def _context(plan: Plan, folder: RunFolder, reporter: Reporter, device: Any, dom
 
 
 def _discover(
-    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context
+    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context, crew: Crew
 ) -> tuple[Directions, Cost]:
     from gdbench.counting import Meter
     from gdbench.directions import load_directions
@@ -197,15 +226,22 @@ def _discover(
     meter = Meter(generator, Cost(**context.resume.spent()))
     resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
     context = replace(context, resume=resume)
-    needs_domain = "domain" in plan.method.spec.needs
-    context = context if needs_domain else replace(context, domain=None)
-    directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
+    crew.call()
+    directions = _found(plan, generator, context)
     check_directions(directions, plan.request.k, plan.cell.space, plan.method)
-    cost = meter.cost()
+    cost = crew.total(meter.cost())
     directions.save(folder.path)
     write_text(folder.path / COST, json.dumps(asdict(cost)))
     context.resume.clear()
     return directions, cost
+
+
+def _found(plan: Plan, generator: Any, context: Context) -> Directions:
+    """What the method finds; it sees the domain only if it asked for it."""
+    needs_domain = "domain" in plan.method.spec.needs
+    context = context if needs_domain else replace(context, domain=None)
+    directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
+    return directions
 
 
 def _calibrate(

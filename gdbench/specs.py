@@ -108,6 +108,7 @@ class MethodSpec:
     ``curved_with`` names values of parameters (name -> values) with which a linear method gives curved directions.
     ``supervision``: nothing, edits of images (``self``), or the labels of an oracle.
     ``deterministic``: the result does not depend on the seed, so seeds repeat only the evaluation.
+    ``shareable``: processes that torchrun started can share its discovery, each calling it with its own generator.
     """
 
     name: str
@@ -124,6 +125,7 @@ class MethodSpec:
     supervision: Literal["none", "self", "labels"] = "none"
     learned: bool = False
     deterministic: bool = False
+    shareable: bool = False
     version: int = 1
     citation: str = ""
 

@@ -31,12 +31,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Run what a suite lacks, each cell in a process of its own, and write the leaderboard."""
         from dataclasses import replace
 
-        from gdbench import progress, views
+        from gdbench import crew, progress, views
         from gdbench.bench import Bench
         from gdbench.pipeline import is_complete
         from gdbench.planning import plan_all
         from gdbench.suite import read_suite
 
+        crew.refuse("bench")
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite)
         out = out or Path("results") / asked.name

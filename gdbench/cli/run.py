@@ -38,8 +38,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
-        from gdbench import progress, views
-        from gdbench.pipeline import execute
+        from gdbench import crew, progress, views
+        from gdbench.pipeline import assist, execute
         from gdbench.planning import plan
         from gdbench.request import RunRequest
 
@@ -62,6 +62,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
             **options.split_assignments(parameter, offers.metrics),
         )
         made = plan(request, offers)
-        record, folder = execute(made, offers, progress.reporter())
+        us = crew.joined(method, made.method.spec.shareable)
+        if us.rank:
+            assist(made, us)
+            raise typer.Exit(0)
+        record, folder = execute(made, offers, progress.reporter(), us)
         views.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(0 if record.status == "done" else 1)

@@ -20,6 +20,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
         tiers={"standard": STANDARD, "paper": PAPER},
         curved_with={"form": ("projective", "fc")},
         learned=True,
+        shareable=True,
         citation="Voynov and Babenko, Unsupervised Discovery of Interpretable Directions in the GAN Latent Space, "
         "ICML 2020, arXiv:2002.03754",
     )

@@ -15,7 +15,7 @@ from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.curved import CurvedDirections
 from gdbench_voynov.execution import Calls, arrange
-from gdbench_voynov.parallel import ALONE, Ranks, shared, synced
+from gdbench_voynov.parallel import ALONE, Ranks, ranks_wanted, shared, synced
 from gdbench_voynov.params import VoynovParams
 from gdbench_voynov.reconstructors import Reconstructor
 from gdbench_voynov.shifts import draw
@@ -49,7 +49,7 @@ def discover(generator: Generator, params: VoynovParams, context: Context) -> Di
     Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
     Raises UsageError where this machine cannot do what ``precision``, ``compile``, ``devices`` or ``nodes`` ask for.
     """
-    if params.devices * params.nodes == 1:
+    if ranks_wanted(params) == 1:
         return learn(generator, params, context, ALONE)
     return shared(partial(learn, generator, params), params, context)
 

@@ -70,6 +70,14 @@ ALONE = Ranks()
 Work = Callable[[Context, Ranks], Directions]
 
 
+def ranks_wanted(params: VoynovParams) -> int:
+    """``devices`` x ``nodes``. Raises UsageError where torchrun started another number of processes."""
+    wanted, started = params.devices * params.nodes, int(os.environ.get("WORLD_SIZE", 1))
+    if torch.distributed.is_torchelastic_launched() and wanted != started:
+        raise UsageError(f"torchrun started {started} processes, but devices x nodes is {wanted}: set -p devices=N")
+    return wanted
+
+
 def shared(work: Work, params: VoynovParams, context: Context) -> Directions:
     """Call ``work`` in ``params.devices`` x ``params.nodes`` processes, and return what it returns in this one.
 

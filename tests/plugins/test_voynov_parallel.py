@@ -14,10 +14,13 @@ import pytest
 import torch
 from gdbench_voynov.discover import discover
 from gdbench_voynov.params import VoynovParams
+from safetensors.torch import load_file
 from torch import Tensor
 
+import gdbench
 from gdbench import Codes, LinearDirections, PluginError, UsageError
 from gdbench.context import ResumePoint
+from gdbench.store import find_runs
 from tests.plugins.methods_generators import Convnet, context
 from tests.plugins.test_voynov import Killed, Killing
 
@@ -121,3 +124,26 @@ def test_torchrun_may_start_the_processes(tmp_path: Path) -> None:
     zero, one = (torch.load(tmp_path / f"found.{rank}") for rank in (0, 1))
     torch.testing.assert_close(zero, _vectors(replace(TWO, devices=1)), atol=2e-5, rtol=0)
     torch.testing.assert_close(one, zero, atol=1e-6, rtol=0)
+
+
+def test_another_number_of_processes_than_torchrun_started_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="started 3 processes, but devices x nodes is 1"):
+        discover(Convnet(), replace(TWO, devices=1), context())
+    monkeypatch.undo()
+
+
+def test_under_torchrun_one_process_writes_the_run_and_all_are_counted(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gdbench"]
+    command += ["run", "--gan", "toy", "--method", "voynov", "--k", "4", "--tier", "smoke", "--metrics", "cost"]
+    command += ["-p", "devices=2", "--out", str(tmp_path / "two")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    (folder,) = find_runs(tmp_path / "two")
+    one = gdbench.run("toy", "voynov", k=4, tier="smoke", metrics=("cost",), out=tmp_path / "one")
+    alone, both = one.record.costs["discover"], folder.read(verify=True).costs["discover"]
+    assert (both.images, both.backward) == (alone.images, alone.backward) != (0, 0)
+    vectors = [load_file(place / "directions.safetensors")["vectors"] for place in (one.folder, folder.path)]
+    torch.testing.assert_close(vectors[0], vectors[1], atol=1e-3, rtol=0)
