@@ -32,7 +32,7 @@ COMMANDS = (
     "zoo train",
     "zoo export",
     "mnist fetch",
-    "acceptance",
+    "lpips fetch",
     "acceptance",
 )
 
