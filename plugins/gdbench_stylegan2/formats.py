@@ -21,6 +21,7 @@ from gdbench_stylegan2.networks import MappingNetwork, infer_config
 
 TF_NETWORK = "dnnlib.tflib.network.Network"
 TF_VERSION = 4  # of StyleGAN2's network pickles
+TF_USUAL = {"nonlinearity": "lrelu", "mapping_nonlinearity": "lrelu", "normalize_latents": True}
 LR_MULTIPLIER = 0.01  # of the mapping network, in every published file
 W_AVG_CODES = 4096
 FIR = (1, 3, 3, 1)
@@ -231,6 +232,9 @@ def _check_tf(network: Mapping[str, Any], variables: Tensors, options: Mapping[s
         raise UsageError(
             "a conditional StyleGAN2 of the TensorFlow release before ADA: its label input is not supported"
         )
+    for name, usual in TF_USUAL.items():
+        if options.get(name, usual) != usual:
+            raise UsageError(f"a StyleGAN2 with {name} {options[name]}: only {usual} is supported")
     if tuple(options.get("resample_kernel") or FIR) != FIR:
         raise UsageError(f"resample_kernel {options['resample_kernel']}: only {FIR} is supported")
 
@@ -256,10 +260,11 @@ def _synthesis(levels: int, const: Tensor, conv: Layer, rgb: Layer) -> Tensors:
 
 
 def _noise(strength: Tensor | None, noise: Tensor | None) -> Tensors:
-    """Both parts of a layer's noise; neither when the file has no map, for a strength alone cannot be rendered."""
-    if strength is None or noise is None:
+    """The parts of a layer's noise that the file has; a strength without a map serves maps that users give."""
+    if strength is None:
         return {}
-    return {"noise_strength": strength.reshape(()), "noise_const": noise.flatten(0, -2)}
+    own = {"noise_strength": strength.reshape(())}
+    return own if noise is None else {**own, "noise_const": noise.flatten(0, -2)}
 
 
 def _from_tf(weight: Tensor, up: bool) -> Tensor:

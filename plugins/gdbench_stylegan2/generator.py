@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdbench import Codes, UsageError, load_weights, normal, read_facts
 from gdbench_stylegan2 import Params
-from gdbench_stylegan2.networks import Generator, infer_config, truncate
+from gdbench_stylegan2.networks import Generator, Noise, infer_config, truncate
 
 FACTS = ("lr_multiplier", "conv_clamp")  # what the tensors do not tell
 
@@ -21,6 +21,8 @@ class StyleGAN2:
     """A loaded StyleGAN2, frozen; spaces w (default), z, and w+ for codes (n, layers, dim).
 
     Codes in z are mapped and truncated; codes in w and w+ are rendered as they are. `sample` in w is truncated.
+    noise: "const" (the maps of the weights) or "none", as the parameters say; it may be set to maps of one's own, one
+    for each convolution (sides 4, 8, 8, 16, 16, ...), each broadcastable to (n, 1, side, side).
     """
 
     spaces: tuple[str, ...] = ("w", "z")
@@ -29,7 +31,7 @@ class StyleGAN2:
         config = network.config
         self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self.domain, self.device, self.params = domain, device, params
-        self.noise = params.noise if config.noise else "none"
+        self.noise: Noise = params.noise if config.noise and config.maps else "none"
         self.image_shape = (config.image_channels, config.resolutions[-1], config.resolutions[-1])
         self.feature_layers = tuple(f"b{resolution}" for resolution in config.resolutions)
 

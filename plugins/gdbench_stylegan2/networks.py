@@ -7,6 +7,7 @@ demodulation, one number per sample and output channel, is a scale of the result
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,12 @@ GAIN = math.sqrt(2)  # of the leaky ReLU
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a generator; `widths` are the channels at 4, 8, ... pixels. All but the last two follow from weights."""
+    """Sizes of a generator; `widths` are the channels at 4, 8, ... pixels.
+
+    noise: layers have noise strengths; maps: they have maps as well. hidden_dim, embed_dim: widths of the mapping's
+    inner layers and of the embedded label where they are not w_dim. All but `lr_multiplier` and `conv_clamp` follow
+    from weights.
+    """
 
     widths: tuple[int, ...]
     z_dim: int
@@ -29,6 +35,9 @@ class Config:
     noise: bool = True
     lr_multiplier: float = 0.01
     conv_clamp: float | None = None
+    maps: bool = True
+    hidden_dim: int | None = None
+    embed_dim: int | None = None
 
     @property
     def resolutions(self) -> tuple[int, ...]:
@@ -49,17 +58,23 @@ def infer_config(state: Mapping[str, Tensor], lr_multiplier: float = 0.01, conv_
     if not widths or "mapping.fc0.weight" not in state:
         raise ValueError("not a StyleGAN2 state dict: no mapping.fc0.weight or no synthesis.b4.conv1.weight")
     w_dim = state["synthesis.b4.conv1.affine.weight"].shape[1]
-    conditional = "mapping.embed.weight" in state
+    label_dim, embed_dim, embed = 0, 0, state.get("mapping.embed.weight")
+    if embed is not None:
+        embed_dim, label_dim = embed.shape
+    hidden_dim, inputs = state["mapping.fc0.weight"].shape
     return Config(
         widths=tuple(widths),
-        z_dim=state["mapping.fc0.weight"].shape[1] - (w_dim if conditional else 0),
+        z_dim=inputs - embed_dim,
         w_dim=w_dim,
         mapping_layers=sum(key.startswith("mapping.fc") and key.endswith("weight") for key in state),
-        label_dim=state["mapping.embed.weight"].shape[1] if conditional else 0,
+        label_dim=label_dim,
         image_channels=state["synthesis.b4.torgb.weight"].shape[0],
         noise="synthesis.b4.conv1.noise_strength" in state,
         lr_multiplier=lr_multiplier,
         conv_clamp=conv_clamp,
+        maps="synthesis.b4.conv1.noise_const" in state or "synthesis.b4.conv1.noise_strength" not in state,
+        hidden_dim=None if hidden_dim == w_dim else hidden_dim,
+        embed_dim=None if embed_dim in (0, w_dim) else embed_dim,
     )
 
 
@@ -89,11 +104,11 @@ class MappingNetwork(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.layers = config.mapping_layers
-        inputs = config.z_dim + (config.w_dim if config.label_dim else 0)
-        self.embed = Dense(config.label_dim, config.w_dim) if config.label_dim else None
-        for i in range(self.layers):
-            layer = Dense(inputs if i == 0 else config.w_dim, config.w_dim, config.lr_multiplier)
-            self.add_module(f"fc{i}", layer)
+        embed_dim = (config.embed_dim or config.w_dim) if config.label_dim else 0
+        self.embed = Dense(config.label_dim, embed_dim) if config.label_dim else None
+        widths = [config.z_dim + embed_dim, *[config.hidden_dim or config.w_dim] * (self.layers - 1), config.w_dim]
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            self.add_module(f"fc{i}", Dense(inputs, outputs, config.lr_multiplier))
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -162,6 +177,7 @@ class StyledConv(nn.Module):
         self.up, self.clamp = up, config.conv_clamp
         if config.noise:
             self.noise_strength = nn.Parameter(torch.zeros(()))
+        if config.noise and config.maps:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
@@ -232,6 +248,8 @@ class SynthesisNetwork(nn.Module):
             return [None] * len(layers)
         if not self.config.noise:
             raise ValueError('these weights carry no noise strengths: noise must be "none"')
+        if noise == "const" and not self.config.maps:
+            raise ValueError(f'these weights carry no noise maps: noise must be "none" or {len(layers)} maps')
         if noise == "const":
             return [layer.noise_const for layer in layers]
         if isinstance(noise, str) or len(noise) != len(layers):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from gdbench_stylegan2.formats import W_AVG_CODES, convert, recognise
-from gdbench_stylegan2.networks import Generator, infer_config
+from gdbench_stylegan2.networks import Generator, Noise, infer_config
 from gdbench_stylegan2.official import OFFICIAL
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ TABLE = {
 NVIDIA = LAYOUTS[2:]
 
 
-def rendered(path: Path, z: Tensor, labels: Tensor | None = None, noise: str = "const") -> Tensor:
+def rendered(path: Path, z: Tensor, labels: Tensor | None = None, noise: Noise = "const") -> Tensor:
     tensors, facts = convert(path)
     facts.pop("notes")
     network = Generator(infer_config(tensors, **facts))
@@ -103,6 +103,15 @@ def test_files_without_noise_render_without(layout: Layout, tmp_path: Path) -> N
     assert "without noise" in convert(tmp_path / "weights")[1]["notes"][0]
 
 
+def test_a_file_without_maps_keeps_its_strengths_for_maps_that_are_given(tmp_path: Path) -> None:
+    content, made = rosinality(Sizes())
+    maps = [content["g_ema"].pop(name) for name in list(content["g_ema"]) if name.startswith("noises.")]
+    torch.save(content, tmp_path / "weights.pt")
+    z = Dice(1)(2, 8)
+    assert_equal_images(rendered(tmp_path / "weights.pt", z, noise="none"), made.render(z, noise=False))
+    assert_equal_images(rendered(tmp_path / "weights.pt", z, noise=maps), made.render(z))
+
+
 def _dead_channels(made: Reference) -> None:
     for layer in made.convs:
         layer.weight[0] *= 1e-4
@@ -151,6 +160,8 @@ def test_strangers_are_not_recognised(tmp_path: Path) -> None:
         (NVIDIA[0], {"architecture": "resnet"}, "architecture resnet"),
         (NVIDIA[1], {"architecture": "orig"}, "configs a to d"),
         (NVIDIA[1], {"resample_kernel": [1, 2, 1]}, "resample_kernel"),
+        (NVIDIA[1], {"nonlinearity": "relu"}, "nonlinearity relu"),
+        (NVIDIA[1], {"normalize_latents": False}, "normalize_latents False"),
     ],
 )
 def test_other_architectures_are_refused(layout: Layout, changes: dict[str, str], reason: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,16 @@ def test_noise_is_fixed_and_can_be_left_out() -> None:
     assert torch.equal(const.render(codes), const.render(codes))
     assert not torch.allclose(const.render(codes), none.render(codes), atol=1e-3)
     assert adapter(Config((6, 4), 5, 5, 2, noise=False)).noise == "none"
+
+
+def test_maps_can_be_given_even_where_the_weights_have_none() -> None:
+    with_maps, without = adapter(), adapter(replace(CONFIG, maps=False))
+    strengths = {name: t for name, t in with_maps.network.state_dict().items() if not name.endswith("noise_const")}
+    without.network.load_state_dict(strengths)
+    codes = with_maps.sample(2, "w", rng())
+    assert without.noise == "none"
+    without.noise = [t for name, t in with_maps.network.named_buffers() if name.endswith("noise_const")]
+    assert torch.equal(without.render(codes), with_maps.render(codes))
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:

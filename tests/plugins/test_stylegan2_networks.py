@@ -104,9 +104,9 @@ def test_dense_layer_scales_stored_weights(dice: torch.Generator) -> None:
     assert torch.allclose(layer(x), expected)
 
 
-@pytest.mark.parametrize("labels", [0, 3])
-def test_mapping_is_the_written_formula(dice: torch.Generator, labels: int) -> None:
-    config = Config((4,), z_dim=6, w_dim=5, mapping_layers=3, label_dim=labels)
+@pytest.mark.parametrize(("labels", "widths"), [(0, {}), (3, {}), (3, {"hidden_dim": 7, "embed_dim": 4})])
+def test_mapping_is_the_written_formula(dice: torch.Generator, labels: int, widths: dict[str, int]) -> None:
+    config = Config((4,), z_dim=6, w_dim=5, mapping_layers=3, label_dim=labels, **widths)
     network, z = filled(MappingNetwork(config), dice), draw(dice, 4, 6)
     state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     x = z.numpy() / np.sqrt((z.numpy() ** 2).mean(1, keepdims=True) + 1e-8)
@@ -179,6 +179,8 @@ TABLE = {
     "no noise": Config((4, 4), 5, 5, 2, noise=False),
     "clamped": Config((4, 4), 5, 5, 2, lr_multiplier=0.1, conv_clamp=256.0),
     "1024 px": Config((2,) * 9, 3, 3, 8),
+    "strengths without maps": Config((4, 4), 5, 5, 2, maps=False),
+    "mapping of other widths": Config((4, 4), 5, 6, 3, label_dim=3, hidden_dim=7, embed_dim=4),
 }
 
 
