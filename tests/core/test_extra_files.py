@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -100,7 +101,7 @@ def test_the_first_digits_of_a_hash_keep_the_right_file_only(served: ExtraFile, 
 
 
 @pytest.mark.parametrize("wrong", [{"name": "Up/../per"}, {"file": "../w.pth"}, {"sha256": "7be5"}], ids=str)
-def test_a_declaration_is_checked(served: ExtraFile, wrong: dict[str, str]) -> None:
+def test_a_declaration_is_checked(served: ExtraFile, wrong: dict[str, Any]) -> None:
     with pytest.raises(PluginError, match="plain file name"):
         replace(served, **wrong)
 
