@@ -41,3 +41,11 @@ def test_every_method_has_a_page() -> None:
     ).stdout
     names = {row["name"] for row in json.loads(listed)["methods"] if row["from"].startswith("gdbench ")}
     assert names == {name for page in PAGES for name in blocks(page)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_says_what_differs_and_what_a_run_costs(page: Path) -> None:
+    text = page.read_text().lower()
+    assert "## what differs from the " in text
+    assert re.search(r"## cost|\*\*cost\*\*", text)
+    assert "`smoke`" in text
