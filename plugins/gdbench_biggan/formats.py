@@ -73,10 +73,11 @@ def convert(path: Path) -> tuple[State, dict[str, Any]]:
 
 
 def _read(path: Path) -> tuple[State, Mapping[str, Any]]:
-    """The state dict of a file, or of the one .bin file in a folder, with the folder's configuration."""
+    """The state dict of a file, or of pytorch_model.bin or the one .bin file in a folder, with its configuration."""
     config: Mapping[str, Any] = {}
     if path.is_dir():
         files, configs = sorted(path.glob("*.bin")), sorted(path.glob("*config.json"))
+        files = [file for file in files if file.name == "pytorch_model.bin"] or files
         if len(files) != 1:
             return {}, config
         path, config = files[0], _json(configs[0]) if configs else {}

@@ -86,7 +86,9 @@ class BigGAN:
         self.dim(codes.space)
         if codes.labels is None:
             raise UsageError("biggan is conditional: codes need labels")
-        images: Tensor = self.network(codes.latents, codes.labels, record)
+        kind, labels = self.network.linear.weight.dtype, codes.labels
+        labels = labels.to(kind) if labels.is_floating_point() else labels
+        images: Tensor = self.network(codes.latents.to(kind), labels, record)
         return images
 
 

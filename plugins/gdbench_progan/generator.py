@@ -69,9 +69,10 @@ class ProGAN:
         labels, width = codes.labels, self.network.config.label_dim
         if (labels is None) != (width == 0):
             raise UsageError("these weights take labels" if width else "these weights take no labels (see label_dim)")
-        if labels is not None and not labels.is_floating_point():
-            labels = one_hot(labels, width).to(codes.latents.dtype)
-        images: Tensor = self.network(codes.latents, labels, record, self.lod)
+        kind = self.network.linear.weight.dtype
+        if labels is not None:
+            labels = (labels if labels.is_floating_point() else one_hot(labels, width)).to(kind)
+        images: Tensor = self.network(codes.latents.to(kind), labels, record, self.lod)
         return images
 
 

@@ -43,22 +43,27 @@ class SNGAN:
 
     def render(self, codes: Codes) -> Tensor:
         """Images (n, channels, height, width) in (-1, 1)."""
-        self.dim(codes.space)
-        images: Tensor = self.network(codes.latents, labels=codes.labels)
-        return images
+        return self._run(codes, {})
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """Activations (n, c, r, r) after the linear layer or a block."""
         if layer not in self.feature_layers:
             raise UsageError(f"no layer {layer!r}; layers: {', '.join(self.feature_layers)}")
         record: dict[str, Tensor] = {}
-        self.network(codes.latents, record, codes.labels)
+        self._run(codes, record)
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
         """The first linear layer (units, dim)."""
         self.dim(space)
         return {"linear": self.network.linear.weight}
+
+    def _run(self, codes: Codes, record: dict[str, Tensor]) -> Tensor:
+        self.dim(codes.space)
+        kind, labels = self.network.linear.weight.dtype, codes.labels
+        labels = labels.to(kind) if labels is not None and labels.is_floating_point() else labels
+        images: Tensor = self.network(codes.latents.to(kind), record, labels)
+        return images
 
 
 def load(path: Path, params: Params, device: torch.device) -> SNGAN:

@@ -58,7 +58,7 @@ class StyleGAN2:
         """Codes in w of codes in z, truncated; in w+ where a cutoff makes layers differ."""
         if codes.space != "z":
             raise UsageError(f"the mapping takes codes in z, got {codes.space!r}")
-        w = self.network.mapping(codes.latents, self._one_hot(codes.labels))
+        w = self.network.mapping(codes.latents.to(self._kind), self._one_hot(codes.labels))
         if not self._cutoff_matters:
             w_avg: Tensor = self.network.mapping.w_avg
             w = w if self.params.psi == 1 else w_avg.lerp(w, self.params.psi)
@@ -93,6 +93,11 @@ class StyleGAN2:
         }
 
     @property
+    def _kind(self) -> torch.dtype:
+        """The type of the weights, to which codes are cast: official scripts draw float64."""
+        return self.network.mapping.w_avg.dtype
+
+    @property
     def _cutoff_matters(self) -> bool:
         return self.params.psi != 1 and self.params.cutoff is not None
 
@@ -105,7 +110,7 @@ class StyleGAN2:
     def _styles(self, codes: Codes) -> Tensor:
         """Codes of any space as one w per layer: (n, layers, w_dim)."""
         self.dim(codes.space)
-        w = self.map(codes).latents if codes.space == "z" else codes.latents
+        w = self.map(codes).latents if codes.space == "z" else codes.latents.to(self._kind)
         return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
 
     def _labels(self, n: int, rng: np.random.Generator) -> Tensor | None:
@@ -115,8 +120,8 @@ class StyleGAN2:
     def _one_hot(self, labels: Tensor | None) -> Tensor | None:
         """Class indices (n,) as one-hot rows; soft class vectors stay."""
         if labels is None or labels.is_floating_point():
-            return labels
-        return torch.nn.functional.one_hot(labels, self.network.config.label_dim).to(torch.float32)
+            return labels if labels is None else labels.to(self._kind)
+        return torch.nn.functional.one_hot(labels, self.network.config.label_dim).to(self._kind)
 
 
 def load(path: Path, params: Params, device: torch.device) -> StyleGAN2:
