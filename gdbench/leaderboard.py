@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 UNRANKED = ("quick", "smoke")
 ROLES = ("method", "control", "reference")
+CAPS = {"quick": 100_000, "standard": 1_000_000}
+"""Images that discovery may render in a tier (PROTOCOL section 2); ``paper`` is what each method's authors took."""
 NOT_CONVERGED = "learned methods not converged: tier quick is a demonstration and is not ranked"
 LEGEND = "Mean over seeds (95 % interval) complete/expected seeds. ↑ higher is better, ↓ lower is better."
 Versions = Mapping[tuple[str, str], int]
@@ -224,7 +226,7 @@ def _board(
         k=cell.k,
         columns=tuple(shown),
         rows=tuple(sorted(rows, key=_place(shown))),
-        notes=tuple(_notes(records, apart, rows)),
+        notes=(*_notes(records, apart, rows), *_beyond_notes(named)),
     )
 
 
@@ -302,9 +304,27 @@ def _ranks(
     runs = [next(iter(runs.values())) for runs in named.values()]
     if not column.ranked or column.better == "neither" or runs[0].cell.tier in UNRANKED:
         return {}
-    methods = [name for name, run in zip(named, runs, strict=True) if run.role == "method"]
+    methods = [name for name, run in zip(named, runs, strict=True) if run.role == "method" and not _beyond(named[name])]
     numbers = {name: _numbers(scores[name]) for name in methods}
     return ranks(numbers, column.better, {name for name in methods if len(numbers[name]) == expected[name]})
+
+
+def _beyond(runs: Mapping[int, RunRecord]) -> int:
+    """The most images that a seed's discovery rendered, where that is more than its tier allows; else 0.
+
+    Such a method takes no part in ranks: it neither has one nor stands above others.
+    """
+    most = max((run.costs["discover"].images for run in runs.values() if "discover" in run.costs), default=0)
+    cap = CAPS.get(next(iter(runs.values())).cell.tier)
+    return most if cap is not None and most > cap else 0
+
+
+def _beyond_notes(named: Mapping[str, Mapping[int, RunRecord]]) -> Iterator[str]:
+    for name, runs in named.items():
+        if images := _beyond(runs):
+            tier = next(iter(runs.values())).cell.tier
+            allowed = f"tier {tier} allows {CAPS[tier]:,}"
+            yield f"{name} rendered {images:,} images in discovery, {allowed}: shown and not ranked"
 
 
 def _numbers(scores: Mapping[int, Score]) -> dict[int, float]:

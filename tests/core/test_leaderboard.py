@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gdbench import Column, UsageError
 from gdbench.acceptance import refused
 from gdbench.leaderboard import LEGEND, NOT_CONVERGED, leaderboard
-from gdbench.record import Cell, RunRecord, Score
+from gdbench.record import Cell, Cost, RunRecord, Score
 
 COLUMNS = {
     "rec": (Column("kappa", "", "higher", "", ranked=True), Column("leak", "", "lower", "", ranked=True)),
@@ -93,6 +93,24 @@ def test_a_method_without_any_number_gives_its_reasons():
     assert row.entry("rec", "kappa").mean is None
     assert row.entry("rec", "kappa").note == "incompatible: it broke (3 seeds)"
     assert row.failures == tuple(f"seed {seed}: incompatible: it broke" for seed in range(3))
+
+
+def test_a_method_beyond_the_cap_of_its_tier_takes_no_part_in_ranks():
+    """PROTOCOL section 2: a method is ranked in every tier whose cap it keeps."""
+
+    def costly(images, tier):
+        runs = [record("good", seed, kappa, tier=tier) for seed, kappa in enumerate([0.8, 0.82, 0.81])]
+        poor = [record("poor", seed, kappa, tier=tier) for seed, kappa in enumerate([0.5, 0.5, 0.52])]
+        return [*(replace(run, costs={"discover": Cost(images=images)}) for run in runs), *poor]
+
+    def ranks_of(records):
+        return {name: entry.rank for name, entry in kappas(records).items()}
+
+    assert ranks_of(costly(1_000_000, "standard")) == {"good": 1, "poor": 2}
+    assert ranks_of(costly(1_000_001, "standard")) == {"good": None, "poor": 1}
+    assert ranks_of(costly(1_000_001, "paper")) == {"good": 1, "poor": 2}
+    (board,) = leaderboard(costly(1_000_001, "standard"), COLUMNS).boards
+    assert any("good rendered 1,000,001 images" in note and "not ranked" in note for note in board.notes)
 
 
 def test_the_suite_says_how_many_seeds_are_expected():
@@ -196,6 +214,19 @@ def test_a_failed_run_never_improves_a_rank(records, method, seed, status):
     before, after = all_ranks(records), all_ranks([*records, record(method, seed, status=status)])
     for key, rank in before.items():
         assert after[key] is None or (rank is not None and after[key] >= rank)
+
+
+@settings(deadline=None, max_examples=40)
+@given(RECORDS, st.data())
+def test_a_run_that_fails_instead_never_improves_the_rank_of_its_method(records, data):
+    if records:
+        victim = data.draw(st.sampled_from(records))
+        others = [run for run in records if run.id != victim.id]
+        failed = replace(victim, status="failed", reason="it broke", scores={})
+        before, after = all_ranks([*others, victim]), all_ranks([*others, failed])
+        for key in before.keys() & after.keys():
+            if key[1] == victim.cell.method:
+                assert after[key] is None or (before[key] is not None and after[key] >= before[key])
 
 
 @settings(deadline=None, max_examples=40)
