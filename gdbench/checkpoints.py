@@ -156,7 +156,8 @@ def import_checkpoint(
 ) -> Checkpoint:
     """Convert a file or folder, recognised by content among ``specs``, and keep it in ``folder`` with a card.
 
-    name: default from the file's; domain, licence: default from the official card of the same hash or name.
+    name: default from the file's; domain, licence: default from the official card of the same hash or name, the domain
+    else from the family.
     facts: overrides of what the file does not say, JSON values under the names in the card. Importing the same again
     gives the same card.
     Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read.
@@ -186,7 +187,7 @@ def _described(path: Path, spec: GeneratorSpec, form: str, source: str, name: st
         if (_published(card) and source.startswith(_published(card))) or (card.name == name and not card.shipped):
             return card
     if form != OWN:
-        return Checkpoint(_slug(path), UNKNOWN, "")
+        return Checkpoint(_slug(path), spec.domain or UNKNOWN, "")
     from gdbench.weights import read_facts
 
     beside = read_card(path.with_suffix(".json"))

@@ -119,7 +119,7 @@ def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved) -> Offer[D
         known = ", ".join(registry.domains) or "none"
         raise MissingFile(
             f"{spec.name}/{found.name}: no installed plugin knows its domain {name!r}, so visible change cannot be "
-            f"calibrated; domains: {known}"
+            f"calibrated; say another when you import its file: --domain NAME; domains: {known}"
         )
     return registry.domain(name)
 

@@ -31,12 +31,13 @@ class Params:
             raise ValueError(f"truncation must be positive, got {self.truncation}")
 
 
+DOMAIN = "natural"  # how change is measured in photographs
 AJBROCK = "ajbrock/BigGAN-PyTorch"
 DRIVE = f"Google Drive (named in the readme of {AJBROCK}; FILE is the G_ema.pth in the archive)"
 OFFICIAL = (
     Checkpoint(
         "biggan-128",
-        "imagenet",
+        DOMAIN,
         "biggan-128.pth",
         licence="code MIT; none stated for the weights",
         resolution=128,
@@ -44,7 +45,7 @@ OFFICIAL = (
     ),
     Checkpoint(
         "biggan-128-100k",
-        "imagenet",
+        DOMAIN,
         "biggan-128-100k.pth",
         licence="code MIT; none stated for the weights",
         resolution=128,
@@ -53,7 +54,7 @@ OFFICIAL = (
     *(
         Checkpoint(
             f"biggan-{r}",
-            "imagenet",
+            DOMAIN,
             f"biggan-{r}.pth",
             licence="of DeepMind's originals, not verified",
             resolution=r,
@@ -64,7 +65,7 @@ OFFICIAL = (
     *(
         Checkpoint(
             f"biggan-deep-{r}",
-            "imagenet",
+            DOMAIN,
             f"biggan-deep-{r}-pytorch_model.bin",
             sha256=sha256,
             url=f"https://s3.amazonaws.com/models.huggingface.co/biggan/biggan-deep-{r}-pytorch_model.bin",
@@ -93,6 +94,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
         provides=("features", "modulation"),
+        domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_biggan.formats:recognise",
         convert="gdbench_biggan.formats:convert",

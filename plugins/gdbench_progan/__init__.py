@@ -27,6 +27,7 @@ class Params:
             raise ValueError(f"truncation must be positive, got {self.truncation}")
 
 
+DOMAIN = "natural"  # how change is measured in photographs
 NON_COMMERCIAL = "CC BY-NC 4.0"
 DISSECT = "netdissect.csail.mit.edu/data/ganmodel/karras"
 GAN_ZOO = "dl.fbaipublicfiles.com/gan_zoo/PGAN"
@@ -34,7 +35,7 @@ ROOMS = ("bedroom", "churchoutdoor", "conferenceroom", "diningroom", "kitchen", 
 OFFICIAL = (
     Checkpoint(
         "celebahq1024-ptrblck",
-        "faces",
+        DOMAIN,
         "100_celeb_hq_network-snapshot-010403.pth",
         licence=NON_COMMERCIAL,
         resolution=1024,
@@ -43,7 +44,7 @@ OFFICIAL = (
     *(
         Checkpoint(
             f"{room}256-gandissect",
-            "lsun",
+            DOMAIN,
             f"{room}_lsun.pth",
             url=f"https://{DISSECT}/{room}_lsun.pth",
             licence=f"code MIT-style; weights from {NON_COMMERCIAL} networks",
@@ -55,14 +56,14 @@ OFFICIAL = (
     *(
         Checkpoint(
             name,
-            domain,
+            DOMAIN,
             file,
             url=f"https://{GAN_ZOO}/{file}",
             licence="BSD-type",
             resolution=resolution,
-            card={"sha256_starts": file.removesuffix(".pth")[-8:]},
+            card={"shows": shows, "sha256_starts": file.removesuffix(".pth")[-8:]},
         )
-        for name, domain, file, resolution in (
+        for name, shows, file, resolution in (
             ("celebahq256-gan-zoo", "faces", "celebaHQ_s6_i80000-6196db68.pth", 256),
             ("celebahq512-gan-zoo", "faces", "celebaHQ16_december_s7_i96000-9c72988c.pth", 512),
             ("dtd128-gan-zoo", "textures", "testDTD_s5_i96000-04efa39f.pth", 128),
@@ -71,7 +72,7 @@ OFFICIAL = (
     ),
     Checkpoint(
         "celebahq1024-genforce",
-        "faces",
+        DOMAIN,
         "pggan_celebahq1024.pth",
         licence=f"code MIT; weights {NON_COMMERCIAL}",
         resolution=1024,
@@ -79,7 +80,7 @@ OFFICIAL = (
     ),
     Checkpoint(
         "celebahq1024-nvidia",
-        "faces",
+        DOMAIN,
         "karras2018iclr-celebahq-1024x1024.pkl",
         licence=NON_COMMERCIAL,
         resolution=1024,
@@ -100,6 +101,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
         provides=("features", "modulation"),
+        domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_progan.formats:recognise",
         convert="gdbench_progan.formats:convert",

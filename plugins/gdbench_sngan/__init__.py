@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdbench import Checkpoint, GeneratorSpec, hookimpl
-from gdbench_sngan.official import OFFICIAL
+from gdbench_sngan.official import DOMAIN, OFFICIAL
 
 CARDS = Path(__file__).parent / "checkpoints"
 DEFAULT = "scenes32"
@@ -33,6 +33,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
         provides=("features", "modulation"),
+        domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_sngan.formats:recognise",
         convert="gdbench_sngan.formats:convert",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from gdbench import Checkpoint
 
+DOMAIN = "natural"  # how change is measured in photographs
 LATENT_DISCOVERY = "https://github.com/anvoynov/GANLatentDiscovery (unpack, then give the folder)"
 DRIVE = "https://drive.google.com/open?id="
-MIMICRY = (  # name, domain, resolution, Google Drive id
+MIMICRY = (  # name, what it shows, resolution, Google Drive id
     ("mimicry-celeba-128", "faces", 128, "1rYnv2tCADbzljYlnc8Ypy-JTTipJlRyN"),
     ("mimicry-celeba-64", "faces", 64, "1d9pYKKW9Hgi-ylOKwU0UM1ZsmUyD8Bpj"),
     ("mimicry-bedroom-128", "bedrooms", 128, "1SrvdLM-5mUVYwEztY-6TVAdTKlNPUA7k"),
@@ -24,16 +25,23 @@ MIMICRY = (  # name, domain, resolution, Google Drive id
 )
 
 
-def _latent_discovery(name: str, domain: str, resolution: int, tar: str) -> Checkpoint:
-    licence = "not stated for the weights"
-    return Checkpoint(name, domain, tar, licence=licence, resolution=resolution, card={"page": LATENT_DISCOVERY})
+def _latent_discovery(name: str, domain: str, shows: str, resolution: int, tar: str) -> Checkpoint:
+    about = {"shows": shows, "page": LATENT_DISCOVERY}
+    return Checkpoint(name, domain, tar, licence="not stated for the weights", resolution=resolution, card=about)
 
 
 OFFICIAL: tuple[Checkpoint, ...] = (
-    _latent_discovery("sn-mnist", "mnist", 32, "pretrained_mnist.tar"),
-    _latent_discovery("sn-anime", "anime-faces", 64, "pretrained_anime.tar"),
+    _latent_discovery("sn-mnist", "mnist", "digits", 32, "pretrained_mnist.tar"),
+    _latent_discovery("sn-anime", DOMAIN, "anime-faces", 64, "pretrained_anime.tar"),
     *(
-        Checkpoint(name, domain, f"{name}.pth", licence="MIT", resolution=side, card={"page": f"{DRIVE}{drive}"})
-        for name, domain, side, drive in MIMICRY
+        Checkpoint(
+            name,
+            DOMAIN,
+            f"{name}.pth",
+            licence="MIT",
+            resolution=side,
+            card={"shows": shows, "page": f"{DRIVE}{drive}"},
+        )
+        for name, shows, side, drive in MIMICRY
     ),
 )

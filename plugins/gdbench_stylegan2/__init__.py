@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gdbench import Checkpoint, GeneratorSpec, hookimpl
-from gdbench_stylegan2.official import OFFICIAL
+from gdbench_stylegan2.official import DOMAIN, OFFICIAL
 
 CARDS = Path(__file__).parent / "checkpoints"
 
@@ -38,6 +38,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
         provides=("mapping", "features", "modulation"),
+        domain=DOMAIN,
         spaces=("w", "z"),
         recognise="gdbench_stylegan2.formats:recognise",
         convert="gdbench_stylegan2.formats:convert",

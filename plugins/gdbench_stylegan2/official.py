@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gdbench import Checkpoint
 
+DOMAIN = "natural"  # how change is measured in photographs
 NC = "Nvidia Source Code License-NC (non-commercial)"
 ADA = "NVIDIA Source Code License for StyleGAN2-ADA (non-commercial)"
 S3 = "NVIDIA Source Code License for StyleGAN3 (non-commercial)"
@@ -48,7 +49,7 @@ S3_FILES = (
     ("celebahq", "faces", 256),
     ("lsundog", "dogs", 256),
 )
-BY_HAND = (  # name, domain, file, resolution, where
+BY_HAND = (  # name, what it shows, file, resolution, where
     ("genforce-ffhq", "faces", "stylegan2_ffhq1024.pth", 1024, GENFORCE),
     ("genforce-church", "churches", "stylegan2_church256.pth", 256, GENFORCE),
     ("genforce-cat", "cats", "stylegan2_cat256.pth", 256, GENFORCE),
@@ -68,30 +69,35 @@ HASHES = {
 SIZES = {1024: 382_000_000, 512: 364_000_000, 32: 246_000_000}  # of NVIDIA's PyTorch files
 
 
-def _fetched(name: str, domain: str, url: str, resolution: int, licence: str, size: int | None) -> Checkpoint:
+def _fetched(name: str, shows: str, url: str, resolution: int, licence: str, size: int | None) -> Checkpoint:
     file = url.rpartition("/")[2]
     return Checkpoint(
-        name, domain, file, sha256=HASHES.get(name), size=size, url=url, licence=licence, resolution=resolution
+        name,
+        DOMAIN,
+        file,
+        sha256=HASHES.get(name),
+        size=size,
+        url=url,
+        licence=licence,
+        resolution=resolution,
+        card={"shows": shows},
     )
 
 
-def _by_hand(name: str, domain: str, file: str, resolution: int, page: str) -> Checkpoint:
-    return Checkpoint(
-        name, domain, file, sha256=HASHES.get(name), licence=NC, resolution=resolution, card={"page": page}
-    )
+def _by_hand(name: str, shows: str, file: str, resolution: int, page: str) -> Checkpoint:
+    about = {"shows": shows, "page": page}
+    return Checkpoint(name, DOMAIN, file, sha256=HASHES.get(name), licence=NC, resolution=resolution, card=about)
 
 
 OFFICIAL: tuple[Checkpoint, ...] = (
-    *(_fetched(name, domain, f"{TF_HOST}/stylegan2-{name}.pkl", side, NC, None) for name, domain, side in TF),
+    *(_fetched(name, shows, f"{TF_HOST}/stylegan2-{name}.pkl", side, NC, None) for name, shows, side in TF),
     *(
-        _fetched(f"ada-{name}", domain, f"{ADA_HOST}/{name}.pkl", side, ADA, SIZES.get(side))
-        for name, domain, side in ADA_FILES
+        _fetched(f"ada-{name}", shows, f"{ADA_HOST}/{name}.pkl", side, ADA, SIZES.get(side))
+        for name, shows, side in ADA_FILES
     ),
     *(
-        _fetched(
-            f"s3-{name}-{side}", domain, f"{S3_HOST}/stylegan2-{name}-{side}x{side}.pkl", side, S3, SIZES.get(side)
-        )
-        for name, domain, side in S3_FILES
+        _fetched(f"s3-{name}-{side}", shows, f"{S3_HOST}/stylegan2-{name}-{side}x{side}.pkl", side, S3, SIZES.get(side))
+        for name, shows, side in S3_FILES
     ),
     *(_by_hand(*row) for row in BY_HAND),
 )

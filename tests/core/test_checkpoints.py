@@ -156,6 +156,13 @@ def test_a_fact_that_the_format_does_not_have_is_refused(official: Path, folder:
     assert not list((folder / "toy").glob("*"))
 
 
+def test_the_domain_of_a_family_is_that_of_files_of_which_nothing_is_known(official: Path, folder: Path) -> None:
+    assert import_checkpoint(official, [TOY], folder).domain == "unknown"
+    made = import_checkpoint(official, [replace(TOY, domain="photographs")], folder / "2")
+    assert (made.domain, made.licence) == ("photographs", "unknown")
+    assert find(replace(TOY, domain="photographs"), official, folder / "3").checkpoint.domain == "photographs"  # type: ignore[union-attr]
+
+
 def test_a_domain_given_later_replaces_unknown(official: Path, folder: Path) -> None:
     assert import_checkpoint(official, [TOY], folder).domain == "unknown"
     assert import_checkpoint(official, [TOY], folder, domain="faces").domain == "faces"

@@ -1,0 +1,19 @@
+"""Official checkpoints can be run: each has a domain that is installed, so that visible change can be measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from gdbench.registry import load_registry
+
+FAMILIES = ("biggan", "progan", "sngan", "stylegan2")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_official_files_have_an_installed_domain_and_say_what_they_show(family: str) -> None:
+    registry = load_registry()
+    spec = registry.generator(family).spec
+    for card in spec.checkpoints:
+        assert card.domain in registry.domains
+        assert card.shipped or card.licence
+    assert spec.domain in registry.domains
