@@ -28,12 +28,18 @@ if TYPE_CHECKING:
 
 def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context) -> RunRecord:
     """Measure what the record lacks. A metric that raises voids its own columns and marks the run failed."""
+    offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
         meter = Meter(subject.generator)  # type: ignore[arg-type]
         params = plan.metric_params[spec.name]
+        missing = [need for need in spec.needs if need not in offered]
         try:
-            columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
+            if missing:
+                reason = f"this domain has no {', '.join(missing)}"
+                columns = {column.name: Score(None, reason) for column in spec.columns}
+            else:
+                columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
             reason = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
@@ -53,10 +59,6 @@ def _one_metric(
     offer: Offer[MetricSpec], subject: Subject, params: Any, context: Context, folder: RunFolder
 ) -> dict[str, Score]:
     spec = offer.spec
-    offered = {*_offers(subject), "domain"}
-    missing = [need for need in spec.needs if need not in offered]
-    if missing:
-        return {column.name: Score(None, f"this domain has no {', '.join(missing)}") for column in spec.columns}
     scores = resolve(spec.measure)(subject, params, context)
     expected = {column.name for column in spec.columns}
     if set(scores.values) != expected:
@@ -66,14 +68,6 @@ def _one_metric(
     for name, images in scores.pictures.items():
         _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
     return as_scores(scores.values)
-
-
-def _offers(subject: Subject) -> set[str]:
-    """What the subject's domain offers to metrics, judged by the domain itself."""
-    domain = subject.domain
-    if domain is None:
-        return set()
-    return {"factors", "masks", "images"} if domain.factors else {"images"}
 
 
 def as_scores(values: Mapping[str, Any]) -> dict[str, Score]:

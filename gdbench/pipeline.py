@@ -145,7 +145,7 @@ def _compute(
         directions, cost = _discover(plan, registry, folder, generator, context, crew)
         meter = Meter(generator)
         calibration, moments = _calibrate(plan, folder, generator, directions, domain, batch, reporter)
-        costs = {"discover": cost, "calibrate": meter.cost()}
+        costs = {"discover": cost, "calibrate": meter.cost(), **record.costs}  # of the first time, if measured again
         subject = _subject(plan, generator, directions, calibration, domain, moments, cost, batch, reporter)
         record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
         record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
