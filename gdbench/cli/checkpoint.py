@@ -29,6 +29,9 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
     @group.command("import")
     def import_(
         path: Path = typer.Argument(..., help="An official file or folder, in any format that a family knows."),
+        gan: str = typer.Option(
+            None, help="Its family, where the file does not say.", autocompletion=options.completer(registry.generators)
+        ),
         name: str = typer.Option(None, help="The name it gets; the default is that of the file."),
         domain: str = typer.Option(None, help="What its images show."),
         licence: str = typer.Option(None, help="The licence of the weights."),
@@ -39,9 +42,10 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
         from gdbench import checkpoints, console
         from gdbench.params import parse_assignments
 
+        offers = options.registry_with(registry, plugin)
         card = checkpoints.import_checkpoint(
             path,
-            _specs(options.registry_with(registry, plugin)),
+            _specs(offers) if gan is None else [offers.generator(gan).spec],
             checkpoints.default_folder(),
             name=name,
             domain=domain,

@@ -115,6 +115,14 @@ def test_an_imported_checkpoint_is_found_by_name_and_by_path(official: Path, fol
     assert len(list((folder / "toy").iterdir())) == 2
 
 
+def test_a_file_of_ours_that_names_no_family_is_imported_once_the_family_is_said(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_weights(path, {"weight": torch.arange(4.0)}, {"scale": 1})
+    with pytest.raises(UsageError, match="could belong to other, toy: say which, --gan NAME"):
+        import_checkpoint(path, [OTHER, TOY], folder)
+    assert import_checkpoint(path, [TOY], folder).card["family"] == "toy"
+
+
 def test_a_folder_is_imported_whole(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "SN_Toy").mkdir()
     write(tmp_path / "SN_Toy" / "w.pt", 4)
