@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gdbench.networks import load_network
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
-    from gdbench.perception import distance, embed
+    from gdbench.perception import distance, embed, image_features
     from gdbench.prior import Moments, moments
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.registry import generator_specs
@@ -75,6 +75,7 @@ _LAZY = {
     "parse_assignments": "params",
     "distance": "perception",
     "embed": "perception",
+    "image_features": "perception",
     "coordinates": "factors",
     "difference": "factors",
     "mean_square": "factors",
@@ -152,6 +153,7 @@ __all__ = [
     "fetch_extra",
     "generator_specs",
     "hookimpl",
+    "image_features",
     "initialised",
     "integers",
     "licence_of_extra",

@@ -260,7 +260,9 @@ def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSp
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{path.name} could belong to {', '.join(spec.name for spec, _ in found)}: say which, --gan NAME")
+        raise UsageError(
+            f"{path.name} could belong to {', '.join(spec.name for spec, _ in found)}: say which, --gan NAME"
+        )
     raise UsageError(f"{path.name}: weights of no known layout of {', '.join(spec.name for spec in specs)}")
 
 

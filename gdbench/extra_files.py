@@ -33,6 +33,18 @@ def present(extra: ExtraFile, folder: Path | None = None) -> Path:
     return path
 
 
+def all_present(extras: Iterable[ExtraFile], folder: Path | None = None) -> None:
+    """Raise one MissingFile that names every file that is not there."""
+    missing = []
+    for extra in extras:
+        try:
+            present(extra, folder)
+        except MissingFile as error:
+            missing.append(str(error))
+    if missing:
+        raise MissingFile("; ".join(missing))
+
+
 def checked(extra: ExtraFile, folder: Path | None = None) -> Path:
     """The path of a file that is there and right. Raises MissingFile, or IntegrityError for another hash."""
     path = present(extra, folder)

@@ -15,7 +15,7 @@ from gdbench.protocols import Oracle
 class Embedded:
     """Unit-normalised, flattened feature maps of images, scaled so that a plain squared distance is the LPIPS form.
 
-    maps: (n, m) with m = sum over layers of c*h*w. pooled: (n, d) features for KID, precision and diversity.
+    maps: (n, m) with m = sum over layers of c*h*w. pooled: (n, d), the maps' own features; see `image_features`.
     """
 
     maps: Tensor
@@ -42,6 +42,16 @@ def embed(oracle: Oracle, images: Tensor) -> Embedded:
     """Images (n, c, h, w), clamped to [-1, 1], as points in which squared distance is perceptual distance."""
     maps, pooled = oracle.embed(images.clamp(-1, 1))
     return Embedded(flatten(maps, getattr(oracle, "channel_weights", None)), pooled)
+
+
+def image_features(oracle: Oracle, images: Tensor) -> Tensor:
+    """Features (n, d) of images (n, c, h, w) in [-1, 1], for KID, precision and diversity.
+
+    They are those that the oracle embeds with, or those of a network of their own where it has ``features``.
+    """
+    own = getattr(oracle, "features", None)
+    found: Tensor = oracle.embed(images)[1] if own is None else own(images)
+    return found
 
 
 def distance(a: Embedded, b: Embedded) -> Tensor:

@@ -54,13 +54,12 @@ class Plan:
 def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
     from gdbench import checkpoints as store
-    from gdbench.extra_files import present
+    from gdbench.extra_files import all_present
 
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found)
-    for extra in domain.spec.files:
-        present(extra, checkpoints)
+    all_present(domain.spec.files, checkpoints)
     space = request.space or generator.spec.spaces[0]
     if space not in generator.spec.spaces:
         raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(generator.spec.spaces)}")

@@ -124,7 +124,8 @@ class Factor:
 class Oracle(Protocol):
     """A network that reads an image of its domain.
 
-    It may also have ``channel_weights``: one (c,) >= 0 for each feature map, the learned weights of its distance.
+    It may also have ``channel_weights``: one (c,) >= 0 for each feature map, the learned weights of its distance; and
+    ``features(images) -> (n, d)``, where the features that metrics compare come from a network of their own.
     """
 
     @property

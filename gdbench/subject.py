@@ -16,6 +16,7 @@ from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
 from gdbench.files import write_text
 from gdbench.memory import BATCH, in_batches
+from gdbench.perception import image_features
 from gdbench.prior import Moments
 from gdbench.protocols import Directions, Domain, Generator
 from gdbench.record import Cost
@@ -153,7 +154,7 @@ class Subject:
             if index is not None and signed is not None:
                 chunk = self.directions.displace(chunk, index[here], signed[here])
             images = self.generator.render(chunk).clamp(-1, 1)
-            return b.read(images), a.read(images), a.embed(images)[1], b.mask(images).half()
+            return b.read(images), a.read(images), image_features(a, images), b.mask(images).half()
 
         parts = []
         with self.reporter.task("render and read", len(codes)) as task:

@@ -11,22 +11,24 @@ import torch
 from torch import Tensor
 
 from gdbench import Factor, UsageError
-from gdbench_lpips import BACKBONE, backbone
+from gdbench_lpips import BACKBONE, INCEPTION, backbone, inception
 
 if TYPE_CHECKING:
     from lpips import LPIPS
+    from torchvision.models import Inception3
 
 SMALLEST = 31  # pixels: below, AlexNet's last maps are empty
 
 
 @dataclass(frozen=True, eq=False)
 class PerceptualOracle:
-    """LPIPS's network behind gdbench's `Oracle` protocol: it embeds, and reads nothing.
+    """LPIPS's network and Inception behind gdbench's `Oracle` protocol: they embed, and read nothing.
 
     channel_weights: the learned weights (c,) of each map's channels, with which the distance is LPIPS itself.
     """
 
     network: LPIPS
+    inception: Inception3
     channel_weights: Sequence[Tensor]
 
     @property
@@ -45,6 +47,10 @@ class PerceptualOracle:
         maps = backbone.layers(self.network, images)
         return maps, torch.cat([layer.mean((2, 3)) for layer in maps], 1)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Inception's, (n, 2048)."""
+        return inception.features(self.inception, images)
+
     def mask(self, images: Tensor) -> Tensor:
         """Zeros (n, h, w): this oracle knows of no object."""
         return images.new_zeros((len(images), *images.shape[2:]))
@@ -55,6 +61,7 @@ class Natural:
     """Photographs of no set in particular."""
 
     network: LPIPS
+    inception: Inception3
     name: str = "natural"
     distance: str = "lpips-alex"
     factors: tuple[Factor, ...] = ()
@@ -72,10 +79,10 @@ class Natural:
         raise UsageError("the domain natural has no factors")
 
     def oracle(self, which: Literal["a", "b"]) -> PerceptualOracle:
-        """The same network for both: it gives distance and features, and scores nothing."""
-        return PerceptualOracle(self.network, backbone.channel_weights(self.network))
+        """The same for both: it gives distance and features, and scores nothing."""
+        return PerceptualOracle(self.network, self.inception, backbone.channel_weights(self.network))
 
 
 def load(device: torch.device) -> Natural:
-    """The domain on ``device``. Raises MissingFile or IntegrityError about the backbone of LPIPS."""
-    return Natural(backbone.load(BACKBONE).to(device))
+    """The domain on ``device``. Raises MissingFile or IntegrityError about the files of LPIPS and Inception."""
+    return Natural(backbone.load(BACKBONE).to(device), inception.load(INCEPTION).to(device))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, UsageError, Void, embed, integers
+from gdbench import Codes, Context, Scores, Subject, UsageError, Void, image_features, integers
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.sample_distances import kid, precision
@@ -86,4 +86,4 @@ def _features(subject: Subject, images: Tensor) -> Tensor:
     """Pooled features (n, d) of the domain on the CPU."""
     assert subject.domain is not None
     oracle = subject.domain.oracle("a")
-    return torch.cat([embed(oracle, part).pooled.cpu() for part in torch.split(images, subject.batch)])
+    return torch.cat([image_features(oracle, part.clamp(-1, 1)).cpu() for part in torch.split(images, subject.batch)])

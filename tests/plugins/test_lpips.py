@@ -12,11 +12,23 @@ import lpips
 import numpy as np
 import pytest
 import torch
-from gdbench_lpips import BACKBONE, backbone
+from gdbench_lpips import BACKBONE, INCEPTION, backbone, inception
 from gdbench_lpips.domain import Natural, load
 from torch import Tensor
+from torchvision.models import Inception3
 
-from gdbench import ExtraFile, IntegrityError, MissingFile, Stream, UsageError, distance, embed, normal, sha256
+from gdbench import (
+    ExtraFile,
+    IntegrityError,
+    MissingFile,
+    Stream,
+    UsageError,
+    distance,
+    embed,
+    image_features,
+    normal,
+    sha256,
+)
 from gdbench.perception import flatten
 from gdbench.registry import load_registry
 from gdbench.testing import run_checks
@@ -41,7 +53,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made: Path = tmp_path_factory.mktemp("checkpoints")
     (made / BACKBONE.name).mkdir()
     torch.save(tensors, made / BACKBONE.name / BACKBONE.file)
+    (made / INCEPTION.name).mkdir()
+    torch.save(inception_weights(rng), made / INCEPTION.name / INCEPTION.file)
     return made
+
+
+def inception_weights(rng: np.random.Generator) -> dict[str, Tensor]:
+    """Tensors as in torchvision's file, drawn from a seed, such that activations keep their size."""
+    with torch.device("meta"):
+        wanted = Inception3(init_weights=False).state_dict()
+    tensors = {}
+    for name, like in wanted.items():
+        if like.dim() > 1:
+            tensors[name] = normal(rng, *like.shape) * float(np.prod(like.shape[1:]) / 2) ** -0.5
+        else:
+            tensors[name] = like.new_ones(like.shape, device="cpu") * name.endswith(("bn.weight", "running_var"))
+    return tensors
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +83,13 @@ def file(path: Path) -> ExtraFile:
 
 
 @pytest.fixture(scope="module")
-def natural(file: ExtraFile, folder: Path) -> Natural:
-    return Natural(backbone.load(file, folder))
+def inception_file(folder: Path) -> ExtraFile:
+    return replace(INCEPTION, sha256=sha256(folder / INCEPTION.name / INCEPTION.file)[:8])
+
+
+@pytest.fixture(scope="module")
+def natural(file: ExtraFile, inception_file: ExtraFile, folder: Path) -> Natural:
+    return Natural(backbone.load(file, folder), inception.load(inception_file, folder))
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +154,30 @@ def test_features_are_means_of_the_maps(natural: Natural) -> None:
     torch.testing.assert_close(pooled[:, -256:], maps[-1].flatten(2).mean(2))
 
 
+def test_compared_features_are_those_before_the_classifier_of_inception(natural: Natural, folder: Path) -> None:
+    """Torchvision's own network, with its classifier, whose input a hook keeps."""
+    whole, seen = Inception3(init_weights=False), []
+    whole.load_state_dict(torch.load(folder / INCEPTION.name / INCEPTION.file, weights_only=True))
+    whole.eval().fc.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    shown = images(size=299)[0][:2]
+    with torch.no_grad():
+        whole(shown)
+    found = image_features(natural.oracle("a"), shown)
+    assert found.shape == (2, 2048)
+    assert float(found.std(0).mean()) > 1e-3
+    torch.testing.assert_close(found, seen[0])
+    grey = image_features(natural.oracle("a"), images(channels=1)[0][:2])
+    assert torch.isfinite(grey).all()
+
+
+def test_other_tensors_are_no_inception(tmp_path: Path) -> None:
+    (tmp_path / "inception").mkdir()
+    path = tmp_path / "inception" / INCEPTION.file
+    torch.save({"fc.bias": torch.zeros(1000)}, path)
+    with pytest.raises(IntegrityError, match="no Inception v3 of torchvision"):
+        inception.load(replace(INCEPTION, sha256=sha256(path)), tmp_path)
+
+
 def test_a_small_image_is_refused(natural: Natural) -> None:
     oracle = natural.oracle("a")
     assert oracle.embed(images(size=31)[0])[0][-1].shape[2:] == (1, 1)
@@ -183,14 +239,14 @@ def test_both_commands_show_the_licence_and_ask(
 
 
 def test_with_its_file_the_domain_keeps_the_contract(
-    file: ExtraFile, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    file: ExtraFile, inception_file: ExtraFile, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The made file in place of torchvision's, under the hash that it has."""
+    """The made files in place of torchvision's, under the hashes that they have."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    place = tmp_path / "gdbench" / "checkpoints" / "lpips" / BACKBONE.file
-    place.parent.mkdir(parents=True)
-    place.write_bytes(path.read_bytes())
+    (tmp_path / "gdbench").mkdir()
+    (tmp_path / "gdbench" / "checkpoints").symlink_to(folder)
     monkeypatch.setattr("gdbench_lpips.domain.BACKBONE", file)
+    monkeypatch.setattr("gdbench_lpips.domain.INCEPTION", inception_file)
     registry = load_registry()
     results = run_checks(registry.domain("natural"), registry)
     assert [(result.name, result.reason) for result in results if result.status == "failed"] == []
