@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
     from gdbench.training import train
+    from gdbench.units import UNITS, unit_values
     from gdbench.unpickle import Record
     from gdbench.weights import load_weights, read_facts, save_weights
 
@@ -102,6 +103,8 @@ _LAZY = {
     "normal": "streams",
     "uniform": "streams",
     "train": "training",
+    "UNITS": "units",
+    "unit_values": "units",
     "Edits": "subject",
     "Subject": "subject",
     "Record": "unpickle",
@@ -111,6 +114,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "UNITS",
     "Busy",
     "Calibration",
     "Checkpoint",
@@ -177,6 +181,7 @@ __all__ = [
     "train",
     "turned",
     "uniform",
+    "unit_values",
     "visible",
     "write_text",
 ]

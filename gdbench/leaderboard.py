@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gdbench.acceptance import refused as refused_columns
 from gdbench.across import Across, across
 from gdbench.board import Board, Entry, Row
@@ -19,7 +21,7 @@ from gdbench.cells import across_grid, grid, inert, markdown, markdown_table
 from gdbench.files import write_text
 from gdbench.record import PROTOCOL, RunRecord, Score
 from gdbench.specs import Column
-from gdbench.statistics import interval, ranks
+from gdbench.statistics import Array, alike, interval, ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +34,10 @@ ROLES = ("method", "control", "reference")
 CAPS = {"quick": 100_000, "standard": 1_000_000}
 """Images that discovery may render in a tier (PROTOCOL section 2); ``paper`` is what each method's authors took."""
 NOT_CONVERGED = "learned methods not converged: tier quick is a demonstration and is not ranked"
-LEGEND = "Mean over seeds (95 % interval) complete/expected seeds. ↑ higher is better, ↓ lower is better."
+LEGEND = (
+    "Mean over seeds (95 % interval over seeds, and over parts of the evaluation sample where records hold them) "
+    "complete/expected seeds. ↑ higher is better, ↓ lower is better."
+)
 Versions = Mapping[tuple[str, str], int]
 """(kind, name) -> version, with kind "protocol", "generator", "method", "domain" or "metric"."""
 
@@ -327,15 +332,21 @@ def _beyond_notes(named: Mapping[str, Mapping[int, RunRecord]]) -> Iterator[str]
             yield f"{name} rendered {images:,} images in discovery, {allowed}: shown and not ranked"
 
 
-def _numbers(scores: Mapping[int, Score]) -> dict[int, float]:
-    return {seed: score.value for seed, score in sorted(scores.items()) if score.value is not None}
+def _numbers(scores: Mapping[int, Score]) -> dict[int, Array]:
+    """Seed -> the score, or its units, moved so that their mean is the score."""
+    numbers = {}
+    for seed, score in sorted(scores.items()):
+        if score.value is not None:
+            units = np.array(score.units or (score.value,))
+            numbers[seed] = score.value + units - units.mean()
+    return numbers
 
 
 def _entry(metric: str, column: str, scores: Mapping[int, Score], expected: int, rank: int | None) -> Entry:
     numbers = _numbers(scores)
     reasons = Counter(score.void for _, score in sorted(scores.items()) if score.void)
     note = "; ".join(f"{reason} ({count} seeds)" if count > 1 else str(reason) for reason, count in reasons.items())
-    mean, low, high = interval(list(numbers.values())) if numbers else (None, None, None)
+    mean, low, high = interval(*alike([list(numbers.values())])) if numbers else (None, None, None)
     return Entry(metric, column, mean, low, high, len(numbers), expected, rank, note)
 
 

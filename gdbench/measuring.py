@@ -18,6 +18,7 @@ from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer
 from gdbench.specs import MetricSpec, resolve
 from gdbench.store import RunFolder
+from gdbench.units import UNITS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,18 +68,26 @@ def _one_metric(
         _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
     for name, images in scores.pictures.items():
         _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
-    return as_scores(scores.values)
+    return as_scores(scores.values, scores.units)
 
 
-def as_scores(values: Mapping[str, Any]) -> dict[str, Score]:
-    return {name: _score(value) for name, value in values.items()}
+def as_scores(values: Mapping[str, Any], units: Mapping[str, Sequence[float]] | None = None) -> dict[str, Score]:
+    """Raises PluginError for units of no column, or of another number than ``UNITS``."""
+    given = units or {}
+    if strange := sorted(given.keys() - values.keys()):
+        raise PluginError(f"returned units of {strange[0]}, which is no column")
+    return {name: _score(value, given.get(name, ())) for name, value in values.items()}
 
 
-def _score(value: Any) -> Score:
+def _score(value: Any, units: Sequence[float]) -> Score:
     if hasattr(value, "reason"):
         return Score(None, value.reason)
     number = float(value)
-    return Score(number) if math.isfinite(number) else Score(None, f"the metric returned {number}")
+    if not math.isfinite(number):
+        return Score(None, f"the metric returned {number}")
+    if len(units) not in (0, UNITS):
+        raise PluginError(f"returned {len(units)} units, expected {UNITS}")
+    return Score(number, units=tuple(float(f"{unit:.6g}") for unit in units))
 
 
 def _save_picture(path: Path, images: Tensor, title: str) -> None:

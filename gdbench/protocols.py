@@ -194,8 +194,10 @@ class Scores:
 
     A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
     pictures: name -> images (rows, columns, c, h, w), kept as contact sheets with the run.
+    units: column -> what each block of the evaluation sample says of it, as ``unit_values`` gives it, for intervals.
     """
 
     values: Mapping[str, float | Void]
     directions: Mapping[str, Sequence[float]] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    units: Mapping[str, Sequence[float]] = field(default_factory=dict)

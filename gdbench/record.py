@@ -20,16 +20,23 @@ Status = Literal["done", "incompatible", "failed", "timeout", "interrupted"]
 
 @dataclass(frozen=True)
 class Score:
-    """One number of a metric, or None with the reason why it is void."""
+    """One number of a metric, or None with the reason why it is void.
+
+    units: what each block of the evaluation sample says of it; empty where the metric does not say.
+    """
 
     value: float | None
     void: str | None = None
+    units: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "units", tuple(self.units))
         if (self.value is None) == (self.void is None):
             raise ValueError("a score is a number, or void with a reason")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a score must be finite, got {self.value}")
+        if not all(map(math.isfinite, self.units)):
+            raise ValueError("units must be finite")
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,11 @@ class RunRecord:
 
     def to_json(self) -> str:
         """Indented JSON without NaN or infinity."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
+        data = dataclasses.asdict(self)
+        for score in (score for columns in data["scores"].values() for score in columns.values()):
+            if not score["units"]:
+                del score["units"]
+        return json.dumps(data, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, origin: str = "record") -> RunRecord:

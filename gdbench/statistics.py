@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -38,13 +38,13 @@ def interval(values: ArrayLike) -> Interval:
         raise ValueError("an interval needs finite values, and at least one")
     if array.size == 1:
         return Interval(float(array.mean()), None, None)
-    means = array @ _weights(len(array)) if array.ndim == 1 else _two_stage_means(array)
+    means = array @ _weights(len(array)) if array.ndim == 1 else _two_stage_weights(*array.shape) @ array.ravel()
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(array.mean()), float(low), float(high))
 
 
 def paired_interval(a: ArrayLike, b: ArrayLike) -> Interval:
-    """The interval of the mean of ``a - b``: seeds and units of both are drawn together."""
+    """The interval of the mean of ``a - b``: the same seeds and units of both are drawn."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
         raise ValueError(f"pairs need equal shapes, got {first.shape} and {second.shape}")
@@ -52,13 +52,13 @@ def paired_interval(a: ArrayLike, b: ArrayLike) -> Interval:
 
 
 def ranks(
-    scores: Mapping[str, Mapping[int, float]], better: Literal["higher", "lower"], ranked: Collection[str]
+    scores: Mapping[str, Mapping[int, ArrayLike]], better: Literal["higher", "lower"], ranked: Collection[str]
 ) -> dict[str, int]:
     """Rank of each method in ``ranked``: 1 + the number of methods that are clearly better; ties share a rank.
 
-    scores: method -> seed -> finite score, also of methods that are not ranked themselves: a method that lacks a seed
-    still stands above those that it beats, so no failure ever improves a rank. Clearly better: the paired interval
-    over the seeds that both have, two at least, lies wholly on the better side.
+    scores: method -> seed -> finite score, or its units (units,), also of methods that are not ranked themselves: a
+    method that lacks a seed still stands above those that it beats, so no failure ever improves a rank. Clearly better:
+    the paired interval over the seeds that both have, two at least, and over units lies wholly on the better side.
     """
     return {
         name: 1 + sum(_clearly_better(other, scores[name], better) for key, other in scores.items() if key != name)
@@ -67,14 +67,22 @@ def ranks(
     }
 
 
-def _clearly_better(a: Mapping[int, float], b: Mapping[int, float], better: str) -> bool:
+def _clearly_better(a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], better: str) -> bool:
     common = sorted(a.keys() & b.keys())
     if len(common) < 2:
         return False
-    difference = paired_interval([a[seed] for seed in common], [b[seed] for seed in common])
+    difference = paired_interval(*alike([[x[seed] for seed in common] for x in (a, b)]))
     assert difference.low is not None
     assert difference.high is not None
     return difference.low > 0 if better == "higher" else difference.high < 0
+
+
+def alike(samples: Sequence[Sequence[ArrayLike]]) -> list[Array]:
+    """Samples of scores, each a number or its units, as arrays (seeds, units); (seeds,) where any has no such units."""
+    sizes = {np.size(score) for sample in samples for score in sample}
+    if len(sizes) == 1 and sizes != {1}:
+        return [np.array(sample, dtype=np.float64) for sample in samples]
+    return [np.array([np.asarray(score, dtype=np.float64).mean() for score in sample]) for sample in samples]
 
 
 def friedman(scores: ArrayLike) -> float:
@@ -125,11 +133,11 @@ def _weights(n: int) -> Array:
     return np.ascontiguousarray(drawn.T / n)
 
 
-def _two_stage_means(values: Array) -> Array:
-    rng = np.random.default_rng(_SEED)
-    seeds, units = values.shape
-    means = np.empty(TWO_STAGE_RESAMPLES)
-    for i in range(TWO_STAGE_RESAMPLES):
-        rows, columns = rng.integers(seeds, size=(seeds, 1)), rng.integers(units, size=(seeds, units))
-        means[i] = values[rows, columns].mean()
-    return means
+@lru_cache
+def _two_stage_weights(seeds: int, units: int) -> Array:
+    """(TWO_STAGE_RESAMPLES, seeds * units): the share of each value in each resample."""
+    rng, size = np.random.default_rng(_SEED), seeds * units
+    rows = rng.integers(seeds, size=(TWO_STAGE_RESAMPLES, seeds, 1))
+    columns = rng.integers(units, size=(TWO_STAGE_RESAMPLES, seeds, units))
+    cells = (rows * units + columns).reshape(TWO_STAGE_RESAMPLES, size)
+    return np.stack([np.bincount(drawn, minlength=size) for drawn in cells]) / size

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gdbench import Context, Edits, NoParams, Scores, Subject
+from gdbench import Context, Edits, NoParams, Scores, Subject, unit_values
 
 DUPLICATE = 0.9  # mean cosine beyond which two directions do the same
 
@@ -16,7 +16,8 @@ def measure(subject: Subject, params: NoParams, context: Context) -> Scores:
     edits = subject.edits()
     latents = gram(_latent_displacements(subject, edits), edits.alive)
     features = edits.edited.pooled.float() - edits.base.pooled.float()
-    images = gram(features.movedim(2, 0), edits.alive)
+    moved = features.movedim(2, 0)
+    images = gram(moved, edits.alive)
     nearest = (images - torch.diag(images.diagonal())).abs().amax(1)
     share = edits.alive.double().mean(1)
     values = {
@@ -25,7 +26,8 @@ def measure(subject: Subject, params: NoParams, context: Context) -> Scores:
         "duplicates": float((nearest > DUPLICATE).double().mean()),
         "alive_share": float(share.mean()),
     }
-    return Scores(values, {"nearest": nearest.tolist(), "alive": share.tolist()})
+    units = unit_values(lambda kept: {"rank_image": effective_rank(gram(moved[kept], edits.alive))}, len(moved))
+    return Scores(values, {"nearest": nearest.tolist(), "alive": share.tolist()}, units=units)
 
 
 def _latent_displacements(subject: Subject, edits: Edits) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,6 +12,13 @@ from gdbench import Edits, Factor, difference, turned, visible
 from gdbench_metrics.factor_scores import Effects
 
 SEEN = 8  # codes in which a factor must be visible before and after, or the direction is taken not to move it
+
+
+def of_codes(edits: Edits, kept: Tensor) -> Edits:
+    """The edits of the codes that a mask (n,) keeps, as far as oracle B's factors go."""
+    before = {name: values[kept] for name, values in edits.base.factors.items()}
+    after = {name: values[:, :, kept] for name, values in edits.edited.factors.items()}
+    return replace(edits, base=replace(edits.base, factors=before), edited=replace(edits.edited, factors=after))
 
 
 def effects(

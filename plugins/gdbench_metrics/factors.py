@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void
+from gdbench import Context, Domain, Factor, Scores, Subject, Void, unit_values
 from gdbench_metrics import gates
-from gdbench_metrics.effects import effects, monotonicity
+from gdbench_metrics.effects import effects, monotonicity, of_codes
 from gdbench_metrics.factor_scores import Effects, scores
 from gdbench_metrics.params import FactorsParams
 
@@ -29,11 +29,19 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
         void = Void("no factor counts for this generator: " + ", ".join(f"{n} ({g})" for n, g in failed.items()))
         return Scores({**dict.fromkeys(SCORED, void), "counted": 0.0})
     spreads = {factor.name: numbers[f"spread:{factor.name}"] for factor in counted}
-    found = effects(subject.edits(), domain.factors, counted, spreads)
+    edits = subject.edits()
+    found = effects(edits, domain.factors, counted, spreads)
     leading = [counted[j] for j in found.table.argmax(1)]
-    ordered = monotonicity(subject.edits(), domain.factors, leading)
+    ordered = monotonicity(edits, domain.factors, leading)
     values = {**scores(found), "monotonicity": float(ordered.mean()), "counted": float(len(counted))}
-    return Scores(values, _table(found, counted, failed, domain.factors, ordered))
+
+    def of_part(kept: torch.Tensor) -> dict[str, float]:
+        part = of_codes(edits, kept)
+        again = monotonicity(part, domain.factors, leading)
+        return {**scores(effects(part, domain.factors, counted, spreads)), "monotonicity": float(again.mean())}
+
+    units = unit_values(of_part, len(edits.codes))
+    return Scores(values, _table(found, counted, failed, domain.factors, ordered), units=units)
 
 
 def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float]:

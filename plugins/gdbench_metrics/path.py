@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, embed
+from gdbench import Codes, Context, Scores, Subject, embed, unit_values
 from gdbench_metrics.params import PathParams
 
 POINTS = 11
@@ -22,14 +22,15 @@ def measure(subject: Subject, params: PathParams, context: Context) -> Scores:
     walks = torch.where(towards < 0, reach[:, 1:], reach[:, :1]) * towards
     alive = (~subject.calibration.dead).double().mean(1)
     codes = subject.codes(params.codes, "metric/path")
-    found = []
+    straight, even = torch.zeros(2, subject.k, params.codes, dtype=torch.float64)
     with context.reporter.task("path", subject.k) as task:
         for k, walk in enumerate(walks):
-            found.append(shape(_points(subject, codes, k, walk)))
+            straight[k], even[k] = (alive[k] * part for part in shapes(_points(subject, codes, k, walk)))
             task.advance()
-    straight, even = torch.tensor(found).double().T * alive
-    values = {"straightness": float(straight.mean()), "evenness": float(even.mean())}
-    return Scores(values, {"straightness": straight.tolist(), "evenness": even.tolist()})
+    found = {"straightness": straight, "evenness": even}
+    values = {name: float(part.mean()) for name, part in found.items()}
+    units = unit_values(lambda kept: {name: float(part[:, kept].mean()) for name, part in found.items()}, params.codes)
+    return Scores(values, {name: part.mean(1).tolist() for name, part in found.items()}, units=units)
 
 
 def _points(subject: Subject, codes: Codes, k: int, walk: Tensor) -> Tensor:
@@ -43,8 +44,8 @@ def _points(subject: Subject, codes: Codes, k: int, walk: Tensor) -> Tensor:
     return torch.cat(parts).reshape(len(codes), POINTS, -1)
 
 
-def shape(points: Tensor) -> tuple[float, float]:
-    """Straightness and evenness of paths (n, points, m), means over the n paths, both in [0, 1].
+def shapes(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Straightness and evenness (n,) of paths (n, points, m), both in [0, 1].
 
     Straightness: length of the chord by length of the way; lengths are roots of the perceptual distance, which is a
     squared one, so that 1 is a straight line. Evenness: 1 / (1 + standard deviation by mean of the steps).
@@ -56,4 +57,4 @@ def shape(points: Tensor) -> tuple[float, float]:
     straight = torch.where(moved, chord / way.clamp_min(1e-12), 0.0)
     variation = steps.std(1, correction=0) / steps.mean(1).clamp_min(1e-12)
     even = torch.where(moved, 1 / (1 + variation), 0.0)
-    return float(straight.mean()), float(even.mean())
+    return straight, even

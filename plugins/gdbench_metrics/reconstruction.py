@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdbench import Context, Scores, Stream, Subject, Void, integers
+from gdbench import UNITS, Context, Scores, Stream, Subject, Void, integers, unit_values
 from gdbench_metrics.augment import augment
 from gdbench_metrics.leak import leak
 from gdbench_metrics.pairs import RANGE, Pairs, alive_directions, capacity, draw
@@ -23,10 +23,22 @@ GUESS = sum(RANGE) / 2  # the mean error of always answering 0
 
 @dataclass(frozen=True)
 class Outcome:
-    """Counts (k, k) of true (row) and named (column) directions; error: mean absolute error of the signed change."""
+    """Counts (k, k) of true (row) and named (column) directions; error: mean absolute error of the signed change.
+
+    parts: the same of ``UNITS`` blocks of the test, where it was made.
+    """
 
     confusion: Tensor
     error: float
+    parts: tuple[Outcome, ...] = ()
+
+    def of(self, kept: Tensor) -> Outcome:
+        """The outcome of the blocks that a mask (blocks,) keeps."""
+        parts = [part for part, keep in zip(self.parts, kept.tolist(), strict=True) if keep]
+        counts = torch.stack([part.confusion for part in parts])
+        sizes = counts.sum((1, 2)).tolist()
+        error = sum(size * part.error for size, part in zip(sizes, parts, strict=True)) / sum(sizes)
+        return Outcome(counts.sum(0), error)
 
 
 def measure(subject: Subject, params: ReconstructionParams, context: Context) -> Scores:
@@ -87,7 +99,7 @@ def _tested(
     network: nn.Module, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context
 ) -> Outcome:
     stream = context.stream("reconstruct-test")
-    confusion, error = torch.zeros(subject.k, subject.k), 0.0
+    confusion, errors = torch.zeros(UNITS, subject.k, subject.k), torch.zeros(UNITS, dtype=torch.float64)
     alive = alive_directions(subject.calibration)
     size, step = capacity(subject.generator.image_shape, 4 * params.batch, params.test), 0
     for chapter, start in enumerate(range(0, params.test, size)):
@@ -95,11 +107,14 @@ def _tested(
         for index in torch.split(torch.arange(len(pairs)), 4 * params.batch):
             batch = _batch(pairs, index, flips, stream.of("augment").at(step))
             logits, shift = network(batch.images)
+            block = (start + index) * UNITS // params.test
             named = (batch.direction * subject.k + logits.argmax(1)).cpu()
-            confusion += torch.bincount(named, minlength=subject.k**2).reshape(subject.k, subject.k)
-            error += float((shift - batch.shift).abs().sum()) * UNIT / params.test
+            confusion.view(-1).index_add_(0, block * subject.k**2 + named, torch.ones(len(index)))
+            errors.index_add_(0, block, (shift - batch.shift).abs().cpu().double() * UNIT)
             step += 1
-    return Outcome(confusion, error)
+    means = (errors / confusion.sum((1, 2)).clamp_min(1)).tolist()
+    parts = tuple(Outcome(counts, mean) for counts, mean in zip(confusion, means, strict=True))
+    return Outcome(confusion.sum(0), float(errors.sum()) / params.test, parts)
 
 
 def scores(outcome: Outcome, alive: Tensor, resnet: Outcome | None, leaked: float | Void) -> Scores:
@@ -109,23 +124,28 @@ def scores(outcome: Outcome, alive: Tensor, resnet: Outcome | None, leaked: floa
     direction's error is that of a guess. resnet: the outcome of the other form, None where it was not trained.
     """
     share = float(alive.mean())
-    accuracy = _accuracy(outcome, share)
     recall = outcome.confusion.diagonal() / outcome.confusion.sum(1).clamp_min(1) * alive
     untrained = Void("the ResNet-18 form is trained from the standard tier on")
-    values = {
+    other = untrained if resnet is None else _columns(resnet, share, len(alive))["kappa"]
+    values = {**_columns(outcome, share, len(alive)), "kappa_resnet": other, "leak": leaked}
+
+    def of_part(kept: Tensor) -> dict[str, float]:
+        found = _columns(outcome.of(kept), share, len(alive))
+        return {name: value for name, value in found.items() if not isinstance(value, Void)}
+
+    units = unit_values(of_part, len(outcome.parts))
+    return Scores(values, {"recall": recall.tolist()}, units=units)
+
+
+def _columns(outcome: Outcome, share: float, k: int) -> dict[str, float | Void]:
+    """What the test decides, with a dead share that counts as failures."""
+    accuracy = share * float(outcome.confusion.diagonal().sum() / outcome.confusion.sum().clamp_min(1))
+    return {
         "accuracy": accuracy,
-        "kappa": kappa(accuracy, len(alive)),
-        "kappa_resnet": untrained if resnet is None else kappa(_accuracy(resnet, share), len(alive)),
+        "kappa": kappa(accuracy, k),
         "bits": share * mutual_information(outcome.confusion),
         "magnitude_error": share * outcome.error + (1 - share) * GUESS,
-        "leak": leaked,
     }
-    return Scores(values, {"recall": recall.tolist()})
-
-
-def _accuracy(outcome: Outcome, share: float) -> float:
-    counts = outcome.confusion
-    return share * float(counts.diagonal().sum() / counts.sum().clamp_min(1))
 
 
 def kappa(accuracy: float, k: int) -> float | Void:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, distance_transform_edt
+from torch import Tensor
+
+from gdbench import unit_values
 
 Array = NDArray[np.float64]
 Truths = NDArray[np.bool_]
@@ -74,6 +77,16 @@ def summary(images: PerImage) -> dict[str, float]:
     """The columns: means over images, and the largest value of the mean F curve."""
     equal = np.full((1, len(images)), 1 / len(images))
     return {name: float(values[0]) for name, values in _means(images, equal).items()}
+
+
+def units(images: PerImage) -> dict[str, list[float]]:
+    """What each block of the test images says of the columns."""
+
+    def of_part(kept: Tensor) -> dict[str, float]:
+        weights = kept.double().numpy()[None] / int(kept.sum())
+        return {name: float(values[0]) for name, values in _means(images, weights).items()}
+
+    return unit_values(of_part, len(images))
 
 
 def intervals(

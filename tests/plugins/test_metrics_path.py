@@ -7,12 +7,17 @@ import math
 import pytest
 import torch
 from gdbench_metrics.params import PathParams
-from gdbench_metrics.path import POINTS, measure, shape
+from gdbench_metrics.path import POINTS, measure, shapes
 from torch import Tensor
 
 from tests.plugins.metrics_subjects import PLANTED, context, random_directions, subject
 
 FEW = PathParams(codes=4)
+
+
+def shape(points: Tensor) -> tuple[float, float]:
+    straight, even = shapes(points)
+    return float(straight.mean()), float(even.mean())
 
 
 def on_a_plane(x: Tensor, y: Tensor) -> Tensor:
