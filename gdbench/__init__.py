@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
     from gdbench.training import train
-    from gdbench.units import UNITS, unit_values
+    from gdbench.units import unit_blocks, unit_values
     from gdbench.unpickle import Record
     from gdbench.weights import load_weights, read_facts, save_weights
 
@@ -103,7 +103,7 @@ _LAZY = {
     "normal": "streams",
     "uniform": "streams",
     "train": "training",
-    "UNITS": "units",
+    "unit_blocks": "units",
     "unit_values": "units",
     "Edits": "subject",
     "Subject": "subject",
@@ -114,7 +114,6 @@ _LAZY = {
 }
 
 __all__ = [
-    "UNITS",
     "Busy",
     "Calibration",
     "Checkpoint",
@@ -181,6 +180,7 @@ __all__ = [
     "train",
     "turned",
     "uniform",
+    "unit_blocks",
     "unit_values",
     "visible",
     "write_text",

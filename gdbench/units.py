@@ -12,6 +12,13 @@ UNITS = 16
 """Blocks into which the evaluation sample of a metric is cut, in its order; the same codes for every method."""
 
 
+def unit_blocks(n: int) -> Tensor:
+    """The block (n,) of each of n things, in their order: ``UNITS`` blocks as equal as can be."""
+    import torch
+
+    return torch.arange(n) * UNITS // n
+
+
 def unit_values(statistic: Callable[[Tensor], Mapping[str, float]], n: int) -> dict[str, list[float]]:
     """Jackknife pseudo-values of columns, one for each of ``UNITS`` blocks of n things (Tukey 1958; Efron 1982, 2.1).
 
@@ -22,7 +29,7 @@ def unit_values(statistic: Callable[[Tensor], Mapping[str, float]], n: int) -> d
 
     if n < UNITS:
         return {}
-    block = torch.arange(n) * UNITS // n
+    block = unit_blocks(n)
     whole = statistic(torch.ones(n, dtype=torch.bool))
     without = [statistic(block != number) for number in range(UNITS)]
     return {name: [UNITS * value - (UNITS - 1) * part[name] for part in without] for name, value in whole.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdbench import UNITS, Context, Scores, Stream, Subject, Void, integers, unit_values
+from gdbench import Context, Scores, Stream, Subject, Void, integers, unit_blocks, unit_values
 from gdbench_metrics.augment import augment
 from gdbench_metrics.leak import leak
 from gdbench_metrics.pairs import RANGE, Pairs, alive_directions, capacity, draw
@@ -25,7 +25,7 @@ GUESS = sum(RANGE) / 2  # the mean error of always answering 0
 class Outcome:
     """Counts (k, k) of true (row) and named (column) directions; error: mean absolute error of the signed change.
 
-    parts: the same of ``UNITS`` blocks of the test, where it was made.
+    parts: the same of each block of the test, where it was made.
     """
 
     confusion: Tensor
@@ -99,7 +99,9 @@ def _tested(
     network: nn.Module, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context
 ) -> Outcome:
     stream = context.stream("reconstruct-test")
-    confusion, errors = torch.zeros(UNITS, subject.k, subject.k), torch.zeros(UNITS, dtype=torch.float64)
+    blocks = unit_blocks(params.test)
+    parts = int(blocks.max()) + 1
+    confusion, errors = torch.zeros(parts, subject.k, subject.k), torch.zeros(parts, dtype=torch.float64)
     alive = alive_directions(subject.calibration)
     size, step = capacity(subject.generator.image_shape, 4 * params.batch, params.test), 0
     for chapter, start in enumerate(range(0, params.test, size)):
@@ -107,14 +109,14 @@ def _tested(
         for index in torch.split(torch.arange(len(pairs)), 4 * params.batch):
             batch = _batch(pairs, index, flips, stream.of("augment").at(step))
             logits, shift = network(batch.images)
-            block = (start + index) * UNITS // params.test
+            block = blocks[start + index]
             named = (batch.direction * subject.k + logits.argmax(1)).cpu()
             confusion.view(-1).index_add_(0, block * subject.k**2 + named, torch.ones(len(index)))
             errors.index_add_(0, block, (shift - batch.shift).abs().cpu().double() * UNIT)
             step += 1
     means = (errors / confusion.sum((1, 2)).clamp_min(1)).tolist()
-    parts = tuple(Outcome(counts, mean) for counts, mean in zip(confusion, means, strict=True))
-    return Outcome(confusion.sum(0), float(errors.sum()) / params.test, parts)
+    each = tuple(Outcome(counts, mean) for counts, mean in zip(confusion, means, strict=True))
+    return Outcome(confusion.sum(0), float(errors.sum()) / params.test, each)
 
 
 def scores(outcome: Outcome, alive: Tensor, resnet: Outcome | None, leaked: float | Void) -> Scores:

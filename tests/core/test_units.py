@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from gdbench import UNITS, unit_values
+from gdbench import unit_values
 from gdbench.errors import PluginError
 from gdbench.measuring import as_scores
 from gdbench.record import Score
 from gdbench.statistics import alike, interval, paired_interval, ranks
+from gdbench.units import UNITS
 
 VALUES = torch.from_numpy(np.random.default_rng(0).standard_normal(UNITS * 8))
 
