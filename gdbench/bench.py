@@ -15,11 +15,15 @@ from pathlib import Path
 
 from gdbench.context import Reporter
 from gdbench.errors import GdbenchError
-from gdbench.pipeline import blank
+from gdbench.pipeline import blank, terminable
 from gdbench.planning import Plan
 from gdbench.record import Status
 from gdbench.request import RunRequest
 from gdbench.store import RunFolder, open_run
+
+
+INTERRUPTED = (130, 143)
+"""Exit codes of a child that was asked to stop and recorded that."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,12 @@ class Bench:
     def run(self, plans: Sequence[Plan], reporter: Reporter) -> Iterator[Outcome]:
         """Run every plan in a child process; outcomes come as they finish.
 
-        Ctrl-C ends the children, which record their interruption and can resume.
+        Ctrl-C and SIGTERM end the children, which record their interruption and can resume.
         """
         pool = ThreadPoolExecutor(self.jobs)
         try:
             futures = [pool.submit(self._cell, plan) for plan in plans]
-            with reporter.task("cells", len(futures)) as task:
+            with terminable(), reporter.task("cells", len(futures)) as task:
                 for future in as_completed(futures):
                     task.advance()
                     yield future.result()
@@ -86,6 +90,8 @@ class Bench:
                 return "timeout", f"not finished after {self.timeout:.0f} s"
             finally:
                 self._children.discard(child)
+        if child.returncode in INTERRUPTED:
+            return "interrupted", "the same command resumes it"
         return ("done", "") if child.returncode == 0 else ("failed", _reason(child.returncode))
 
 

@@ -41,7 +41,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
     crew: the processes that share discovery, of which this is rank 0; the others call ``assist``.
     Raises Busy when another process holds the folder.
     """
-    with crew.dismissed(), open_run(plan.request.out, plan.id) as folder, _terminable():
+    with crew.dismissed(), open_run(plan.request.out, plan.id) as folder, terminable():
         if plan.request.fresh:
             folder.clear()
         old = _finished(folder)
@@ -81,7 +81,7 @@ def assist(plan: Plan, crew: Crew) -> None:
     folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
     if device.type == "cuda":
         device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
-    with threads(plan.request.threads), _terminable():
+    with threads(plan.request.threads), terminable():
         generator = Counted(resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device))
         context = _context(plan, folder, SILENT, device, resolve(plan.domain.spec.load)(device))
         context = replace(context, resume=replace(context.resume, every=math.inf))
@@ -332,7 +332,7 @@ def _one_line(error: Exception, plan: Plan) -> str:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM end a run as tidily as Ctrl-C does; only possible in the main thread."""
 
     def stop(*_: object) -> None:

@@ -198,3 +198,24 @@ def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
         assert b"Traceback" not in stderr
         (record,) = (tmp_path / "runs").rglob("record.json")
         assert json.loads(record.read_text())["status"] == "interrupted"
+
+
+def test_a_bench_that_is_terminated_ends_its_children(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
+        "def sleep(generator, params, context):\n    print('sleeping', flush=True)\n    time.sleep(600)\n"
+        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
+    )
+    (tmp_path / "s.yaml").write_text("name: s\ntier: smoke\nk: 4\nseeds: [0]\ngenerators: [toy]\nmethods: [sleepy]\n")
+    command = [sys.executable, "-m", "gdbench", "bench", "s.yaml", "--plugin", "slow.py", "--out", "out"]
+    child = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not any("sleeping" in log.read_text() for log in tmp_path.glob("out/logs/*.log")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    child.send_signal(signal.SIGTERM)
+    _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 143
+    assert b"Traceback" not in stderr
+    (record,) = (tmp_path / "out").rglob("record.json")
+    assert json.loads(record.read_text())["status"] == "interrupted"
