@@ -21,7 +21,6 @@ from gdbench.record import Status
 from gdbench.request import RunRequest
 from gdbench.store import RunFolder, open_run
 
-
 INTERRUPTED = (130, 143)
 """Exit codes of a child that was asked to stop and recorded that."""
 
