@@ -118,7 +118,7 @@ METRICS = (
         summary="how many different directions are there, in latents and in images?",
         measure="gdbench_metrics.diversity:measure",
         columns=DIVERSITY,
-        needs=("images",),
+        needs=("domain",),
         default=True,
         citation="Roy and Vetterli, The Effective Rank, EUSIPCO 2007",
     ),
@@ -138,7 +138,7 @@ METRICS = (
         params=PathParams,
         smoke={"codes": 2},
         tiers={tier: {"codes": 64} for tier in LONG},
-        needs=("images",),
+        needs=("domain",),
     ),
     MetricSpec(
         name="realism",
@@ -148,7 +148,7 @@ METRICS = (
         params=RealismParams,
         smoke={"images": 32},
         tiers={tier: {"images": 5000} for tier in LONG},
-        needs=("images",),
+        needs=("domain",),
         version=2,  # 1 compared repeated real images where it asked for more than there are
         citation="Binkowski et al., Demystifying MMD GANs, ICLR 2018",
     ),

@@ -58,6 +58,6 @@ def gdbench_metrics() -> Iterable[MetricSpec]:
             "standard": {"paper_shift": True, "steps": 1000, "decay": 400, "codes": 128, "test": 2000},
             "paper": PAPER,
         },
-        needs=("images",),  # not "masks": a folder of images and masks will do
+        needs=("domain",),  # not "masks": a folder of images and masks will do
         citation="Voynov and Babenko, Unsupervised Discovery of Interpretable Directions, ICML 2020, section 5.4",
     )

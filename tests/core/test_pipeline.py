@@ -143,6 +143,18 @@ def test_a_metric_that_raises_voids_its_columns_and_spares_the_others(tmp_path: 
     assert record.scores["diversity"]["rank_latent"].value == pytest.approx(4)
 
 
+def test_a_domain_without_images_voids_only_what_needs_them(tmp_path: Path, registry: Registry) -> None:
+    """As photographs: a distance and features, and nothing else."""
+    toy = registry.domain("toy")
+    bare = replace(registry, domains={**registry.domains, "toy": Offer(replace(toy.spec, offers=()), toy.origin)})
+    record, _ = run(tmp_path, bare, metrics=("diversity", "path", "factors", "naturalness"))
+    assert record.status == "done"
+    assert record.scores["diversity"]["rank_image"].value is not None
+    assert record.scores["path"]["straightness"].value is not None
+    assert record.scores["factors"]["disentanglement"].void == "this domain has no factors"
+    assert record.scores["naturalness"]["naturalness"].void == "this domain has no images"
+
+
 def test_nan_and_void_are_reasons_and_undeclared_columns_are_refused(tmp_path: Path, registry: Registry) -> None:
     scores = Scores({"a": float("nan"), "b": Void("nothing to see")})
     record, _ = run(tmp_path / "1", with_metric(registry, lambda *_: scores), metrics=("mine",))
