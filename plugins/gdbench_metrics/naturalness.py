@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdbench import Context, Scores, Stream, Subject, UsageError, Void, initialised, integers
+from gdbench import Context, Scores, Stream, Subject, initialised, integers
 from gdbench_metrics.params import NaturalnessParams
 
 BALANCE = (0.2, 0.8)  # share of real images on one side beyond which the labels say nothing
@@ -43,16 +43,10 @@ class Classifiers(nn.Module):
 
 
 def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Scores:
-    """Train and test the classifiers of all directions of which both signs are alive; the others count 0.
-
-    Void where the domain has no real images.
-    """
+    """Train and test the classifiers of all directions of which both signs are alive; the others count 0."""
     assert subject.domain is not None
     stream = context.stream("metric").of("naturalness")
-    try:
-        real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
-    except UsageError as none:
-        return Scores({"naturalness": Void(str(none)), "balanced": Void(str(none))})
+    real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
     both = (~subject.calibration.dead.any(1)).nonzero()[:, 0]
     natural, balanced = torch.zeros(subject.k), torch.zeros(subject.k)
     with context.reporter.task("naturalness", len(both)) as task:

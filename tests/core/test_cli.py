@@ -15,6 +15,18 @@ import pytest
 
 ENVIRONMENT = {**os.environ, "XDG_DATA_HOME": "nowhere", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
+SLEEPY = """import time
+from gdbench import MethodSpec, hookimpl
+
+def sleep(generator, params, context):
+    print('sleeping', flush=True)
+    time.sleep(600)
+
+@hookimpl
+def gdbench_methods():
+    yield MethodSpec('sleepy', 'sleeps', sleep)
+"""
+
 
 def gdbench(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gdbench", *map(str, arguments)]
@@ -165,11 +177,7 @@ def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp
 
 
 def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
-        "def sleep(generator, params, context):\n    time.sleep(600)\n"
-        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
-    )
+    (tmp_path / "slow.py").write_text(SLEEPY)
     (tmp_path / "s.yaml").write_text(
         "name: s\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost]\ngenerators: [toy]\nmethods: [random, sleepy]\n"
     )
@@ -181,11 +189,7 @@ def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
-        "def sleep(generator, params, context):\n    print('sleeping', flush=True)\n    time.sleep(600)\n"
-        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
-    )
+    (tmp_path / "slow.py").write_text(SLEEPY)
     command = [sys.executable, "-m", "gdbench", "run", "--gan", "toy", "--method", "sleepy", "--plugin", "slow.py"]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         child = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -201,11 +205,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
 
 
 def test_a_bench_that_is_terminated_ends_its_children(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import time\nfrom gdbench import MethodSpec, hookimpl\n"
-        "def sleep(generator, params, context):\n    print('sleeping', flush=True)\n    time.sleep(600)\n"
-        "@hookimpl\ndef gdbench_methods():\n    yield MethodSpec('sleepy', 'sleeps', sleep)\n"
-    )
+    (tmp_path / "slow.py").write_text(SLEEPY)
     (tmp_path / "s.yaml").write_text("name: s\ntier: smoke\nk: 4\nseeds: [0]\ngenerators: [toy]\nmethods: [sleepy]\n")
     command = [sys.executable, "-m", "gdbench", "bench", "s.yaml", "--plugin", "slow.py", "--out", "out"]
     child = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

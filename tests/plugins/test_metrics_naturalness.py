@@ -11,8 +11,8 @@ from gdbench_metrics.naturalness import Classifiers, measure, score
 from gdbench_metrics.params import NaturalnessParams
 from torch import Tensor
 
-from gdbench import Stream, UsageError, Void, initialised
-from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, subject
+from gdbench import Stream, initialised
+from tests.plugins.metrics_subjects import PLANTED, context, subject
 
 SMALL = NaturalnessParams(initialisations=2, steps=30, batch=16, rate=4e-3, codes=32, real=96)
 
@@ -68,12 +68,3 @@ def test_toy_with_dead_directions_repeats() -> None:
     assert found.directions["naturalness"][2] == 0
     assert found.values["naturalness"] == pytest.approx(sum(found.directions["naturalness"]) / 3)
     assert found == measure(planted, short, context(3))
-
-
-def test_void_without_real_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object) -> Tensor:
-        raise UsageError("no images of its own")
-
-    monkeypatch.setattr(type(DOMAIN), "images", none)
-    values = measure(subject(PLANTED[:2]), SMALL, context(2)).values
-    assert values == {"naturalness": Void("no images of its own"), "balanced": Void("no images of its own")}
