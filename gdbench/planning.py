@@ -127,7 +127,9 @@ def _metrics(registry: Registry, names: Sequence[str]) -> tuple[Offer[MetricSpec
     if "all" in names:
         return tuple(registry.metrics.values())
     if names:
-        return tuple(registry.metric(name) for name in names)
+        asked = dict.fromkeys(names)
+        needed = (beside for name in names for beside in registry.metric(name).spec.beside)
+        return tuple(registry.metric(name) for name in asked | dict.fromkeys(needed))
     return tuple(offer for offer in registry.metrics.values() if offer.spec.default)
 
 

@@ -156,7 +156,8 @@ class MetricSpec:
     """A measurement of directions: ``measure(subject, params, context) -> Scores``.
 
     ``default``: measured by every run; the others on request. ``needs`` names what the domain must offer
-    (``"factors"``, ``"masks"``) or capabilities of the generator.
+    (``"factors"``, ``"masks"``) or capabilities of the generator. ``beside`` names metrics without which its columns
+    mislead: who asks for it gets them too.
     """
 
     name: str
@@ -167,6 +168,7 @@ class MetricSpec:
     smoke: Mapping[str, Any] = field(default_factory=dict)
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     default: bool = False
     version: int = 1
     citation: str = ""

@@ -99,6 +99,7 @@ METRICS = (
         params=ReconstructionParams,
         smoke={"steps": 12, "test": 256, "leak_steps": 8},
         tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000, "resnet": True} for tier, steps in LONG.items()},
+        beside=("diversity",),
         default=True,
         citation=VOYNOV,
     ),

@@ -286,6 +286,14 @@ def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, regist
     assert record.metric_params["reconstruction"]["steps"] == 5
 
 
+def test_a_metric_that_misleads_alone_comes_with_those_beside_it(tmp_path: Path, registry: Registry) -> None:
+    """PROTOCOL 5.3: kappa is never shown without diversity, however it was asked for."""
+    mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), beside=("diversity", "cost"))
+    record, _ = run(tmp_path, mine, metrics=("mine",))
+    assert set(record.scores) == {"calibration", "mine", "diversity", "cost"}
+    assert registry.metric("reconstruction").spec.beside == ("diversity",)
+
+
 def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, registry: Registry) -> None:
     class Killed(BaseException):
         """What no handler sees, as a SIGKILL."""
