@@ -28,6 +28,7 @@ CAP = 12.0
 """A magnitude ends at this many prior standard deviations along the displacement."""
 GRID = (0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.7, 1.0)
 PAIRS = 512
+WIDENINGS = 6
 SIGNS = (1.0, -1.0)
 TENSORS, FACTS = "calibration.safetensors", "calibration.json"
 
@@ -177,6 +178,13 @@ def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
     longest = CAP * float(torch.linalg.eigvalsh(moments.covariance)[-1].clamp_min(0).sqrt())
     low, high = torch.zeros(k, 2), torch.full((k, 2), longest * 1.000001)
     few = base[: min(len(base), 16)]
+    reached = _deviations(directions, few, moments, high)
+    for _ in range(WIDENINGS):  # straight unit vectors are there at once; short ones and bent ways may lead on
+        farther = _deviations(directions, few, moments, 2 * high)
+        wider = (reached <= CAP) & (farther > 1.1 * reached)
+        if not wider.any():
+            break
+        high, reached = torch.where(wider, 2 * high, high), torch.where(wider, farther, reached)
     for _ in range(30):
         middle = (low + high) / 2
         beyond = _deviations(directions, few, moments, middle) > CAP

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from gdbench.subject import Subject
 
 
-def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context) -> RunRecord:
-    """Measure what the record lacks. A metric that raises voids its own columns and marks the run failed."""
+def measure(
+    plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context
+) -> tuple[RunRecord, dict[str, str]]:
+    """Measure what the record lacks: the record with that, and metric -> why it failed, of which it holds no more."""
+    failed: dict[str, str] = {}
     offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
@@ -43,9 +46,8 @@ def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, 
                 columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
-            reason = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
-            columns = {column.name: Score(None, reason) for column in spec.columns}
-            record = replace(record, status="failed", reason=reason)
+            failed[spec.name] = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
+            continue
         record = replace(
             record,
             scores={**record.scores, spec.name: columns},
@@ -53,7 +55,7 @@ def measure(plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, 
             metric_params={**record.metric_params, spec.name: as_plain(params)},
             costs={**record.costs, f"measure:{spec.name}": meter.cost()},
         )
-    return record
+    return record, failed
 
 
 def _one_metric(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from gdbench.crew import ALONE, Crew
 from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
 from gdbench.files import write_text
+from gdbench.params import as_plain
 from gdbench.planning import Plan, missing_metrics, plan, request_of
-from gdbench.record import Cost, RunRecord
+from gdbench.record import Cost, RunRecord, Score
 from gdbench.registry import Offer, Registry
 from gdbench.specs import MethodSpec, resolve
 from gdbench.store import RunFolder, open_run
@@ -37,7 +39,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
     """Run a plan to its record. What a plugin raises becomes a failed record; an interruption is recorded and raised.
 
     A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured;
-    if that is interrupted or cannot start, the finished record stays as it was and the error is raised.
+    if that is interrupted or fails, the finished record keeps what it had, and the error is raised.
     crew: the processes that share discovery, of which this is rank 0; the others call ``assist``.
     Raises Busy when another process holds the folder.
     """
@@ -52,7 +54,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
         try:
-            record = _compute(plan, registry, folder, record, reporter, crew)
+            record, failed = _compute(plan, registry, folder, record, reporter, crew)
         except (KeyboardInterrupt, SystemExit):
             reason = "interrupted; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
@@ -62,8 +64,12 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
                 folder.write(old)
                 raise GdbenchError(_one_line(error, plan)) from error
             write_text(folder.path / "traceback.txt", traceback.format_exc())
-            record = replace(record, status="failed", reason=_one_line(error, plan))
+            record, failed = replace(record, status="failed", reason=_one_line(error, plan)), {}
+        if failed and old is None:
+            record = _voided(record, plan, failed)
         record = folder.write(record)
+        if failed and old is not None:
+            raise GdbenchError("; ".join(failed.values()))
     registry.run_finished(record, folder.path, reporter)
     return record, folder
 
@@ -130,8 +136,11 @@ def blank(plan: Plan) -> RunRecord:
 
 def _compute(
     plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, crew: Crew
-) -> RunRecord:
-    """Load, discover, calibrate, measure; each stage's value is saved before the next begins."""
+) -> tuple[RunRecord, dict[str, str]]:
+    """Load, discover, calibrate, measure; each stage's value is saved before the next begins.
+
+    The record, and the metrics that failed with their reasons.
+    """
     from gdbench.counting import Counted, Meter, threads
     from gdbench.measuring import as_scores, measure
 
@@ -149,9 +158,20 @@ def _compute(
         subject = _subject(plan, generator, directions, calibration, domain, moments, cost, batch, reporter)
         record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
         record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
-        record = measure(plan, folder, record, subject, context)
+        record, failed = measure(plan, folder, record, subject, context)
         _draw(folder, subject, record, reporter)
-        return record
+        return record, failed
+
+
+def _voided(record: RunRecord, plan: Plan, failed: Mapping[str, str]) -> RunRecord:
+    """The record of a run that failed because metrics did: their columns are void."""
+    columns = {
+        offer.spec.name: {column.name: Score(None, failed[offer.spec.name]) for column in offer.spec.columns}
+        for offer in plan.metrics
+        if offer.spec.name in failed
+    }
+    reason = next(iter(failed.values()))
+    return replace(record, status="failed", reason=reason, scores={**record.scores, **columns})
 
 
 def _bounded_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
@@ -293,9 +313,20 @@ def _subject(
         batch=batch or BATCH,
         cost=cost,
         cache=plan.request.out / ".cache",
-        checkpoint=plan.checkpoint.sha256,
+        fingerprint=_fingerprint(plan) if plan.checkpoint.sha256 else "",
         reporter=reporter,
     )
+
+
+def _fingerprint(plan: Plan) -> str:
+    """What tells the images and the oracles of a plan from others: weights, parameters, versions, domain."""
+    decides = {
+        "weights": plan.checkpoint.sha256,
+        "params": as_plain(plan.generator_params),
+        "domain": plan.domain.spec.name,
+        **{name: plan.versions[name] for name in ("generator", "domain")},
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:

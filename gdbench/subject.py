@@ -30,13 +30,13 @@ class Readings:
     """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first).
 
     factors: oracle B's factors, which score. factors_a: oracle A's, which label. pooled: A's features (..., d).
-    masks: B's object probability (..., h, w), float16.
+    masks: B's object probability (..., h, w), float16; None where the domain has no factors, hence no objects.
     """
 
     factors: Mapping[str, Tensor]
     factors_a: Mapping[str, Tensor]
     pooled: Tensor
-    masks: Tensor
+    masks: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Subject:
     """What a metric sees.
 
     seed: evaluation seed; all methods of a generator see the same codes for the same seed. n: codes per direction and
-    sign. cost: of the discovery. cache: folder for what is computed once per checkpoint. checkpoint_sha256 keys it.
+    sign. cost: of the discovery. cache: folder for what is computed once per generator. fingerprint keys it: of weights,
+    parameters, versions and domain.
     """
 
     generator: Generator
@@ -72,7 +73,7 @@ class Subject:
     batch: int = BATCH
     cost: Cost = field(default_factory=Cost)
     cache: Path | None = None
-    checkpoint: str = ""
+    fingerprint: str = ""
     reporter: Reporter = SILENT
     _kept: dict[object, object] = field(default_factory=dict, repr=False)
 
@@ -99,7 +100,7 @@ class Subject:
         return self._once_in_memory(("prior", n), lambda: self._read_all(self.codes(n, "metric/prior"), None, None))
 
     def once(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
-        """A table that depends on the checkpoint alone: built once, kept in memory and in the cache folder.
+        """A table that depends on generator and domain alone: built once, kept in memory and in the cache folder.
 
         ``key`` names it with its version and parameters. A cached table that cannot be read is built again.
         """
@@ -111,9 +112,9 @@ class Subject:
         return self._kept[key]  # type: ignore[return-value]
 
     def _once_on_disk(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
-        if self.cache is None or not self.checkpoint:
+        if self.cache is None or not self.fingerprint:
             return build()
-        path = self.cache / f"{self.checkpoint[:16]}-{key}.json"
+        path = self.cache / f"{self.fingerprint[:16]}-{key}.json"
         try:
             kept: dict[str, float] = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -138,7 +139,7 @@ class Subject:
             {name: shaped(value) for name, value in flat.factors.items()},
             {name: shaped(value) for name, value in flat.factors_a.items()},
             shaped(flat.pooled),
-            shaped(flat.masks),
+            None if flat.masks is None else shaped(flat.masks),
         )
         return Edits(tau, codes, magnitude, ~self.calibration.dead, self._read_all(codes, None, None), edited)
 
@@ -148,13 +149,15 @@ class Subject:
         if self.domain is None:
             raise ValueError("this generator's domain has no oracles")
         a, b = self.domain.oracle("a"), self.domain.oracle("b")
+        masked = bool(self.domain.factors)
 
-        def read(here: slice) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], Tensor, Tensor]:
+        def read(here: slice) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], Tensor, Tensor | None]:
             chunk = codes[here]
             if index is not None and signed is not None:
                 chunk = self.directions.displace(chunk, index[here], signed[here])
             images = self.generator.render(chunk).clamp(-1, 1)
-            return b.read(images), a.read(images), image_features(a, images), b.mask(images).half()
+            masks = b.mask(images).half().cpu() if masked else None
+            return b.read(images), a.read(images), image_features(a, images), masks
 
         parts = []
         with self.reporter.task("render and read", len(codes)) as task:
@@ -165,5 +168,5 @@ class Subject:
             {name: torch.cat([part[0][name] for part in parts]).cpu() for name in parts[0][0]},
             {name: torch.cat([part[1][name] for part in parts]).cpu() for name in parts[0][1]},
             torch.cat([part[2] for part in parts]).cpu(),
-            torch.cat([part[3] for part in parts]).cpu(),
+            torch.cat([part[3] for part in parts if part[3] is not None]) if masked else None,
         )

@@ -18,12 +18,12 @@ def measure(subject: Subject, params: NoParams, context: Context) -> Scores:
     features = edits.edited.pooled.float() - edits.base.pooled.float()
     moved = features.movedim(2, 0)
     images = gram(moved, edits.alive)
-    nearest = (images - torch.diag(images.diagonal())).abs().amax(1)
+    nearest = cosines(images).abs().fill_diagonal_(0).amax(1)
     share = edits.alive.double().mean(1)
     values = {
         "rank_latent": effective_rank(latents),
         "rank_image": effective_rank(images),
-        "duplicates": float((nearest > DUPLICATE).double().mean()),
+        "duplicates": float(((nearest > DUPLICATE) | (share == 0)).double().mean()),
         "alive_share": float(share.mean()),
     }
     units = unit_values(lambda kept: {"rank_image": effective_rank(gram(moved[kept], edits.alive))}, len(moved))
@@ -52,6 +52,12 @@ def gram(displacements: Tensor, alive: Tensor) -> Tensor:
     signed = normalize(displacements.double(), dim=-1) * torch.tensor((1.0, -1.0)).double()[:, None]
     unit = normalize((signed * alive[..., None]).sum(2), dim=-1) * alive.double().mean(1).sqrt()[:, None]
     return torch.einsum("nkm,nlm->kl", unit, unit) / len(unit)
+
+
+def cosines(matrix: Tensor) -> Tensor:
+    """A Gram matrix (k, k) of vectors as long as 1; the row and column of a zero vector stay zero."""
+    scale = matrix.diagonal().clamp_min(1e-12).rsqrt()
+    return matrix * scale * scale[:, None]
 
 
 def effective_rank(matrix: Tensor) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdbench import Context, Scores, Stream, Subject, initialised, integers
+from gdbench import Context, Scores, Stream, Subject, initialised, integers, unit_values
 from gdbench_metrics.params import NaturalnessParams
 
 BALANCE = (0.2, 0.8)  # share of real images on one side beyond which the labels say nothing
@@ -48,7 +48,8 @@ def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Sc
     stream = context.stream("metric").of("naturalness")
     real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
     both = (~subject.calibration.dead.any(1)).nonzero()[:, 0]
-    natural, balanced = torch.zeros(subject.k), torch.zeros(subject.k)
+    tests = params.codes - params.codes // 2
+    natural, balanced = torch.zeros(subject.k, tests, dtype=torch.float64), torch.zeros(subject.k)
     with context.reporter.task("naturalness", len(both)) as task:
         for number, start in enumerate(range(0, len(both), TOGETHER)):
             index = both[start : start + TOGETHER]
@@ -56,7 +57,8 @@ def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Sc
             natural[index], balanced[index] = score(images, real, params, stream.of(f"part{number}"))
             task.advance(len(index))
     values = {"naturalness": float(natural.mean()), "balanced": float(balanced.mean())}
-    return Scores(values, {"naturalness": natural.tolist(), "balanced": balanced.tolist()})
+    units = unit_values(lambda kept: {"naturalness": float(natural[:, kept].mean())}, tests)
+    return Scores(values, {"naturalness": natural.mean(1).tolist(), "balanced": balanced.tolist()}, units=units)
 
 
 @torch.no_grad()
@@ -74,7 +76,7 @@ def edited(subject: Subject, index: Tensor, params: NaturalnessParams) -> Tensor
 
 
 def score(images: Tensor, real: Tensor, params: NaturalnessParams, stream: Stream) -> tuple[Tensor, Tensor]:
-    """Naturalness (d,), 2 * accuracy - 1, and share of balanced labellings (d,) of d directions, over initialisations.
+    """Naturalness (d, tested codes), 2 * accuracy - 1, and share (d,) of balanced labellings, over initialisations.
 
     images: (d, 2, codes, c, h, w), half of the codes for training. An unbalanced labelling counts 0.
     """
@@ -87,8 +89,8 @@ def score(images: Tensor, real: Tensor, params: NaturalnessParams, stream: Strea
     _train(second, _pseudo(real, labels, params.batch, stream.of("pseudo")), params)
     share = labels.double().mean(0)
     balanced = (share >= BALANCE[0]) & (share <= BALANCE[1])
-    natural = torch.where(balanced, 2 * _accuracy(second, images[:, :, half:]) - 1, 0.0)
-    return natural.reshape(d, repeats).mean(1).float(), balanced.reshape(d, repeats).double().mean(1).float()
+    natural = torch.where(balanced, 2 * _accuracy(second, images[:, :, half:]) - 1, 0.0).T
+    return natural.reshape(d, repeats, -1).mean(1), balanced.reshape(d, repeats).double().mean(1).float()
 
 
 def _classifiers(groups: int, images: Tensor, stream: Stream) -> nn.Module:
@@ -142,6 +144,6 @@ def _label(network: nn.Module, real: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(network: nn.Module, images: Tensor) -> Tensor:
-    """Accuracy (groups,) on images (d, 2, n, c, h, w) at +t and -t."""
+    """Accuracy (n, groups) on each code of images (d, 2, n, c, h, w) at +t and -t: 0, a half or 1."""
     right = [network(_side_by_side(images[:, side])) > 0 for side in (0, 1)]
-    return torch.cat([right[0], ~right[1]]).double().mean(0).cpu()
+    return torch.stack([right[0], ~right[1]]).double().mean(0).cpu()

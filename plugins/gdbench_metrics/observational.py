@@ -48,23 +48,28 @@ def measure(subject: Subject, params: ObservationalParams, context: Context) -> 
     if len(counted) < 2:
         return _void("fewer than two factors count for this generator")
     seed = int(context.stream("metric").of("observational").at().integers(2**31))
-    return Scores(scores(_observed(subject, domain, counted, vectors, params.samples), seed))
+    return Scores(*scores(_observed(subject, domain, counted, vectors, params.samples), seed))
 
 
-def scores(observed: Sequence[Observed], seed: int) -> dict[str, float]:
-    """The columns, in the definitions of Chen et al. 2018 (MIG), Kumar et al. 2018 (SAP, by explained variance),
-    Eastwood and Williams 2018 (DCI, boosted trees) and Ridgeway and Mozer 2018 (modularity)."""
+def scores(observed: Sequence[Observed], seed: int) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """The columns, and of each coordinate its largest information (nats) on a factor and its importance in DCI.
+
+    Definitions: Chen et al. 2018 (MIG), Kumar et al. 2018 (SAP, by explained variance), Eastwood and Williams 2018
+    (DCI, boosted trees), Ridgeway and Mozer 2018 (modularity).
+    """
     information = np.stack([mutual_information(factor.codes, factor.classes) for factor in observed], 1)
     entropies = np.array([entropy(np.bincount(factor.classes)) for factor in observed])
     variance = np.stack([explained(factor.codes, factor.targets) for factor in observed], 1)
     weights = torch.from_numpy(np.stack([importance(factor, seed) for factor in observed], 1))
-    return {
+    values = {
         "mig": float((gap(information) / np.maximum(entropies, 1e-12)).mean()),
         "sap": float(gap(variance).mean()),
         "dci_disentanglement": concentration(weights),
         "dci_completeness": concentration(weights.T),
         "modularity": modularity(information),
     }
+    each = {"information": information.max(1).tolist(), "importance": weights.sum(1).tolist()}
+    return values, each
 
 
 def _void(reason: str) -> Scores:

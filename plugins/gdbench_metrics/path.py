@@ -22,10 +22,14 @@ def measure(subject: Subject, params: PathParams, context: Context) -> Scores:
     walks = torch.where(towards < 0, reach[:, 1:], reach[:, :1]) * towards
     alive = (~subject.calibration.dead).double().mean(1)
     codes = subject.codes(params.codes, "metric/path")
+    together = max(1, subject.batch // POINTS)  # paths whose maps are held at a time
     straight, even = torch.zeros(2, subject.k, params.codes, dtype=torch.float64)
     with context.reporter.task("path", subject.k) as task:
         for k, walk in enumerate(walks):
-            straight[k], even[k] = (alive[k] * part for part in shapes(_points(subject, codes, k, walk)))
+            for start in range(0, len(codes), together):
+                here = slice(start, start + together)
+                shape = shapes(_points(subject, codes[here], k, walk))
+                straight[k, here], even[k, here] = (alive[k] * part for part in shape)
             task.advance()
     found = {"straightness": straight, "evenness": even}
     values = {name: float(part.mean()) for name, part in found.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, UsageError, Void, image_features, integers
+from gdbench import Codes, Context, Scores, Subject, UsageError, Void, image_features, integers, unit_values
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.sample_distances import kid, precision
@@ -24,19 +24,21 @@ def measure(subject: Subject, params: RealismParams, context: Context) -> Scores
     n = params.images if isinstance(real, Void) else len(real)
     own = _rendered(subject, subject.codes(n, "metric/realism/unedited"))
     values = dict(_compared("real_00", own, real))
-    for tau in TAUS:
-        with context.reporter.task(f"realism at {tau:.2f}", 1) as task:
-            values |= _at(subject, context, tau, own, real)
+    dead = bool(subject.calibration.dead.all())
+    edited: dict[str, Tensor] = {}
+    with context.reporter.task("realism", len(TAUS)) as task:
+        for tau in TAUS:
+            name = f"{tau:.2f}"[2:]
+            if not dead:
+                edited[name] = _rendered(subject, _edited(subject, context, tau, n))
+            images = edited.get(name, Void("no direction is alive"))
+            values |= _compared(name, images, own) | _compared(f"real_{name}", images, real)
             task.advance()
-    return Scores(values)
 
+    def of_part(kept: Tensor) -> dict[str, float]:
+        return {f"kid_{name}": kid(images[kept], own[kept])[0] for name, images in edited.items()}
 
-def _at(subject: Subject, context: Context, tau: float, own: Tensor, real: Tensor | Void) -> dict[str, float | Void]:
-    name = f"{tau:.2f}"[2:]
-    edited: Tensor | Void = Void("no direction is alive")
-    if not subject.calibration.dead.all():
-        edited = _rendered(subject, _edited(subject, context, tau, len(own)))
-    return _compared(name, edited, own) | _compared(f"real_{name}", edited, real)
+    return Scores(values, units=unit_values(of_part, n))
 
 
 def _compared(name: str, images: Tensor | Void, reference: Tensor | Void) -> dict[str, float | Void]:

@@ -18,6 +18,7 @@ from gdbench_metrics.params import ReconstructionParams
 from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
 UNIT = 0.05  # visible change that counts as 1 in the regression: the shifts are then 3 to 6, as large as the paper's
+LEAKS = 0.6  # accuracy between twins above which the reader sees what no eye can (PROTOCOL 5.1)
 GUESS = sum(RANGE) / 2  # the mean error of always answering 0
 
 
@@ -49,7 +50,14 @@ def measure(subject: Subject, params: ReconstructionParams, context: Context) ->
         return scores(nothing, alive, nothing, Void("no direction is alive"))
     outcomes = [_outcome(form, subject, params, context) for form in ((LeNet, ResNet) if params.resnet else (LeNet,))]
     found = leak(subject, params.leak_steps, params.batch, context)
-    return scores(outcomes[0], alive, outcomes[1] if params.resnet else None, found)
+    made = scores(outcomes[0], alive, outcomes[1] if params.resnet else None, found)
+    return made if isinstance(found, Void) or found <= LEAKS else _leaky(made, found)
+
+
+def _leaky(made: Scores, found: float) -> Scores:
+    """Scores of a reader that cannot be trusted: all but the leak is void."""
+    void = Void(f"twins that differ by an invisible pattern are told apart with accuracy {found:.2f}, above {LEAKS}")
+    return Scores({**dict.fromkeys(made.values, void), "leak": found})
 
 
 def _outcome(form: Form, subject: Subject, params: ReconstructionParams, context: Context) -> Outcome:

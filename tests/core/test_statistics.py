@@ -29,14 +29,22 @@ def test_interval_of_many_values_is_that_of_the_normal_law():
     assert got.high == pytest.approx(values.mean() + half, abs=0.1 * half)
 
 
-def test_two_stages_hold_both_variances():
-    """Seeds differ by s.d. 1 and units by 3: the variance of the mean is (1 + 9 / units) / seeds."""
+def test_seeds_and_units_of_their_own_hold_both_variances():
+    """Variance between means of seeds, between means of units, and of what is left (Owen 2007, theorem 1)."""
     rng = np.random.default_rng(2)
-    values = rng.standard_normal((200, 1)) + 3 * rng.standard_normal((200, 9))
+    values = rng.standard_normal((200, 1)) + 3 * rng.standard_normal((200, 16))
     got = interval(values)
-    between = values.mean(1).var() / 200
-    within = values.var(1).mean() / 9 / 200
-    assert (got.high - got.low) / (2 * 1.96) == pytest.approx(np.sqrt(between + within), rel=0.1)
+    rows, columns = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
+    left = (values - rows - columns + values.mean()).var()
+    expected = np.sqrt(rows.var() / 200 + columns.var() / 16 + left / (200 * 16))
+    assert (got.high - got.low) / (2 * 1.96) == pytest.approx(expected, rel=0.05)
+
+
+def test_units_that_all_seeds_share_count_once():
+    """The images of a test set: 20 seeds that see the same 16 are no 320 images."""
+    units = np.random.default_rng(5).standard_normal(16)
+    got, alone = interval(np.tile(units, (20, 1))), interval(units)
+    assert (got.low, got.high) == pytest.approx((alone.low, alone.high), rel=0.05)
 
 
 def test_pairing_removes_what_seeds_share():
@@ -76,6 +84,16 @@ def test_an_unranked_method_still_stands_above_those_it_beats():
 SCORES = st.dictionaries(
     st.sampled_from("abcd"), st.lists(st.floats(0, 1), min_size=3, max_size=3).map(lambda v: seeds(*v)), min_size=2
 )
+
+
+@settings(deadline=None, max_examples=100)
+@given(SCORES, st.sampled_from("abcd"), st.sets(st.sampled_from([0, 1, 2]), min_size=1, max_size=2))
+def test_the_failures_of_one_method_improve_no_rank(scores, name, failed):
+    if name in scores:
+        left = {seed: value for seed, value in scores[name].items() if seed not in failed}
+        others = set(scores) - {name}
+        before, after = ranks(scores, "higher", others), ranks({**scores, name: left}, "higher", others)
+        assert all(after[other] >= before[other] for other in others)
 
 
 @settings(deadline=None, max_examples=30)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gdbench_metrics.diversity import effective_rank, gram, measure
+from gdbench_metrics.diversity import cosines, effective_rank, gram, measure
 from scipy.stats import entropy
 from torch import Tensor
 
@@ -65,6 +65,14 @@ def test_a_dead_sign_is_left_out_and_its_direction_weighs_half(rng: np.random.Ge
     torch.testing.assert_close(one.diagonal(), torch.tensor([1.0, 0.5, 0.0]).double())
 
 
+def test_a_dead_sign_does_not_hide_a_duplicate(rng: np.random.Generator) -> None:
+    moved = torch.from_numpy(rng.normal(size=(5, 1, 1, 4))) * torch.tensor((1.0, -1.0))[:, None]
+    alive = torch.tensor([[True, False], [True, False], [True, True], [False, False]])
+    expected = torch.ones(4, 4).double()
+    expected[3], expected[:, 3] = 0, 0
+    torch.testing.assert_close(cosines(gram(moved.expand(5, 4, 2, 4), alive)), expected)
+
+
 def test_planted_and_random_directions_differ_from_one_another() -> None:
     values = measure(subject(random_directions(8)), NoParams(), context(8)).values
     assert values["rank_latent"] == pytest.approx(8, abs=1e-3)
@@ -89,8 +97,9 @@ def test_dead_directions_are_failures() -> None:
     assert found.values["rank_latent"] == pytest.approx(whole["rank_latent"])
     assert found.values["rank_image"] == pytest.approx(whole["rank_image"])
     assert found.directions["alive"] == [1] * 4 + [0] * 4
+    assert found.values["duplicates"] == pytest.approx((4 + 4 * whole["duplicates"]) / 8)
     nothing = measure(subject(torch.zeros(3, 64)), NoParams(), context(3)).values
-    assert nothing == {"rank_latent": 0, "rank_image": 0, "duplicates": 0, "alive_share": 0}
+    assert nothing == {"rank_latent": 0, "rank_image": 0, "duplicates": 1, "alive_share": 0}
 
 
 def test_order_sign_and_length_change_nothing() -> None:

@@ -64,7 +64,7 @@ def test_own_factors_beat_mixed_ones(rng: np.random.Generator) -> None:
     factors = rng.normal(size=(1500, 3))
     turn = np.linalg.qr(rng.normal(size=(3, 3))).Q
     own, mixed = (
-        scores([Observed(codes, binned(f), f[:, None]) for f in factors.T], 0) for codes in (factors, factors @ turn)
+        scores([Observed(codes, binned(f), f[:, None]) for f in factors.T], 0)[0] for codes in (factors, factors @ turn)
     )
     assert own["mig"] > 0.9
     assert own["sap"] > 0.95
@@ -78,7 +78,7 @@ def test_the_unit_of_a_factor_changes_nothing(rng: np.random.Generator) -> None:
     codes = rng.normal(size=(800, 3))
     factors = codes @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.8, 1.0]])
     plain, scaled = (
-        scores([Observed(codes, binned(f), u * f[:, None]) for f, u in zip(factors.T, units, strict=True)], 0)
+        scores([Observed(codes, binned(f), u * f[:, None]) for f, u in zip(factors.T, units, strict=True)], 0)[0]
         for units in ((1.0, 1.0, 1.0), (1.0, 100.0, 0.01))
     )
     assert scaled == pytest.approx(plain, rel=0.01)  # trees round their splits otherwise
