@@ -12,6 +12,7 @@ from gdbench import Codes, Directions, Generator, Stream
 from gdbench_saliency.params import SaliencyParams
 from gdbench_saliency.whitening import Choice, brightness, render
 
+AT_ONCE = 128  # images drawn in one attempt
 SMALLEST, LARGEST = 0.05, 0.5  # areas between which a mask is kept, both excluded
 
 
@@ -74,9 +75,10 @@ def shifted(generator: Generator, directions: Directions, choice: Choice, params
 def generated(
     generator: Generator, space: str, masks: Callable[[Codes, Tensor], Tensor], params: SaliencyParams, batch: int
 ) -> Source:
-    """Pairs of generated images and ``masks(codes, images)``; batches are drawn until n masks have a likely area.
+    """Pairs of generated images and ``masks(codes, images)``; images are drawn until n masks have a likely area.
 
-    Raises NoMasks after ``params.attempts`` batches, or after a tenth of them without a single mask.
+    batch: images rendered together, which changes nothing else. Raises NoMasks after ``params.attempts`` times AT_ONCE
+    images, or after a tenth of them without a single mask.
     """
 
     @torch.no_grad()
@@ -84,13 +86,13 @@ def generated(
         kept: list[tuple[Tensor, Tensor]] = []
         found = 0
         for attempt in range(params.attempts):
-            codes = generator.sample(batch, space, stream.at(attempt))
+            codes = generator.sample(AT_ONCE, space, stream.at(attempt))
             images = render(generator, codes, batch)
             found_here = masks(codes, images)
             good = likely(found_here)
             kept.append((images[good], found_here[good]))
             found += int(good.sum())
-            drawn = (attempt + 1) * batch
+            drawn = (attempt + 1) * AT_ONCE
             if found >= n:
                 return Pairs(torch.cat([k[0] for k in kept])[:n], torch.cat([k[1] for k in kept])[:n], drawn)
             if found == 0 and 10 * (attempt + 1) >= params.attempts:

@@ -111,16 +111,17 @@ def test_masks_of_the_planted_direction_are_the_objects() -> None:
 def test_it_draws_again_until_there_are_enough() -> None:
     def rarely(codes: Codes, images: Tensor) -> Tensor:
         masks = torch.zeros(len(codes), 32, 32, dtype=torch.bool)
-        masks[0, :10] = True  # one of sixteen
+        masks[0, :10] = True  # one of 128
         return masks
 
-    source = generated(TOY, "z", rarely, SaliencyParams(attempts=10), batch=16)
-    pairs = source(3, Stream(0, "test"))
-    assert pairs.drawn == 48
-    first = TOY.render(TOY.sample(16, "z", Stream(0, "test").at(0)))[0]
-    assert torch.equal(pairs.images[0], first.clamp(-1, 1))
-    with pytest.raises(NoMasks, match="10 of 160"):
-        source(11, Stream(0, "test"))
+    sources = [generated(TOY, "z", rarely, SaliencyParams(attempts=10), batch) for batch in (128, 16)]
+    pairs, bounded = (source(3, Stream(0, "test")) for source in sources)
+    assert pairs.drawn == bounded.drawn == 384
+    torch.testing.assert_close(pairs.images, bounded.images)  # rendering within less memory draws the same images
+    first = TOY.render(TOY.sample(128, "z", Stream(0, "test").at(0)))[0]
+    torch.testing.assert_close(pairs.images[0], first.clamp(-1, 1))
+    with pytest.raises(NoMasks, match="10 of 1280"):
+        sources[0](11, Stream(0, "test"))
 
 
 def test_it_gives_up_early_without_any_mask() -> None:
@@ -130,9 +131,9 @@ def test_it_gives_up_early_without_any_mask() -> None:
         drawn.append(len(codes))
         return torch.zeros(len(codes), 32, 32, dtype=torch.bool)
 
-    with pytest.raises(NoMasks, match="0 of 32"):
+    with pytest.raises(NoMasks, match="0 of 256"):
         generated(TOY, "z", never, SaliencyParams(attempts=20), batch=16)(1, Stream(0, "test"))
-    assert drawn == [16, 16]
+    assert drawn == [128, 128]
 
 
 def test_the_toy_draws_what_this_file_assumes() -> None:
