@@ -59,8 +59,8 @@ class Subject:
     """What a metric sees.
 
     seed: evaluation seed; all methods of a generator see the same codes for the same seed. n: codes per direction and
-    sign. cost: of the discovery. cache: folder for what is computed once per generator. fingerprint keys it: of weights,
-    parameters, versions and domain.
+    sign. cost: of the discovery. cache: folder for what is computed once per generator. fingerprint, of weights,
+    parameters, versions and domain, keys it.
     """
 
     generator: Generator

@@ -14,7 +14,7 @@ from gdbench.registry import Registry
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``measure``."""
 
-    @app.command()
+    @app.command(cls=options.with_metric_flags(registry))
     def measure(
         runs: list[Path] = typer.Argument(
             ..., help="Run folders, or folders that hold some.", autocompletion=options.run_folders
@@ -22,7 +22,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         metric: list[str] = typer.Option(
             ["all"], "--metric", help="A metric's name, or all.", autocompletion=options.completer(registry.metrics)
         ),
-        parameter: list[str] = typer.Option(None, "-p", metavar="METRIC.NAME=VALUE", help="A parameter of a metric."),
+        parameter: list[str] = typer.Option(
+            None, "-p", metavar="METRIC.NAME=VALUE", help="A parameter of a metric; --METRIC-NAME VALUE is the same."
+        ),
         device: str = options.DEVICE,
         threads: int = options.THREADS,
         max_memory: str = options.MAX_MEMORY,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from gdbench.params import parse_assignments
 from gdbench.registry import Registry, load_registry
@@ -55,10 +58,51 @@ def split_assignments(texts: list[str] | None, metrics: Iterable[str]) -> Mappin
     }
 
 
+def with_metric_flags(registry: Registry) -> type[TyperCommand]:
+    """The class (``cls=``) of commands to which ``--METRIC-FIELD VALUE`` is ``-p METRIC.FIELD=VALUE``."""
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, args if ctx.resilient_parsing else _spelled_out(ctx, args, registry))
+
+    return Command
+
+
+def _spelled_out(ctx: Any, args: list[str], registry: Registry) -> list[str]:
+    """``args`` with metrics' flags as ``-p``; declared options, their values and what follows ``--`` stay."""
+    declared = [param for param in ctx.command.params if param.param_type_name == "option"]
+    takes_value = {flag: not param.is_flag for param in declared for flag in (*param.opts, *param.secondary_opts)}
+    if all(token.partition("=")[0] in takes_value for token in args if token.startswith("--")):
+        return args  # before files of plugins are loaded for nothing
+    files = [file for flag, file in pairwise(args) if flag == "--plugin"]
+    files += [token.partition("=")[2] for token in args if token.startswith("--plugin=")]
+    metrics = registry_with(registry, [Path(file) for file in files]).metrics
+    names = [f"{name}.{field.name}" for name, offer in metrics.items() for field in fields(offer.spec.params)]
+    spelled, rest = list[str](), iter(args)
+    for token in rest:
+        flag, equals, value = token.partition("=")
+        meant = [name for name in names if "--" + name.replace(".", "-").replace("_", "-") == flag]
+        if token == "--":
+            return [*spelled, token, *rest]
+        if flag in takes_value or not meant:
+            spelled += [token, *islice(rest, takes_value.get(flag, False) and not equals)]
+        elif len(meant) > 1:
+            ctx.fail(f"{flag} is short for -p {' and -p '.join(meant)}: write one of them.")
+        elif (given := value if equals else next(rest, None)) is None:
+            ctx.fail(f"Option '{flag}' requires an argument.")
+        else:
+            spelled += ["-p", f"{meant[0]}={given}"]
+    return spelled
+
+
 PLUGIN = typer.Option(None, "--plugin", help="A Python file with hooks, loaded beside the installed plugins.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 PARAMETER = typer.Option(
-    None, "-p", metavar="NAME=VALUE", help="A parameter of the method; gan.NAME=VALUE and METRIC.NAME=VALUE for others."
+    None,
+    "-p",
+    metavar="NAME=VALUE",
+    help="A parameter of the method; gan.NAME=VALUE and METRIC.NAME=VALUE for others. "
+    "--METRIC-NAME VALUE is the same as the last.",
 )
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:N.")
 THREADS = typer.Option(None, min=1, help="Torch threads; the default is torch's own.")

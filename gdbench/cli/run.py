@@ -15,7 +15,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     generators, methods = registry.generators, registry.methods
     example = f"gdbench run --gan {next(iter(generators), 'NAME')} --method {next(iter(methods), 'NAME')}"
 
-    @app.command(epilog=f"Example: {example}")
+    @app.command(cls=options.with_metric_flags(registry), epilog=f"Example: {example}")
     def run(
         gan: str = typer.Option(..., help="Generator.", autocompletion=options.completer(generators)),
         method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),

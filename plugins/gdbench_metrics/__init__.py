@@ -42,7 +42,7 @@ FACTORS = (
 DIVERSITY = (
     Column("rank_image", "effective number of different directions, seen in image features", ranked=True),
     Column("rank_latent", "effective number of different directions in the latent space"),
-    Column("duplicates", "share of directions that are dead or do what another one does (mean cosine above .9)", "lower"),
+    Column("duplicates", "share of directions that are dead or do what another does (mean cosine above .9)", "lower"),
     Column("alive_share", "directions that reach a visible change of .30; one dead sign is half a failure"),
 )
 COST = (

@@ -23,7 +23,7 @@ class SaliencyParams:
     codes: int = field(default=24, metadata={"help": "codes on which directions are compared automatically"})
     pool: int = field(default=1536, metadata={"help": "pairs of image and mask that are drawn at once"})
     reuse: int = field(default=8, metadata={"help": "how often each pair is seen before new ones are drawn"})
-    attempts: int = field(default=100, metadata={"help": "times that 128 images are drawn for a pool before the masks are given up"})
+    attempts: int = field(default=100, metadata={"help": "times 128 images that are drawn for a pool at most"})
     widths: tuple[int, ...] = field(default=(12, 24, 48, 48), metadata={"help": "channels of the U-Net's levels"})
     steps: int = field(default=300, metadata={"help": "training steps of the U-Net"})
     batch: int = field(default=32, metadata={"help": "pairs in a training step"})

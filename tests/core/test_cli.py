@@ -65,6 +65,26 @@ def test_measure_adds_a_metric(out: Path) -> None:
     assert set(json.loads(result.stdout)["scores"]) == {"calibration", "cost", "diversity", "factors"}
 
 
+def test_a_metrics_parameter_has_a_flag(out: Path) -> None:
+    (run,) = (folder for folder in out.iterdir() if (folder / "record.json").exists())
+    result = gdbench("measure", run, "--metric", "path", "--path-codes=3", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["metric_params"]["path"] == {"codes": 3}
+    assert "No such option: --path-cods" in gdbench("measure", run, "--path-cods", 3).stderr
+    assert "requires an argument" in gdbench("measure", run, "--path-codes").stderr
+
+
+def test_a_wrong_folder_leaves_a_finished_run_as_it_was(out: Path) -> None:
+    (run,) = (folder for folder in out.iterdir() if (folder / "record.json").exists())
+    before = json.loads((run / "record.json").read_text())
+    result = gdbench("measure", run, "--metric", "saliency", "--saliency-data", out / "typo")
+    assert result.returncode != 0
+    assert f"saliency data: no such folder: {out / 'typo'}" in " ".join(result.stderr.split())
+    after = json.loads((run / "record.json").read_text())
+    assert (after["status"], after["scores"]) == ("done", before["scores"])
+    assert gdbench("measure", run, "--metric", "cost").returncode == 0
+
+
 @pytest.mark.parametrize("noun", ["all", "generators", "methods", "metrics", "domains", "checkpoints", "plugins"])
 def test_every_list_is_a_table_and_json(noun: str) -> None:
     assert gdbench("list", noun).returncode == 0
