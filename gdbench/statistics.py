@@ -137,4 +137,4 @@ def _weights(n: int, stream: int = 0) -> Array:
 def _crossed_means(values: Array) -> Array:
     """(RESAMPLES,): means of values (seeds, units), each resample with its own seeds and its own units."""
     seeds, units = values.shape
-    return np.einsum("sr,su,ur->r", _weights(seeds), values, _weights(units, stream=1), optimize=True)
+    return np.asarray(np.einsum("sr,su,ur->r", _weights(seeds), values, _weights(units, stream=1), optimize=True))

@@ -40,7 +40,8 @@ def train(
 
     step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), loss first,
     still on the device. parts: the modules, optimisers and tensors it changes, kept in ``context.resume``.
-    Raises PluginError once a loss is no longer finite; the state last saved, whose parameters are all finite, stays.
+    Raises PluginError once a loss is no longer finite, or a parameter at the end; the state last saved, whose
+    parameters are all finite, stays.
     """
     done = _restore(parts, context.resume.load())
     saved = time.monotonic()
@@ -57,6 +58,8 @@ def train(
                 context.resume.save({"step": last, **{name: _state(part) for name, part in parts.items()}})
                 saved = time.monotonic()
             task.advance(last - first, **dict(zip(shown, means, strict=True)))
+    if not _finite(parts):
+        raise PluginError(f"parameters are no longer finite after step {steps}; try a smaller lr")
 
 
 def _state(part: Part | Tensor) -> Any:

@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 WIDEST = 8_192
 """The covariance of wider samples takes more than half a gigabyte."""
 
+SMALLEST = 1e-6
+"""Of the largest deviation: what varies less does so by rounding."""
+
 ITERATIONS = 500
 """Of FastICA, at most."""
 
@@ -98,7 +101,7 @@ def _square(width: int) -> Array:
 
 def _varying(components: Components) -> Components:
     deviation = components.deviation
-    alive = int((deviation > 1e-6 * deviation.max()).sum())
+    alive = int((deviation > SMALLEST * deviation.max()).sum())
     if alive < len(deviation):
         raise PluginError(f"ganspace: {len(deviation)} components were asked for, only {alive} vary")
     return components

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from gdbench import Codes, Context, Generator, LinearDirections, PluginError
-from gdbench_ganspace.components import Array, Components, covariance, exact, incremental, independent
+from gdbench_ganspace.components import SMALLEST, Array, Components, covariance, exact, incremental, independent
 from gdbench_ganspace.params import GanspaceParams
 
 Batches = Callable[[], Iterator[tuple[Array, Array]]]
 """Each call begins the same (features (n, width), latents (n, dim)) again."""
+
+
+class NarrowLayer(Exception):
+    """Fewer than K components vary in a layer: it sees a part of the latent, as the slots of BigGAN."""
 
 
 class Featured(Generator, Protocol):
@@ -37,11 +41,26 @@ def discover(generator: Featured, params: GanspaceParams, context: Context) -> L
     if context.space != "z":
         steps, unit = _of_codes(generator, params, context)
         return LinearDirections(torch.from_numpy(steps), context.space, torch.from_numpy(unit))
-    layer = _layer(generator, params)
+    *narrow, last = _layers(generator, params)
+    for layer in narrow:
+        try:
+            return _of_features(generator, layer, params, context, context.k)
+        except NarrowLayer:
+            context.reporter.log(f"ganspace: fewer than {context.k} components vary in layer {layer}; trying the next")
+    return _of_features(generator, last, params, context, 0)
+
+
+def _of_features(
+    generator: Featured, layer: str, params: GanspaceParams, context: Context, least: int
+) -> LinearDirections:
+    """Components of a layer, carried back to z. Raises NarrowLayer where the first batch has a rank below ``least``."""
 
     def batches() -> Iterator[tuple[Array, Array]]:
-        for codes in _codes(generator, params, context):
-            yield _rows(generator.features(codes, layer)), _rows(codes.latents)
+        for number, codes in enumerate(_codes(generator, params, context)):
+            features = _rows(generator.features(codes, layer))
+            if number == 0 and _narrow(features, least):
+                raise NarrowLayer
+            yield features, _rows(codes.latents)
 
     if params.estimator == "incremental":
         paths, spread = _regressed_incrementally(batches, context.k, generator.dim("z"))
@@ -117,10 +136,19 @@ def _rows(values: Tensor) -> Array:
     return rows
 
 
-def _layer(generator: Featured, params: GanspaceParams) -> str:
+def _narrow(features: Array, least: int) -> bool:
+    """Whether a few rows (n, width) show a rank below ``least``; too few rows show nothing."""
+    few = features[: 4 * least + 1]
+    if not least < len(few):
+        return False
+    widths = np.linalg.svd(few - few.mean(0), compute_uv=False)
+    return int((widths > SMALLEST * widths.max()).sum()) < least
+
+
+def _layers(generator: Featured, params: GanspaceParams) -> tuple[str, ...]:
     layers = tuple(getattr(generator, "feature_layers", ()))
     if not layers:
         raise PluginError("ganspace: in z it needs a generator with features; this one shows none")
     if params.layer is not None and params.layer not in layers:
         raise PluginError(f"ganspace: unknown layer {params.layer!r}; known: {', '.join(layers)}")
-    return params.layer or layers[0]
+    return (params.layer,) if params.layer else layers

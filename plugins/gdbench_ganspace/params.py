@@ -18,7 +18,7 @@ class GanspaceParams:
         metadata={"help": "covariance accumulated in float64, scikit-learn's IncrementalPCA, or FastICA"},
     )
     layer: str | None = field(
-        default=None, metadata={"help": "feature layer, in z; the first that the generator names by default"}
+        default=None, metadata={"help": "feature layer, in z; by default the first in which K components vary"}
     )
     batch: int = field(default=2_000, metadata={"help": "codes at a time"})
 

@@ -72,7 +72,7 @@ class Projective(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """e a_k + F(e 1_k) - F(0), F four layers with batch norm, ELU and skip connections.
+    """e a_k + F(e 1_k) - F(0), F four layers with batch norm, ELU and skip connections; the last starts at zero.
 
     The official form adds the padded input and not -F(0), so that there a shift of zero moves the code.
     """
@@ -86,6 +86,8 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(width, HIDDEN) for width in (k, HIDDEN, HIDDEN))
         self.norms = nn.ModuleList(nn.BatchNorm1d(HIDDEN) for _ in range(3))
         self.last = nn.Linear(HIDDEN, dim)
+        for part in self.last.parameters():
+            nn.init.zeros_(part)
 
     def forward(self, index: Tensor, shift: Tensor) -> Tensor:
         x = F.one_hot(index, self.start.shape[1]) * shift[:, None]

@@ -81,5 +81,6 @@ def test_parameters_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
             next(network.parameters()).fill_(torch.nan)
         return torch.zeros(1)
 
-    train(replace(context(tmp_path)), 50, step, {"network": network, "optimiser": optimiser})
+    with pytest.raises(PluginError, match="parameters are no longer finite after step 50"):
+        train(replace(context(tmp_path)), 50, step, {"network": network, "optimiser": optimiser})
     assert context(tmp_path).resume.load() is None

@@ -12,7 +12,7 @@ from gdbench_ganspace.discover import discover
 from gdbench_ganspace.params import GanspaceParams
 from sklearn.decomposition import PCA
 
-from gdbench import Codes, PluginError
+from gdbench import Codes, PluginError, load_generator
 from tests.plugins.methods_generators import DIM, Blank, Convnet, context
 
 GENERATOR = Convnet()
@@ -79,6 +79,17 @@ def test_z_needs_features_and_names_the_layers() -> None:
         discover(GENERATOR, GanspaceParams(layer="second"), context(1))
     with pytest.raises(PluginError, match="components were asked for"):
         discover(GENERATOR, SMALL, context(DIM + 1, "w"))
+
+
+@pytest.mark.parametrize("family", ["sngan", "biggan"])
+def test_the_first_layer_with_enough_components_is_taken(family: str) -> None:
+    """BigGAN's first layer sees 20 dimensions of the latent: the next one is taken, and nothing else changes."""
+    generator = load_generator(family)
+    found = discover(generator, GanspaceParams(samples=300, batch=300), context(32))
+    assert len(found) == 32
+    layer = generator.feature_layers[family == "biggan"]
+    named = discover(generator, GanspaceParams(samples=300, batch=300, layer=layer), context(32))
+    assert torch.equal(found.vectors, named.vectors)
 
 
 # independent components

@@ -81,6 +81,16 @@ def test_every_form_starts_at_the_random_control_of_the_seed(form: Form) -> None
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("form", CURVED)
+def test_curved_forms_start_there_too(form: Form) -> None:
+    expected = random(Convnet(), ControlParams(), context(4)).vectors
+    start = forms.build(form, Stream(0, "discover"), 4, DIM).eval()
+    for epsilon in (2.0, -3.0):
+        moved = start(torch.arange(4), torch.full((4,), epsilon)).detach() / epsilon
+        signs = (moved * expected).sum(1).sign()  # of the convention of saved directions
+        torch.testing.assert_close(moved * signs[:, None], expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_no_step_leaves_the_random_control(space: str) -> None:
     generator, chosen = Convnet(), context(4, space)
