@@ -144,9 +144,12 @@ def _ranking(metric: str, column: Column, refused: Mapping[tuple[str, str], str]
 def leaderboard_of(
     records: Iterable[RunRecord], columns: Mapping[str, Sequence[Column]], registry: Registry, suite: Suite | None
 ) -> Leaderboard:
-    """The leaderboard of a suite's records, by the installed versions and the verdicts that the suite names."""
+    """The leaderboard of a suite's records, by the installed versions and the verdicts of suite or columns."""
     versions = current_versions(registry)
-    verdicts = refused_columns(suite.acceptance, columns, versions) if suite and suite.acceptance else {}
+    if suite and suite.acceptance:
+        verdicts = refused_columns(suite.acceptance, columns, versions)
+    else:
+        verdicts = {(metric, one.name): one.refused for metric, own in columns.items() for one in own if one.refused}
     return leaderboard(records, columns, versions, suite.expected if suite else {}, verdicts)
 
 

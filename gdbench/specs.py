@@ -142,13 +142,18 @@ class MethodSpec:
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a metric: unit, direction of better and whether methods are ranked by it."""
+    """One number of a metric: unit, direction of better and whether methods are ranked by it.
+
+    refused: the test of an acceptance matrix (PROTOCOL section 6) that a ranking column fails; it is then shown and not
+    ranked, unless a suite names verdicts of its own.
+    """
 
     name: str
     summary: str
     better: Literal["higher", "lower", "neither"] = "higher"
     unit: str = ""
     ranked: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True)

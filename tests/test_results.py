@@ -48,6 +48,20 @@ def test_every_record_is_whole_and_small(suite: str) -> None:
         assert sum(file.stat().st_size for file in tracked) <= LARGEST, folder.path
 
 
+def test_columns_that_failed_acceptance_say_so(registry: Registry) -> None:
+    """Whatever suite or folder a leaderboard is of, they are shown and not ranked."""
+    judged = json.loads((ACCEPTANCE / "acceptance.json").read_text())["refused"]
+    declared = {
+        f"{metric}.{column.name}": column.refused
+        for metric, offer in registry.metrics.items()
+        for column in offer.spec.columns
+        if column.ranked
+    }
+    assert {name: why.removeprefix("acceptance: ") for name, why in declared.items()} == {
+        name: judged[name] for name in declared
+    }
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_record_has_the_versions_of_this_code(suite: str, registry: Registry) -> None:
     records, _ = read_records(find_runs(ROOT / "results" / suite))

@@ -23,14 +23,24 @@ EASTWOOD = "Eastwood and Williams, Quantitative Evaluation of Disentangled Repre
 
 RECONSTRUCTION = (
     Column("accuracy", "share of edits whose direction a fresh reconstructor names, times the alive share"),
-    Column("kappa", "accuracy above chance: 0 guesses, 1 is always right", ranked=True),
+    Column(
+        "kappa",
+        "accuracy above chance: 0 guesses, 1 is always right",
+        ranked=True,
+        refused="acceptance: dead directions fail: fails",
+    ),
     Column("kappa_resnet", "the same for a ResNet-18 reconstructor (from the standard tier on)"),
     Column("bits", "information of the named about the true direction, times the alive share", unit="bit"),
     Column("magnitude_error", "mean error of the visible change and its sign; .225 is a guess", "lower", "D-bar"),
     Column("leak", "accuracy between twins that differ by an invisible pattern; up to .6 passes", "neither"),
 )
 FACTORS = (
-    Column("coverage", "share of factors that some direction moves by half a spread, and little else", ranked=True),
+    Column(
+        "coverage",
+        "share of factors that some direction moves by half a spread, and little else",
+        ranked=True,
+        refused="acceptance: supervised above random: fails",
+    ),
     Column("disentanglement", "each direction moves one factor (weighted entropy of rows), times the alive share"),
     Column("completeness", "one direction moves each factor (weighted entropy of columns), times the alive share"),
     Column("purity", "mean over factors of the purest direction that moves it by half a spread"),
