@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from gdbench_acceptance.directions import Paths
 from torch import Tensor
 
 from gdbench import Codes, LinearDirections, Stream, calibrate, moments, normal
@@ -43,6 +44,21 @@ class Eye:
 
     def embed(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         return [images], images.flatten(1)
+
+
+SPREAD = moments(Angle(), "z")
+
+
+class Bounded:
+    """t -> 6 tanh(t) along the first latent."""
+
+    space = "z"
+
+    def __len__(self) -> int:
+        return 1
+
+    def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
+        return codes.shifted(6 * torch.tanh(magnitude)[:, None] * torch.eye(4)[:1])
 
 
 def measured(directions: LinearDirections, codes: int = 32) -> tuple[Calibration, Angle]:
@@ -105,10 +121,27 @@ def test_images_rendered_are_as_documented() -> None:
     assert generator.rendered == 8 * (1 + 4 * 2 * 11) + 1024
 
 
-def test_length_and_sign_of_the_vectors_change_nothing() -> None:
-    one = measured(LinearDirections(torch.tensor([[0.6, 0.8, 0.0, 0.0]]), "z"))[0]
-    other = measured(LinearDirections(torch.tensor([[-3.0, -4.0, 0.0, 0.0]]), "z"))[0]
-    torch.testing.assert_close(one.magnitudes, other.magnitudes)
+@pytest.mark.parametrize("length", [0.03, 0.4, 3.0, -0.4])
+def test_length_and_sign_of_the_vectors_change_nothing(length: float) -> None:
+    """Straight directions keep unit length and a sign by themselves; paths do not."""
+    vectors = torch.tensor([[0.6, 0.8, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.08, 0.0, 1.0, 0.0]])
+    one, other = (
+        calibrate(Angle(), Paths(factor * vectors, "z", torch.ones(3)), Eye(), SPREAD, Stream(0, "calibrate"), 32)
+        for factor in (1.0, length)
+    )
+    swapped = other.limit if length > 0 else other.limit.flip(1)
+    torch.testing.assert_close(swapped * abs(length), one.limit, rtol=1e-3, atol=0)
+    for tau in (0.15, 0.30, 0.45):
+        found = other.magnitude(tau) if length > 0 else other.magnitude(tau).flip(1)
+        torch.testing.assert_close(found * abs(length), one.magnitude(tau), rtol=0.01, atol=0, equal_nan=True)
+    assert one.dead.tolist() == other.dead.tolist() == [[False, False], [True, True], [False, False]]
+
+
+def test_a_path_that_leads_nowhere_ends_where_a_straight_one_would() -> None:
+    """Bounded displacement: its length in t says nothing, and t is not searched sixty times farther for it."""
+    found = calibrate(Angle(), Bounded(), Eye(), SPREAD, Stream(0, "calibrate"), 32)
+    assert float(found.limit.max()) < 2 * CAP
+    assert not found.dead.any()
 
 
 def test_saving_and_loading_is_the_identity(four: Calibration, tmp_path: object) -> None:
