@@ -41,6 +41,11 @@ class Counted:
         own = self._generator.features  # type: ignore[attr-defined]
         return self._count(computed(lambda part: own(part, layer), codes, self._batch), len(codes))
 
+    def charge(self, images: int, backward: int = 0) -> None:
+        """Count what other processes computed for this run and cannot report themselves."""
+        self.images += images
+        self.backward += backward
+
     def _count(self, output: Tensor, n: int) -> Tensor:
         self.images += n
         if output.requires_grad:

@@ -105,6 +105,7 @@ def train_step(training: Training, batch: Batch, shift_weight: float) -> Tensor:
     loss = F.cross_entropy(logits, index) + shift_weight * F.l1_loss(shift, batch.shift[mine])
     training.optimiser.zero_grad()
     calls.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    calls.charge(*[calls.ranks.unreported(len(batch.index))] * 2)
     calls.scaler.step(training.optimiser)
     calls.scaler.update()
     return calls.ranks.mean(torch.stack([loss.detach(), (logits.detach().argmax(1) == index).float().mean()]))

@@ -22,22 +22,28 @@ from gdbench_voynov.params import VoynovParams
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def _uncounted(images: int, backward: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Calls:
     """The parts of a step as they are to be called.
 
     form: directions (n,) and shifts (n,) -> displacements (n, dim). render: codes -> images. read: images and shifted
-    images -> logits and shifts. scaler: scales the loss of fp16, and does nothing else.
+    images -> logits and shifts. charge: counts images, and images differentiated, that other processes computed.
+    scaler: scales the loss of fp16, and does nothing else.
     """
 
     form: Callable[[Tensor, Tensor], Tensor]
     render: Callable[[Codes], Tensor]
     read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     ranks: Ranks = ALONE
+    charge: Callable[[int, int], None] = _uncounted
     scaler: torch.amp.GradScaler = field(default_factory=partial(torch.amp.GradScaler, "cpu", enabled=False))
 
     def base(self, codes: Codes) -> Tensor:
         """The images of a batch of codes, of which each process renders its share."""
+        self.charge(self.ranks.unreported(len(codes)), 0)
         return self.ranks.whole(self.render(codes[self.ranks.share(len(codes))]))
 
 
@@ -57,7 +63,8 @@ def arrange(
     if params.micro_batch:
         render = partial(_in_parts, render, params.micro_batch)
     scaler = torch.amp.GradScaler(device.type, enabled=params.precision == "fp16")
-    return Calls(ranks.joined(form), render, read, ranks, scaler)
+    charge = getattr(generator, "charge", _uncounted)  # a bare generator counts nothing
+    return Calls(ranks.joined(form), render, read, ranks, charge, scaler)
 
 
 def compiled(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -35,15 +35,24 @@ PATIENCE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the ``world`` that share the batch; alone by default."""
+    """This process among the ``world`` that share the batch; alone by default.
+
+    reports: whether the others report their own costs, as torchrun's do; forked ones cannot.
+    """
 
     rank: int = 0
     world: int = 1
     fabric: Fabric | None = None
+    reports: bool = True
 
     def share(self, n: int) -> slice:
         """Which of ``n`` rows are this process's."""
         return slice(self.rank * n // self.world, (self.rank + 1) * n // self.world)
+
+    def unreported(self, n: int) -> int:
+        """How many of ``n`` rows are computed in processes whose costs nobody reports but rank 0."""
+        own = self.share(n)
+        return 0 if self.reports or self.rank else n - (own.stop - own.start)
 
     def whole(self, part: Tensor) -> Tensor:
         """The rows of all processes in order: (n / world, ...) -> (n, ...); without gradient."""
@@ -90,14 +99,14 @@ def shared(work: Work, params: VoynovParams, context: Context) -> Directions:
     except ImportError:
         raise UsageError("devices and nodes need Lightning Fabric: pip install 'gdbench[distributed]'") from None
     if torch.distributed.is_torchelastic_launched():
-        return _ranked(work, params, context)
+        return _ranked(work, params, context, reports=True)
     if context.device.type != "cpu" or params.nodes > 1 or sys.platform == "win32":
         raise UsageError("several GPUs or machines: torchrun must start one process for each")
     with _forked(work, params, context):
-        return _ranked(work, params, context)
+        return _ranked(work, params, context, reports=False)
 
 
-def _ranked(work: Work, params: VoynovParams, context: Context) -> Directions:
+def _ranked(work: Work, params: VoynovParams, context: Context, reports: bool) -> Directions:
     """Join the process group that the environment describes, and work as its member."""
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
@@ -107,7 +116,7 @@ def _ranked(work: Work, params: VoynovParams, context: Context) -> Directions:
     fabric = Fabric(accelerator=context.device.type, devices=params.devices, num_nodes=params.nodes, strategy=strategy)
     fabric.launch()
     try:
-        ranks = Ranks(fabric.global_rank, fabric.world_size, fabric)
+        ranks = Ranks(fabric.global_rank, fabric.world_size, fabric, reports)
         return work(context if ranks.rank == 0 else _quiet(context), ranks)
     finally:
         torch.distributed.destroy_process_group()
@@ -154,7 +163,7 @@ def _help(work: Work, params: VoynovParams, context: Context, place: Mapping[str
     torch.set_num_threads(1)  # torch's pool of threads does not survive a fork
     os.environ.update(place)
     with suppress(GdbenchError):  # rank 0 raises the same
-        _ranked(work, params, context)
+        _ranked(work, params, context, reports=False)
 
 
 def _place(rank: int, world: int, port: int) -> dict[str, str]:
