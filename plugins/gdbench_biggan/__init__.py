@@ -25,10 +25,15 @@ class Params:
     up: tuple[int, ...] | None = field(
         default=None, metadata={"help": "blocks of BigGAN-deep that double the resolution; by default every second"}
     )
+    label: int | None = field(
+        default=None, metadata={"help": "the class of all samples, from 0; by default they are of all", "added": True}
+    )
 
     def __post_init__(self) -> None:
         if self.truncation <= 0:
             raise ValueError(f"truncation must be positive, got {self.truncation}")
+        if self.label is not None and self.label < 0:
+            raise ValueError(f"label must be >= 0, got {self.label}")
 
 
 DOMAIN = "natural"  # how change is measured in photographs

@@ -23,14 +23,17 @@ class BigGAN:
     """A loaded BigGAN, frozen; its only space is z.
 
     Labels of codes: class indices (n,) int64, soft class vectors (n, classes) or class embeddings (n, class_dim).
+    label: the class of all samples; None draws them from all.
     """
 
     spaces: tuple[str, ...] = ("z",)
 
-    def __init__(self, network: Generator, domain: str, truncation: float, device: torch.device) -> None:
+    def __init__(
+        self, network: Generator, domain: str, truncation: float, device: torch.device, label: int | None = None
+    ) -> None:
         config = network.config
         self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.domain, self.device, self.truncation = domain, device, truncation
+        self.domain, self.device, self.truncation, self.label = domain, device, truncation, label
         self.image_shape = (config.image_channels, config.resolution, config.resolution)
         self.feature_layers = ("linear", *(f"block{i}" for i in range(config.blocks)))
 
@@ -41,13 +44,14 @@ class BigGAN:
         return self.network.config.latent_dim
 
     def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
-        """`n` normal codes (for BigGAN-deep cut at +-2) times the truncation, labels uniform over the classes."""
+        """`n` normal codes (for BigGAN-deep cut at +-2) times the truncation, labels uniform over the classes or
+        all the one asked for."""
         shape = n, self.dim(space)
         if self.network.config.deep:
             z = torch.from_numpy(truncnorm.rvs(-DEEP_BOUND, DEEP_BOUND, size=shape, random_state=rng)).float()
         else:
             z = normal(rng, *shape)
-        labels = integers(rng, self.network.config.classes, n)
+        labels = integers(rng, self.network.config.classes, n) if self.label is None else torch.full((n,), self.label)
         return Codes((z * self.truncation).to(self.device), space, labels.to(self.device))
 
     def render(self, codes: Codes) -> Tensor:
@@ -103,11 +107,15 @@ def _in_slot(weight: Tensor, slot: int, dim: int) -> Tensor:
 def load(path: Path, params: Params, device: torch.device) -> BigGAN:
     """The generator whose weights (safetensors in the layout of `networks`, facts in the header) are at `path`.
 
-    Raises MissingFile, IntegrityError, UsageError for a truncation without statistics, or ValueError for other weights.
+    Raises MissingFile, IntegrityError, UsageError for a truncation without statistics or a class that it does not have,
+    or ValueError for other weights.
     """
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_weights(path).items()}
     facts = read_facts(path)
     told = {name: facts[name] for name in FACTS if name in facts}
     told |= {name: value for name in FACTS if (value := getattr(params, name)) is not None}
     network = build(statistics_at(tensors, params.truncation), **told)
-    return BigGAN(network, facts.get("domain", "unknown"), params.truncation, device)
+    classes = network.config.classes
+    if params.label is not None and params.label >= classes:
+        raise UsageError(f"label {params.label}: this BigGAN has the classes 0 to {classes - 1}")
+    return BigGAN(network, facts.get("domain", "unknown"), params.truncation, device, params.label)

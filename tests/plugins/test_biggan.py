@@ -13,6 +13,7 @@ from gdbench_biggan.generator import BigGAN, load
 from gdbench_biggan.networks import ConditionalNorm, Config, infer_config
 
 from gdbench import Codes, IntegrityError, UsageError, save_weights
+from gdbench.params import as_plain
 from tests.plugins import writers_biggan as writers
 from tests.plugins.writers_biggan import load_official
 
@@ -133,6 +134,25 @@ def test_labels_are_uniform_and_truncation_scales_z(tmp_path: Path, rng: np.rand
     assert whole.labels is not None
     assert (whole.labels.bincount(minlength=7) - 1000).abs().max() < 5 * 1000**0.5
     assert abs(float(whole.latents.std()) - 1) < 0.02
+
+
+def test_one_class_may_be_asked_for_and_the_latents_stay(tmp_path: Path) -> None:
+    path = saved(tmp_path, writers.ajbrock(np.random.default_rng(5), (2, 1)))
+    every, one = (load_official(path, label=label).sample(50, "z", np.random.default_rng(1)) for label in (None, 6))
+    assert one.labels is not None
+    assert one.labels.dtype == torch.int64
+    assert one.labels.tolist() == [6] * 50
+    assert torch.equal(one.latents, every.latents)
+    with pytest.raises(UsageError, match=r"label 7: this BigGAN has the classes 0 to 6$"):
+        load_official(path, label=7)
+    with pytest.raises(ValueError, match="label must be >= 0"):
+        Params(label=-1)
+
+
+def test_a_class_not_asked_for_is_not_written_down() -> None:
+    """Runs keep the names that they had before there was the choice."""
+    assert "label" not in as_plain(Params())
+    assert as_plain(Params(label=3))["label"] == 3
 
 
 def test_deep_latents_are_cut_at_two_deviations_and_scaled(tmp_path: Path, rng: np.random.Generator) -> None:
