@@ -46,7 +46,8 @@ class Training:
 def discover(generator: Generator, params: VoynovParams, context: Context) -> Directions:
     """Learn ``context.k`` directions in ``context.space``.
 
-    Raises PluginError where K exceeds the dimension or the loss is no longer a number; the state last saved stays.
+    Raises PluginError where K exceeds the dimension and the form is orthonormal, or a loss or the parameters at the end
+    are no longer numbers; the state last saved stays.
     Raises UsageError where this machine cannot do what ``precision``, ``compile``, ``devices`` or ``nodes`` ask for.
     """
     if ranks_wanted(params) == 1:

@@ -105,14 +105,23 @@ class Perceptron(nn.Module):
 
 
 def start(stream: Stream, k: int, dim: int) -> Tensor:
-    """The random orthonormal columns (dim, k) of a stream, the same that the control `random` takes."""
-    if k > dim:
-        raise PluginError(f"K = {k} directions were asked for, but the space has {dim} dimensions")
-    return orthonormal(normal(stream.of("orthonormal").at(), k, dim).T)
+    """The random orthonormal columns (dim, k) of a stream, the same that the control `random` takes.
+
+    Where there are more columns than dimensions, blocks of ``dim`` orthonormal ones follow one another.
+    """
+    drawn = stream.of("orthonormal")
+    widths = [min(dim, k - first) for first in range(0, k, dim)]
+    blocks = [orthonormal(normal(drawn.at(i), width, dim).T) for i, width in enumerate(widths)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)  # as it is: norms of another layout round otherwise
 
 
 def build(form: Form, stream: Stream, k: int, dim: int) -> nn.Module:
-    """The form, at its start."""
+    """The form, at its start. Raises PluginError where it is orthonormal and ``k`` exceeds the dimension."""
+    if k > dim and form in ("ortho", "ortho-exp"):
+        raise PluginError(
+            f"K = {k} directions were asked for, but {dim} dimensions hold {dim} orthonormal ones: "
+            "take form=unit, linear, projective or fc"
+        )
     columns = start(stream, k, dim)
     if form == "ortho-exp":
         rotation = orthonormal(normal(stream.of("orthonormal").at(), dim, dim).T)

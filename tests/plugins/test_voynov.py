@@ -15,6 +15,7 @@ from gdbench_controls.params import ControlParams
 from gdbench_toy.generator import load as load_toy
 from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
+from gdbench_voynov.curved import CurvedDirections
 from gdbench_voynov.discover import Batch, Training, discover, prepare, train_step
 from gdbench_voynov.execution import Calls
 from gdbench_voynov.params import PAPER, STANDARD, Form, VoynovParams
@@ -141,9 +142,27 @@ def test_orthonormal_columns_span_what_the_free_parameter_spans() -> None:
     assert ((found.T @ free).diagonal() > 0).all()
 
 
-def test_more_directions_than_dimensions_are_refused() -> None:
-    with pytest.raises(PluginError, match=f"K = {DIM + 1}"):
-        discover(Convnet(), VoynovParams(steps=1), context(DIM + 1))
+@pytest.mark.parametrize("form", ["ortho", "ortho-exp"])
+def test_no_more_orthonormal_directions_than_dimensions(form: Form) -> None:
+    with pytest.raises(PluginError, match=f"K = {DIM + 1} .* take form=unit, linear, projective or fc"):
+        discover(Convnet(), VoynovParams(form=form, steps=1), context(DIM + 1))
+
+
+@pytest.mark.parametrize("form", ["unit", "linear", *CURVED])
+def test_the_other_forms_take_any_number_and_start_in_orthonormal_blocks(form: Form) -> None:
+    k = 2 * DIM + 3
+    found = discover(Convnet(), VoynovParams(form=form, steps=0), context(k))
+    assert isinstance(found, LinearDirections | CurvedDirections)
+    index = torch.arange(k)
+    ahead = found.displace(Codes(torch.zeros(k, DIM), "z"), index, torch.ones(k)).latents
+    for block in ahead.split(DIM):
+        torch.testing.assert_close((block @ block.T).abs(), torch.eye(len(block)), atol=1e-5, rtol=0)
+    assert torch.linalg.matrix_rank(ahead[-6:]) == 6  # other columns in each block
+    control = random(Convnet(), ControlParams(), context(DIM)).vectors
+    signs = (ahead[:DIM] * control).sum(1, keepdim=True).sign()
+    torch.testing.assert_close(signs * ahead[:DIM], control, atol=1e-5, rtol=0)
+    trained = discover(Convnet(), VoynovParams(form=form, steps=3, batch=4), context(k))
+    assert len(trained) == k
 
 
 def test_whitened_directions_are_orthonormal_in_prior_deviations() -> None:
