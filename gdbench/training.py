@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdbench.context import Context
 from gdbench.errors import PluginError
@@ -79,6 +79,7 @@ def _restore(parts: Mapping[str, Part | Tensor], state: Mapping[str, Any] | None
 
 
 def _finite(parts: Mapping[str, Part | Tensor]) -> bool:
-    values = [part for part in parts.values() if isinstance(part, Tensor)]
-    values += [value for part in parts.values() if isinstance(part, nn.Module) for value in part.parameters()]
-    return all(bool(torch.isfinite(value).all()) for value in values)
+    """Whether all that is learned is a number; an optimiser's own state does not end in the result."""
+    learned = [_state(part) for part in parts.values() if not isinstance(part, torch.optim.Optimizer)]
+    values = [value for state in learned for value in ([state] if isinstance(state, Tensor) else state.values())]
+    return all(bool(torch.isfinite(value).all()) for value in values if isinstance(value, Tensor))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,14 +72,32 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path: 
     assert state["step"] == 50
 
 
-def test_parameters_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
-    network, optimiser = problem()
+class Own:
+    """A part that is neither a module nor a tensor."""
+
+    def __init__(self) -> None:
+        self.values = torch.zeros(3)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"values": self.values}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        self.values.copy_(state_dict["values"])
+
+
+@pytest.mark.parametrize("kind", ["module", "tensor", "buffer", "own"])
+def test_parameters_that_are_no_numbers_are_never_saved_and_no_success(kind: str, tmp_path: Path) -> None:
+    norm, own = nn.BatchNorm1d(3), Own()
+    parts = {"module": norm, "tensor": torch.zeros(3), "buffer": norm, "own": own}
+    assert norm.running_mean is not None
+    spoilt = {"module": norm.weight, "tensor": parts["tensor"], "buffer": norm.running_mean, "own": own.values}[kind]
+    assert isinstance(spoilt, Tensor)
 
     def step(n: int) -> Tensor:
         with torch.no_grad():
-            next(network.parameters()).fill_(torch.nan)
+            spoilt.fill_(torch.nan)
         return torch.zeros(1)
 
     with pytest.raises(PluginError, match="parameters are no longer finite after step 50"):
-        train(replace(context(tmp_path)), 50, step, {"network": network, "optimiser": optimiser})
+        train(context(tmp_path), 50, step, {"part": parts[kind]})  # type: ignore[dict-item]
     assert context(tmp_path).resume.load() is None
