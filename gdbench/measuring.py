@@ -58,6 +58,17 @@ def measure(
     return record, failed
 
 
+def voided(record: RunRecord, plan: Plan, failed: Mapping[str, str]) -> RunRecord:
+    """The record of a run that failed because metrics did: their columns are void."""
+    columns = {
+        offer.spec.name: {column.name: Score(None, failed[offer.spec.name]) for column in offer.spec.columns}
+        for offer in plan.metrics
+        if offer.spec.name in failed
+    }
+    reason = next(iter(failed.values()))
+    return replace(record, status="failed", reason=reason, scores={**record.scores, **columns})
+
+
 def _one_metric(
     offer: Offer[MetricSpec], subject: Subject, params: Any, context: Context, folder: RunFolder
 ) -> dict[str, Score]:

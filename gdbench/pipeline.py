@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -17,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from gdbench.crew import ALONE, Crew
 from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
 from gdbench.files import write_text
-from gdbench.params import as_plain
 from gdbench.planning import Plan, missing_metrics, plan, request_of
-from gdbench.record import Cost, RunRecord, Score
+from gdbench.record import Cost, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.specs import MethodSpec, resolve
 from gdbench.store import RunFolder, open_run
@@ -66,7 +64,9 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
             write_text(folder.path / "traceback.txt", traceback.format_exc())
             record, failed = replace(record, status="failed", reason=_one_line(error, plan)), {}
         if failed and old is None:
-            record = _voided(record, plan, failed)
+            from gdbench.measuring import voided
+
+            record = voided(record, plan, failed)
         record = folder.write(record)
         if failed and old is not None:
             raise GdbenchError("; ".join(failed.values()))
@@ -161,17 +161,6 @@ def _compute(
         record, failed = measure(plan, folder, record, subject, context)
         _draw(folder, subject, record, reporter)
         return record, failed
-
-
-def _voided(record: RunRecord, plan: Plan, failed: Mapping[str, str]) -> RunRecord:
-    """The record of a run that failed because metrics did: their columns are void."""
-    columns = {
-        offer.spec.name: {column.name: Score(None, failed[offer.spec.name]) for column in offer.spec.columns}
-        for offer in plan.metrics
-        if offer.spec.name in failed
-    }
-    reason = next(iter(failed.values()))
-    return replace(record, status="failed", reason=reason, scores={**record.scores, **columns})
 
 
 def _bounded_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
@@ -313,20 +302,9 @@ def _subject(
         batch=batch or BATCH,
         cost=cost,
         cache=plan.request.out / ".cache",
-        fingerprint=_fingerprint(plan) if plan.checkpoint.sha256 else "",
+        fingerprint=plan.fingerprint,
         reporter=reporter,
     )
-
-
-def _fingerprint(plan: Plan) -> str:
-    """What tells the images and the oracles of a plan from others: weights, parameters, versions, domain."""
-    decides = {
-        "weights": plan.checkpoint.sha256,
-        "params": as_plain(plan.generator_params),
-        "domain": plan.domain.spec.name,
-        **{name: plan.versions[name] for name in ("generator", "domain")},
-    }
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:

@@ -50,6 +50,15 @@ class Plan:
             "domain": self.domain.spec.version,
         }
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells images and oracles from others: weights, parameters, versions, domain. Empty without weights."""
+        if not self.checkpoint.sha256:
+            return ""
+        versions = {name: self.versions[name] for name in ("generator", "domain")}
+        decides = [self.checkpoint.sha256, as_plain(self.generator_params), self.domain.spec.name, versions]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
 
 def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""

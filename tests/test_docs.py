@@ -52,12 +52,10 @@ def test_commands_that_take_too_long_to_run_at_least_exist(page: Path) -> None:
     for line in lines(page, run=False):
         words = shlex.split(line, comments=True)
         assert words[0] in ("gdbench", "make"), line
-        options = [word for word in words if word.startswith("--")]
-        command = [sys.executable, "-m", "gdbench", *words[1 : 3 if words[1] in ("checkpoint", "zoo") else 2], "--help"]
-        shown = subprocess.run(
-            command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "200"}
-        ).stdout
-        assert not [option for option in options if option not in shown], line
+        typed = re.sub(r"--plugin \S+", "", " ".join(words[1:])).split() if words[0] == "gdbench" else []
+        command = [sys.executable, "-m", "gdbench", *typed, "--help"]  # an unknown command or option is refused first
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{line}\n{result.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
