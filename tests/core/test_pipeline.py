@@ -294,6 +294,17 @@ def test_a_metric_that_misleads_alone_comes_with_those_beside_it(tmp_path: Path,
     assert registry.metric("reconstruction").spec.beside == ("diversity",)
 
 
+def test_what_is_kept_once_per_generator_is_kept_apart_for_other_parameters(registry: Registry) -> None:
+    """Gates and floors depend on how codes are drawn, not on the weights alone; on no method or seed."""
+
+    def fingerprint(**fields: Any) -> str:
+        return plan(RunRequest("stylegan2", "random", k=4, tier="smoke", **fields), registry).fingerprint
+
+    assert fingerprint() == fingerprint(seed=3, method_params={"whiten": False}) != ""
+    assert fingerprint(generator_params={"psi": 0.5}) != fingerprint()
+    assert plan(request(Path("unused")), registry).fingerprint == ""  # nothing tells toy's next version from this one
+
+
 def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, registry: Registry) -> None:
     class Killed(BaseException):
         """What no handler sees, as a SIGKILL."""

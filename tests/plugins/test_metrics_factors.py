@@ -283,7 +283,7 @@ def test_gates_are_measured_once_for_a_checkpoint(tmp_path: Path, monkeypatch: p
     original = gates.measured
     monkeypatch.setattr(gates, "measured", lambda *args: built.append(1) or original(*args))
     for _ in range(2):
-        again = replace(subject(PLANTED[:2]), cache=tmp_path, checkpoint="ab" * 32, _kept={})
+        again = replace(subject(PLANTED[:2]), cache=tmp_path, fingerprint="ab" * 32, _kept={})
         measure(again, QUICK, context(2))
     assert len(built) == 1
 

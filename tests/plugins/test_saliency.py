@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def good(cache: Path) -> Scores:
     """The planted direction among random ones; leaves the floors and ceilings in the cache."""
-    return measure(replace(subject(planted()), cache=cache, checkpoint="toy"), PARAMS, context(4))
+    return measure(replace(subject(planted()), cache=cache, fingerprint="toy"), PARAMS, context(4))
 
 
 def numbers(scores: Scores) -> dict[str, float]:
@@ -76,7 +76,7 @@ def test_random_directions_stay_below_with_the_same_floors(good: Scores, cache: 
     held = json.loads(file.read_text())
     held["random:IoU"] = 0.123  # so that a value made anew would be seen
     file.write_text(json.dumps(held))
-    scores = measure(replace(subject(random_directions(4, seed=5)), cache=cache, checkpoint="toy"), PARAMS, context(4))
+    scores = measure(replace(subject(random_directions(4, seed=5)), cache=cache, fingerprint="toy"), PARAMS, context(4))
     assert scores.values["floor_random"] == 0.123
     assert scores.values["ceiling_exact"] == good.values["ceiling_exact"]
     reached = scores.values["IoU"]
