@@ -60,6 +60,8 @@ def test_columns_that_failed_acceptance_say_so(registry: Registry) -> None:
     assert {name: why.removeprefix("acceptance: ") for name, why in declared.items()} == {
         name: judged[name] for name in declared
     }
+    notes = leaderboard_of([], columns_of(registry), registry, None).notes
+    assert "reconstruction.kappa is shown and not ranked: acceptance: dead directions fail: fails" in notes
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -235,3 +235,12 @@ def test_augmentation_hides_what_nobody_sees() -> None:
     assert isinstance(hidden, float)
     assert plain > 0.9
     assert hidden < 0.6
+
+
+def test_a_reader_of_invisible_patterns_scores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbench_metrics.reconstruction.leak", lambda *_: 0.61)
+    short = replace(QUICK, steps=2, test=64)
+    values = measure(subject(PLANTED[:2]), short, context(2)).values
+    assert values.pop("leak") == 0.61
+    assert {str(value) for value in values.values()} == {str(values["kappa"])}
+    assert "accuracy 0.61, above 0.6" in str(values["kappa"])
