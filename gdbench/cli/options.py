@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,29 +69,25 @@ def with_metric_flags(registry: Registry) -> type[TyperCommand]:
 
 
 def _spelled_out(ctx: Any, args: list[str], registry: Registry) -> list[str]:
-    """``args`` with metrics' flags as ``-p``; declared options, their values and what follows ``--`` stay."""
-    declared = [param for param in ctx.command.params if param.param_type_name == "option"]
-    takes_value = {flag: not param.is_flag for param in declared for flag in (*param.opts, *param.secondary_opts)}
-    if all(token.partition("=")[0] in takes_value for token in args if token.startswith("--")):
+    """``args`` with metrics' flags as ``-p``; declared options and what follows ``--`` stay."""
+    declared = {flag for param in ctx.command.params for flag in (*param.opts, *param.secondary_opts)}
+    if all(token.partition("=")[0] in declared for token in args if token.startswith("--")):
         return args  # before files of plugins are loaded for nothing
-    files = [file for flag, file in pairwise(args) if flag == "--plugin"]
-    files += [token.partition("=")[2] for token in args if token.startswith("--plugin=")]
-    metrics = registry_with(registry, [Path(file) for file in files]).metrics
+    files = [Path(file) for flag, file in pairwise(args) if flag == "--plugin"]
+    metrics = registry_with(registry, files).metrics
     names = [f"{name}.{field.name}" for name, offer in metrics.items() for field in fields(offer.spec.params)]
+    flags = {"--" + name.replace(".", "-").replace("_", "-"): name for name in names}
     spelled, rest = list[str](), iter(args)
     for token in rest:
         flag, equals, value = token.partition("=")
-        meant = [name for name in names if "--" + name.replace(".", "-").replace("_", "-") == flag]
         if token == "--":
             return [*spelled, token, *rest]
-        if flag in takes_value or not meant:
-            spelled += [token, *islice(rest, takes_value.get(flag, False) and not equals)]
-        elif len(meant) > 1:
-            ctx.fail(f"{flag} is short for -p {' and -p '.join(meant)}: write one of them.")
+        if flag in declared or flag not in flags:
+            spelled.append(token)
         elif (given := value if equals else next(rest, None)) is None:
             ctx.fail(f"Option '{flag}' requires an argument.")
         else:
-            spelled += ["-p", f"{meant[0]}={given}"]
+            spelled += ["-p", f"{flags[flag]}={given}"]
     return spelled
 
 
