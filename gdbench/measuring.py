@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def measure(
     plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context
 ) -> tuple[RunRecord, dict[str, str]]:
-    """Measure what the record lacks: the record with it, and metric -> why it failed, of which the record has no news."""
+    """Measure what the record lacks: the record with it, and metric -> why it failed, of those that did."""
     failed: dict[str, str] = {}
     offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
