@@ -13,7 +13,7 @@ from scipy.stats import entropy
 from torch import Tensor
 
 from gdbench import Codes, LinearDirections, NoParams, Subject
-from tests.plugins.metrics_subjects import PLANTED, context, random_directions, subject
+from tests.plugins.metrics_subjects import PLANTED, context, paths, random_directions, subject
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_order_sign_and_length_change_nothing() -> None:
     vectors = random_directions(6)
     order = torch.tensor([5, 2, 0, 1, 4, 3])
     other = (vectors * torch.tensor([-2.0, 1.0, -1.0, 0.1, 3.0, -1.0])[:, None])[order]
-    one, two = (measure(subject(v), NoParams(), context(6)) for v in (vectors, other))
+    one, two = (measure(subject(v), NoParams(), context(6)) for v in (vectors, paths(other)))
     assert one.values == pytest.approx(two.values, abs=1e-3)
 
 

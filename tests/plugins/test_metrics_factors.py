@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gdbench import Codes, Edits, Factor, Void, difference, spread, steering, turned, visible
 from gdbench.subject import Readings
-from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
+from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, paths, random_directions, subject
 
 QUICK = FactorsParams(samples=300)
 LINEAR, TURN, CLASS = Factor("size"), Factor("hue", "circular"), Factor("shape", "class")
@@ -262,7 +262,7 @@ def test_shuffled_truth_gives_about_zero(rng: np.random.Generator) -> None:
 def test_order_sign_and_length_change_nothing() -> None:
     order = torch.tensor([3, 0, 7, 1, 2, 6, 4, 5])
     other = (PLANTED * torch.linspace(-2, 2, 8)[:, None])[order]
-    one, two = (measure(subject(v), QUICK, context(8)) for v in (PLANTED, other))
+    one, two = (measure(subject(v), QUICK, context(8)) for v in (PLANTED, paths(other)))
     assert one.values == pytest.approx(two.values, abs=1e-3)
     assert two.directions["leading"] == order.tolist()
 

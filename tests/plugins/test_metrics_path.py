@@ -10,7 +10,7 @@ from gdbench_metrics.params import PathParams
 from gdbench_metrics.path import POINTS, measure, shapes
 from torch import Tensor
 
-from tests.plugins.metrics_subjects import PLANTED, context, random_directions, subject
+from tests.plugins.metrics_subjects import PLANTED, context, paths, random_directions, subject
 
 FEW = PathParams(codes=4)
 
@@ -57,7 +57,7 @@ def test_toy_directions_and_what_must_not_matter() -> None:
     vectors = torch.cat([PLANTED[[4, 6]], random_directions(1), torch.zeros(1, 64)])
     order = torch.tensor([3, 1, 0, 2])
     other = (vectors * torch.tensor([-1.0, 2.0, -0.5, 1.0])[:, None])[order]
-    one, two = (measure(subject(v), FEW, context(4)) for v in (vectors, other))
+    one, two = (measure(subject(v), FEW, context(4)) for v in (vectors, paths(other)))
     assert one.values == pytest.approx(two.values, abs=1e-3)
     for name in ("straightness", "evenness"):
         assert one.directions[name][3] == 0

@@ -22,7 +22,7 @@ from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from gdbench import Void, distance, embed, initialised
-from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
+from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, paths, random_directions, subject
 
 QUICK = ReconstructionParams(steps=150, rate=4e-3, test=512, leak_steps=2)
 
@@ -214,7 +214,7 @@ def test_order_sign_and_length_change_nothing_beyond_noise() -> None:
     vectors = random_directions(4, seed=3)
     order = torch.tensor([2, 0, 3, 1])
     other = (vectors * torch.tensor([-3.0, 0.2, 1.0, -1.0])[:, None])[order]
-    one, two = (measure(subject(v), QUICK, context(4)) for v in (vectors, other))
+    one, two = (measure(subject(v), QUICK, context(4)) for v in (vectors, paths(other)))
     assert one.values["kappa"] == pytest.approx(two.values["kappa"], abs=0.08)
     for k, original in enumerate(order.tolist()):
         assert two.directions["recall"][k] == pytest.approx(one.directions["recall"][original], abs=0.2)
