@@ -73,7 +73,8 @@ def _spelled_out(ctx: Any, args: list[str], registry: Registry) -> list[str]:
     declared = {flag for param in ctx.command.params for flag in (*param.opts, *param.secondary_opts)}
     if all(token.partition("=")[0] in declared for token in args if token.startswith("--")):
         return args  # before files of plugins are loaded for nothing
-    files = [Path(file) for flag, file in pairwise(args) if flag == "--plugin"]
+    parts = [part for token in args for part in (token.split("=", 1) if token.startswith("--plugin=") else [token])]
+    files = [Path(file) for flag, file in pairwise(parts) if flag == "--plugin"]
     metrics = registry_with(registry, files).metrics
     names = [f"{name}.{field.name}" for name, offer in metrics.items() for field in fields(offer.spec.params)]
     flags = {"--" + name.replace(".", "-").replace("_", "-"): name for name in names}

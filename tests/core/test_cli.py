@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,35 @@ def test_a_metrics_parameter_has_a_flag(out: Path) -> None:
     assert json.loads(result.stdout)["metric_params"]["path"] == {"codes": 3}
     assert "No such option: --path-cods" in gdbench("measure", run, "--path-cods", 3).stderr
     assert "requires an argument" in gdbench("measure", run, "--path-codes").stderr
+
+
+ANSWER = """
+from dataclasses import dataclass
+
+from gdbench import Column, MetricSpec, Scores, hookimpl
+
+@dataclass(frozen=True)
+class AnswerParams:
+    the_value: float = 1.0
+
+def measure(subject, params, context):
+    return Scores({"answer": params.the_value})
+
+@hookimpl
+def gdbench_metrics():
+    yield MetricSpec("answer", "what it is told", measure, (Column("answer", "told"),), AnswerParams)
+"""
+
+
+@pytest.mark.parametrize("form", [("--plugin", "answer.py"), ("--plugin=answer.py",)])
+def test_a_metric_of_a_file_has_flags_too(form: tuple[str, ...], out: Path, tmp_path: Path) -> None:
+    (run,) = (folder for folder in out.iterdir() if (folder / "record.json").exists())
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "answer.py").write_text(ANSWER)
+    asked = ("--metric", "answer", "--answer-the-value", "42", "--json")
+    result = gdbench("measure", "run", *form, *asked, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["scores"]["answer"]["answer"]["value"] == 42
 
 
 def test_a_wrong_folder_leaves_a_finished_run_as_it_was(out: Path) -> None:
