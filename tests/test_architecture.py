@@ -25,7 +25,7 @@ PLUGINS = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 PROJECT = [*CORE, *PLUGINS]
 
 NAMES = re.compile(
-    r"stylegan|biggan|progan|pggan|sngan|voynov|ganspace|sefa\b|latentclr|warpedgan|hessian.?penalty|orojar|interfacegan"
+    r"stylegan|biggan|progan|pggan|sngan|voynov|ganspace|sefa\b|latentclr|disco\b|warpedgan|hessian.?penalty|orojar|interfacegan"
     r"|scenes|mnist|ffhq|celeba|ecssd|duts|rca_paper",
     re.IGNORECASE,
 )

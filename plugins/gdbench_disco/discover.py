@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def discover(generator: Generator, params: DiscoParams, context: Context) -> Lin
         index, shift = (part.to(context.device) for part in draw(params, context.k, rng))
         return train_step(generator, training, generator.sample(len(index), context.space, rng), index, shift, params)
 
-    parts = {"free": training.free, "encoder": training.encoder, "optimiser": training.optimiser}
+    parts: dict[str, Any] = {"free": training.free, "encoder": training.encoder, "optimiser": training.optimiser}
     pairs = min(params.directions, context.k) * params.codes
     train(context, params.images // (2 * pairs), step, parts, ("loss", "contrast"))
     vectors = training.vectors()
