@@ -14,12 +14,14 @@ from gdbench_disco.discover import discover, draw, orthonormal, prepare, train_s
 from gdbench_disco.encoder import Encoder
 from gdbench_disco.loss import contrast, entropy, variations
 from gdbench_disco.params import PAPER, SMOKE, STANDARD, DiscoParams
+from gdbench_toy.generator import load as load_toy
+from scipy.linalg import subspace_angles
 from torch import Tensor
 
-from gdbench import Codes, PluginError, Stream, initialised, moments
+from gdbench import Codes, NoParams, PluginError, Stream, initialised, moments
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
-from tests.plugins.methods_generators import DIM, Convnet, context
+from tests.plugins.methods_generators import CPU, DIM, Convnet, context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -250,3 +252,32 @@ def test_global_random_state_is_neither_used_nor_changed() -> None:
         found.append(discover(Convnet(), DiscoParams(images=96, codes=4), context()).vectors)
         assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(*found)
+
+
+# planted truth
+
+
+def test_directions_of_toy_are_found_and_each_moves_one_planted_direction_most() -> None:
+    """At most half of random's principal angle, by the median of the eight.
+
+    Not by the largest: two or three orthonormal directions may share one planted direction, beside different idle
+    latents, and then others are never found. These settings meet it (images=40_000, shifts of .3 to 2, seed 1); the
+    page says where it is missed.
+    """
+    toy = load_toy(None, NoParams(), CPU)
+    asked = context(8, seed=1)
+
+    def angle(vectors: Tensor) -> float:
+        angles = subspace_angles(vectors.double().numpy().T, toy.planted.double().numpy().T)
+        return float(np.degrees(np.median(angles)))
+
+    def purity(vectors: Tensor) -> float:
+        """Median cosine of the part of a direction that acts with the planted direction that is next to it."""
+        acting = torch.nn.functional.normalize(vectors.double() @ toy.planted.double().T, dim=1)
+        return float(acting.abs().amax(1).median())
+
+    chance = random(toy, ControlParams(), asked).vectors
+    found = discover(toy, DiscoParams(images=40_000, shift_min=0.3, shift_max=2.0), asked).vectors
+    assert angle(found) <= angle(chance) / 2
+    assert angle(chance) > 60  # random itself is far from the bar
+    assert purity(found) > 0.9 > 0.8 > purity(chance)
