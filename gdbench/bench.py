@@ -95,9 +95,9 @@ class Bench:
 
 
 def _recorded(plan: Plan) -> bool:
-    """Whether the child left a record of its own failure."""
+    """Whether the child left a record: of its own failure, or a finished one, which a failed metric does not spoil."""
     try:
-        return RunFolder(plan.request.out / plan.id).read().status in ("failed", "timeout")
+        return RunFolder(plan.request.out / plan.id).read().status in ("done", "failed", "timeout")
     except GdbenchError:
         return False
 

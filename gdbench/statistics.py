@@ -30,8 +30,9 @@ def interval(values: ArrayLike) -> Interval:
     """Mean and 95 % bootstrap interval over seeds, and over units where there are some.
 
     values: (seeds,) or (seeds, units), finite. Seeds and units are drawn independently, the same units for all drawn
-    seeds (the pigeonhole bootstrap, Owen 2007), which is right for units that all seeds share, as the
-    images of a test set, and for units of one seed each. Raises ValueError for no values, NaN or infinity.
+    seeds (the pigeonhole bootstrap, Owen 2007), which is right for units that all seeds share, as the images of a test
+    set; for units of each seed's own it errs wide (by half, where seeds are equal). Raises ValueError for no values,
+    NaN or infinity.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0 or not np.isfinite(array).all():
@@ -59,7 +60,7 @@ def ranks(
     scores: method -> seed -> finite score, or its units (units,), also of methods that are not ranked themselves: a
     method that lacks seeds still stands above those that it beats, so that its failures raise nobody. Clearly better:
     the paired interval over the seeds that both have and over units lies wholly on the better side. Where failures
-    leave one common seed, and so no interval, being better there is enough to stand above.
+    leave fewer common seeds than the judged method has, a better mean over them is enough to stand above.
     """
     return {
         name: 1 + sum(_clearly_better(other, scores[name], better) for key, other in scores.items() if key != name)
@@ -73,7 +74,7 @@ def _clearly_better(a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], bett
     if not common or len(common) == len(b) == 1:
         return False
     difference = paired_interval(*alike([[x[seed] for seed in common] for x in (a, b)]))
-    if len(common) == 1 or difference.low is None or difference.high is None:
+    if len(common) < len(b) or difference.low is None or difference.high is None:
         return difference.mean > 0 if better == "higher" else difference.mean < 0
     return difference.low > 0 if better == "higher" else difference.high < 0
 
