@@ -226,6 +226,20 @@ def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp
     assert "2 of 2" in (tmp_path / "out" / "leaderboard.md").read_text() or "2/2" in second.stdout
 
 
+def test_a_suite_leaves_a_finished_run_whose_new_metric_fails_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "answer.py").write_text(ANSWER.replace("return", "raise ValueError('no answer')\n    return"))
+    suite = "name: s\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost{}]\ngenerators: [toy]\nmethods: [random]\n"
+    records = []
+    for more, code in (("", 0), (", answer", 1)):
+        (tmp_path / "s.yaml").write_text(suite.format(more))
+        result = gdbench("bench", "s.yaml", "--plugin", "answer.py", "--out", "out", cwd=tmp_path)
+        assert result.returncode == code, result.stderr
+        (file,) = (tmp_path / "out").glob("*/record.json")
+        records.append(json.loads(file.read_text()))
+    assert [record["status"] for record in records] == ["done", "done"]
+    assert records[0]["scores"] == records[1]["scores"]
+
+
 def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLEEPY)
     (tmp_path / "s.yaml").write_text(

@@ -81,6 +81,13 @@ def test_an_unranked_method_still_stands_above_those_it_beats():
     assert ranks({"a": seeds(9, 9), "b": seeds(1, 1, 1)}, "higher", {"b"}) == {"b": 2}
 
 
+def test_a_rival_that_loses_seeds_stands_where_it_stood():
+    """Its interval widens over zero with fewer seeds; what is left of it is still better."""
+    scores = {"rival": seeds(5, 5, 5, 5, -1), "b": seeds(0, 0, 0, 0, 0)}
+    assert ranks(scores, "higher", {"b"}) == {"b": 2}
+    assert ranks({**scores, "rival": {0: 5, 4: -1}}, "higher", {"b"}) == {"b": 2}
+
+
 SCORES = st.dictionaries(
     st.sampled_from("abcd"), st.lists(st.floats(0, 1), min_size=3, max_size=3).map(lambda v: seeds(*v)), min_size=2
 )
