@@ -8,10 +8,10 @@ for sngan and stylegan2. All variants take the same steps (batch 32, K = 32) on 
 round after round, so that a busy machine slows them alike; each ratio is the median of the ratios of the rounds.
 Seconds are process CPU time on one thread, wall-clock beside.
 
-- plain: both images rendered with gradients, also for the generator's weights; sngan and stylegan2 written as their
-  papers do (style convolutions with weights for each sample), biggan and progan with gdbench's own networks, so that
-  their ratios flatter the plain side; A = exp(S) of a d x d matrix; default memory layout; two optimisers; the loss
-  read at every step.
+- plain: both images rendered with gradients, also for the generator's weights; each network written as its paper has it
+  (upsampling before the convolution, style convolutions with weights for each sample); A = exp(S) of a d x d matrix;
+  default memory layout; two optimisers; the loss read at every step. What the papers recompute of fixed weights
+  (spectral norm, equalised learning rate) is left out of biggan and progan, which flatters the plain side a little.
 - plain, channels_last: the same, networks in the other layout.
 - floor: three generator and three reconstructor passes without gradients: what base image, shifted image, gradient to
   the latents and gradient to the reconstructor's weights cost at least.
@@ -132,17 +132,43 @@ class PlainStyleGAN2(nn.Module):
         return x.reshape(n, outputs, *x.shape[2:]) + self.get_parameter(f"{layer}_bias")[:, None, None]
 
 
-class OwnNetwork(nn.Module):
-    """gdbench's own network of a family, with gradients for its weights too."""
+class PlainBigGAN(nn.Module):
+    """The BigGAN of its paper's figure 15b: both paths of a block double the image first and convolve then."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self._generator: Any = copy.deepcopy(generator)
-        self.network = self._generator.network.requires_grad_(True)
+        self.network: Any = network
 
     def forward(self, codes: Codes) -> Tensor:
-        images: Tensor = self._generator.render(codes)
-        return images
+        first, *conditions = self.network.conditions(codes.latents, self.network.embed(codes.labels))
+        x = self.network.linear(first).view(len(first), -1, 4, 4)
+        for block, condition in zip(self.network.blocks, conditions, strict=True):
+            y = block.conv1(F.interpolate(F.relu(block.bn1(x, condition)), scale_factor=2.0))
+            y = block.conv2(F.relu(block.bn2(y, condition)))
+            x = y + block.shortcut(F.interpolate(x, scale_factor=2.0))
+        return torch.tanh(self.network.output(F.relu(self.network.output_norm(x))))
+
+
+class PlainProGAN(nn.Module):
+    """The ProGAN of its paper's table 2: double, convolve twice, each convolution followed by leaky ReLU and norm."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network: Any = network
+
+    def forward(self, codes: Codes) -> Tensor:
+        z = codes.latents
+        x = self._activated(self.network.linear(self._normal(z)).view(len(z), -1, 4, 4))
+        for layer, conv in enumerate(self.network.convs):
+            x = self._activated(conv(F.interpolate(x, scale_factor=2.0) if layer % 2 else x))
+        image: Tensor = list(self.network.outputs.values())[-1](x)
+        return image
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return self._normal(F.leaky_relu(x, 0.2))
+
+    def _normal(self, x: Tensor) -> Tensor:
+        return x / (x.square().mean(1, keepdim=True) + 1e-8).sqrt()
 
 
 class PlainReconstructor(nn.Module):
@@ -231,10 +257,18 @@ def stylegan2() -> Family:
     return Family(generator, "w", plain)
 
 
-def shipped(name: str) -> Family:
-    """The first shipped checkpoint of a family."""
-    generator = load_generator(name)
-    return Family(generator, generator.spaces[0], lambda: OwnNetwork(generator))
+def shipped(name: str, plain: Callable[[nn.Module], nn.Module]) -> Family:
+    """The first shipped checkpoint of a family, and its plain form around a copy of the weights."""
+    generator: Any = load_generator(name)
+    return Family(generator, "z", lambda: plain(copy.deepcopy(generator.network).requires_grad_(True)))
+
+
+FAMILIES: Mapping[str, Callable[[], Family]] = {
+    "sngan": sngan,
+    "stylegan2": stylegan2,
+    "biggan": partial(shipped, "biggan", PlainBigGAN),
+    "progan": partial(shipped, "progan", PlainProGAN),
+}
 
 
 def ours(family: Family, reuse: int, watch: Stopwatch | None = None) -> Run:
@@ -370,13 +404,13 @@ def report(seconds: Seconds, steps: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gan", choices=("sngan", "stylegan2", "biggan", "progan"), default="sngan")
+    parser.add_argument("--gan", choices=FAMILIES, default="sngan")
     parser.add_argument("--profile", action="store_true", help="where the time goes, instead of ratios")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    family = {"sngan": sngan, "stylegan2": stylegan2}.get(args.gan, partial(shipped, args.gan))()
+    family = FAMILIES[args.gan]()
     if args.profile:
         profile(family, args.steps)
         return

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gdbench import Domain, GdbenchError, MissingFile, Stream, save_weights, sha256, write_text
-from gdbench_zoo.families import load
+from gdbench_zoo.families import load, recipe
 from gdbench_zoo.gates import measure
-from gdbench_zoo.trainer import Recipe, fields, new_players
+from gdbench_zoo.trainer import Recipe, channels, fields, new_players
 
 LICENCE = "MIT"
 
@@ -46,9 +46,12 @@ def read_state(file: Path) -> dict[str, Any]:
     return state
 
 
-def origin(family: str, minutes: float, seed: int, domain: Domain) -> dict[str, str]:
-    """How the generator was trained and on what, for the card."""
+def origin(family: str, chosen: Recipe, minutes: float, seed: int, domain: Domain) -> dict[str, str]:
+    """How the generator was trained and on what, for the card; the command names what differs from the recipe."""
+    usual = fields(recipe(family, channels(domain)))
+    changed = {name: value for name, value in fields(chosen).items() if value != usual[name]}
     command = f"gdbench zoo train {family} --minutes {minutes} --seed {seed} --domain {domain.name}"
+    command += "".join(f" -p {name}={json.dumps(value, separators=(',', ':'))}" for name, value in changed.items())
     if not hasattr(domain, "training_images"):
         return {"command": command, "data": f"fresh renders of the domain {domain.name} for every step"}
     data = f"the training images of the domain {domain.name}, none of which the metrics use"
@@ -56,13 +59,13 @@ def origin(family: str, minutes: float, seed: int, domain: Domain) -> dict[str, 
 
 
 def export(
-    family: str, recipe: Recipe, state: Mapping[str, Any], folder: Path, name: str, domain: Domain
+    family: str, chosen: Recipe, state: Mapping[str, Any], folder: Path, name: str, domain: Domain
 ) -> dict[str, Any]:
     """Write `name`.safetensors and its card `name`.json into `folder`; returns the card."""
     folder.mkdir(parents=True, exist_ok=True)
     weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
     card_file.unlink(missing_ok=True)  # the card of other weights
-    save_weights(weights, half(settled_generator(recipe, state).state_dict()), recipe.facts() | {"domain": domain.name})
+    save_weights(weights, half(settled_generator(chosen, state).state_dict()), chosen.facts() | {"domain": domain.name})
     generator = load(family, weights)
     figures, minutes = measure(generator, domain), round(state["cpu_seconds"] / 60, 1)
     card = {
@@ -76,11 +79,11 @@ def export(
         "status": "ready" if figures["passed"] else "preview",
         "shipped": True,
         "card": {
-            **origin(family, minutes, state["seed"], domain),
+            **origin(family, chosen, minutes, state["seed"], domain),
             "cpu_minutes": minutes,
             "steps": state["step"],
             "seed": state["seed"],
-            "recipe": fields(recipe),
+            "recipe": fields(chosen),
             "spaces": {space: generator.dim(space) for space in generator.spaces},
             **figures,
         },

@@ -58,6 +58,8 @@ def test_exported_weights_have_a_true_card(passed: bool, tmp_path: Path, monkeyp
         "checkpoints/small.safetensors",
     )
     assert checkpoint.card["seed"] == 5
+    assert " -p latent_dim=8 -p widths=[8,8,4] " in checkpoint.card["command"] + " "  # no field at its default
+    assert "generator_rate" not in checkpoint.card["command"]
     generator = load("sngan", weights)
     settled = exporter.settled_generator(SMALL, exporter.read_state(state))
     codes = generator.sample(4, "z", np.random.default_rng(0))
