@@ -59,24 +59,28 @@ def ranks(
 
     scores: method -> seed -> finite score, or its units (units,), also of methods that are not ranked themselves: a
     method that lacks seeds still stands above those that it beats, so that its failures raise nobody. Clearly better:
-    the paired interval over the seeds that both have and over units lies wholly on the better side. Where failures
-    leave fewer common seeds than the judged method has, a better mean over them is enough to stand above.
+    both have two seeds or more in common, and the paired interval over these and over units lies wholly on the better
+    side. A method that is not ranked and has not all seeds of the judged one: a better mean over the common seeds.
     """
     return {
-        name: 1 + sum(_clearly_better(other, scores[name], better) for key, other in scores.items() if key != name)
+        name: 1
+        + sum(
+            _clearly_better(other, scores[name], better, key in ranked) for key, other in scores.items() if key != name
+        )
         for name in scores
         if name in ranked
     }
 
 
-def _clearly_better(a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], better: str) -> bool:
+def _clearly_better(a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], better: str, complete: bool) -> bool:
     common = sorted(a.keys() & b.keys())
-    if not common or len(common) == len(b) == 1:
+    lost = not complete and len(common) < len(b)
+    if not common or (len(common) == 1 and not lost):
         return False
-    difference = paired_interval(*alike([[x[seed] for seed in common] for x in (a, b)]))
-    if len(common) < len(b) or difference.low is None or difference.high is None:
-        return difference.mean > 0 if better == "higher" else difference.mean < 0
-    return difference.low > 0 if better == "higher" else difference.high < 0
+    mean, low, high = paired_interval(*alike([[x[seed] for seed in common] for x in (a, b)]))
+    worst = mean if lost else low if better == "higher" else high
+    assert worst is not None  # two seeds have an interval
+    return worst > 0 if better == "higher" else worst < 0
 
 
 def alike(samples: Sequence[Sequence[ArrayLike]]) -> list[Array]:

@@ -88,19 +88,45 @@ def test_a_rival_that_loses_seeds_stands_where_it_stood():
     assert ranks({**scores, "rival": {0: 5, 4: -1}}, "higher", {"b"}) == {"b": 2}
 
 
+def test_seeds_that_were_never_asked_for_are_no_failures():
+    """Methods of different seeds: one number in common decides nothing, two seeds have an interval."""
+    scores = {"one": {0: 0.51}, "three": {0: 0.50, 1: 0.9, 2: 0.9}}
+    assert ranks(scores, "higher", set(scores)) == {"one": 1, "three": 1}
+    assert ranks(scores, "higher", {"three"}) == {"three": 2}  # "one" lost the others
+    scores = {"two": seeds(0.6, 0.4), "three": seeds(0.5, 0.3, 0.9), "wide": seeds(0.4, 0.45, 0.9)}
+    assert ranks(scores, "higher", set(scores)) == {"two": 1, "three": 2, "wide": 1}
+
+
+SEEDS = st.sets(st.integers(0, 2), min_size=1)
 SCORES = st.dictionaries(
     st.sampled_from("abcd"), st.lists(st.floats(0, 1), min_size=3, max_size=3).map(lambda v: seeds(*v)), min_size=2
 )
+SCORES_OF_SOME_SEEDS = st.dictionaries(
+    st.sampled_from("abcd"), SEEDS.flatmap(lambda s: st.fixed_dictionaries({seed: st.floats(0, 1) for seed in s}))
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(SCORES | SCORES_OF_SOME_SEEDS, st.sampled_from("abcd"), SEEDS)
+def test_the_failures_of_one_method_improve_no_rank(scores, name, failed):
+    """Of three seeds; a rank is compared where the failed method keeps a seed that both had."""
+    if name in scores:
+        left = {seed: value for seed, value in scores[name].items() if seed not in failed}
+        others = {other for other in scores if other != name and scores[other].keys() & left.keys()}
+        before = ranks(scores, "higher", set(scores))
+        complete = set(scores) if left == scores[name] else set(scores) - {name}
+        after = ranks({**scores, name: left}, "higher", complete)
+        assert all(after[other] >= before[other] for other in others)
 
 
 @settings(deadline=None, max_examples=100)
-@given(SCORES, st.sampled_from("abcd"), st.sets(st.sampled_from([0, 1, 2]), min_size=1, max_size=2))
-def test_the_failures_of_one_method_improve_no_rank(scores, name, failed):
-    if name in scores:
-        left = {seed: value for seed, value in scores[name].items() if seed not in failed}
-        others = set(scores) - {name}
-        before, after = ranks(scores, "higher", others), ranks({**scores, name: left}, "higher", others)
-        assert all(after[other] >= before[other] for other in others)
+@given(SCORES_OF_SOME_SEEDS)
+def test_who_has_one_seed_in_common_with_a_complete_method_is_not_beaten_by_it(scores):
+    got = ranks(scores, "higher", set(scores))
+    for name, values in scores.items():
+        assert got[name] <= 1 + sum(
+            len(values.keys() & other.keys()) > 1 for key, other in scores.items() if key != name
+        )
 
 
 @settings(deadline=None, max_examples=30)
