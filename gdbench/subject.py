@@ -29,14 +29,11 @@ T = TypeVar("T")
 class Readings:
     """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first).
 
-    factors: oracle B's factors, which score. factors_a: oracle A's, which label. pooled: A's features (..., d).
-    masks: B's object probability (..., h, w), float16; None where the domain has no factors, hence no objects.
+    factors: oracle B's factors, which score. pooled: A's features (..., d).
     """
 
     factors: Mapping[str, Tensor]
-    factors_a: Mapping[str, Tensor]
     pooled: Tensor
-    masks: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -135,12 +132,7 @@ class Subject:
         def shaped(value: Tensor) -> Tensor:
             return value.reshape(k, 2, n, *value.shape[1:])
 
-        edited = Readings(
-            {name: shaped(value) for name, value in flat.factors.items()},
-            {name: shaped(value) for name, value in flat.factors_a.items()},
-            shaped(flat.pooled),
-            None if flat.masks is None else shaped(flat.masks),
-        )
+        edited = Readings({name: shaped(value) for name, value in flat.factors.items()}, shaped(flat.pooled))
         return Edits(tau, codes, magnitude, ~self.calibration.dead, self._read_all(codes, None, None), edited)
 
     @torch.no_grad()
@@ -149,24 +141,18 @@ class Subject:
         if self.domain is None:
             raise ValueError("this generator's domain has no oracles")
         a, b = self.domain.oracle("a"), self.domain.oracle("b")
-        masked = bool(self.domain.factors)
 
-        def read(here: slice) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor], Tensor, Tensor | None]:
+        def read(here: slice) -> tuple[Mapping[str, Tensor], Tensor]:
             chunk = codes[here]
             if index is not None and signed is not None:
                 chunk = self.directions.displace(chunk, index[here], signed[here])
             images = self.generator.render(chunk).clamp(-1, 1)
-            masks = b.mask(images).half().cpu() if masked else None
-            return b.read(images), a.read(images), image_features(a, images), masks
+            return b.read(images), image_features(a, images)
 
         parts = []
         with self.reporter.task("render and read", len(codes)) as task:
             for part in in_batches(read, len(codes), self.batch):
                 parts.append(part)
-                task.advance(len(part[2]))
-        return Readings(
-            {name: torch.cat([part[0][name] for part in parts]).cpu() for name in parts[0][0]},
-            {name: torch.cat([part[1][name] for part in parts]).cpu() for name in parts[0][1]},
-            torch.cat([part[2] for part in parts]).cpu(),
-            torch.cat([part[3] for part in parts if part[3] is not None]) if masked else None,
-        )
+                task.advance(len(part[1]))
+        factors = {name: torch.cat([part[0][name] for part in parts]).cpu() for name in parts[0][0]}
+        return Readings(factors, torch.cat([part[1] for part in parts]).cpu())

@@ -42,7 +42,7 @@ FACTORS = (
         refused="acceptance: supervised above random: fails",
     ),
     Column("disentanglement", "each direction moves one factor (weighted entropy of rows), times the alive share"),
-    Column("completeness", "one direction moves each factor (weighted entropy of columns), times the alive share"),
+    Column("completeness", "one direction of the living moves each factor (weighted entropy), times the alive share"),
     Column("purity", "mean over factors of the purest direction that moves it by half a spread"),
     Column("concentration", "mean over directions of the largest share that one factor has of its effect"),
     Column("precision_at_k", "share of directions that are alive, move a factor by half a spread, and little else"),
@@ -122,6 +122,7 @@ METRICS = (
         smoke={"samples": 500},
         needs=("factors",),
         default=True,
+        version=2,  # 1 had completeness rise with dead directions, and monotonicity on fewer codes than effects need
         citation=EASTWOOD,
     ),
     MetricSpec(

@@ -11,7 +11,7 @@ from torch import Tensor
 from gdbench import Edits, Factor, difference, turned, visible
 from gdbench_metrics.factor_scores import Effects
 
-SEEN = 8  # codes in which a factor must be visible before and after, or the direction is taken not to move it
+SEEN = 8  # codes in which a factor must be visible before and after, or the direction is taken not to move it at all
 
 
 def of_codes(edits: Edits, kept: Tensor) -> Edits:
@@ -46,8 +46,8 @@ def monotonicity(edits: Edits, factors: Sequence[Factor], leading: Sequence[Fact
     """(k,) in [-1, 1]: does each direction's ``leading`` factor rise through -t, 0, +t (or fall) in every code?
 
     Mean over codes and the two steps of sign(step) times the sign of the mean change; about 0 for noise. A step to a
-    dead sign counts 0; a code in which the factor is not visible throughout is left out. A class counts by the
-    probability that changes most.
+    dead sign counts 0; a code in which the factor is not visible throughout is left out, and fewer than SEEN others say
+    nothing: 0. A class counts by the probability that changes most.
     """
     return torch.stack([_ordered(edits, factors, factor, k) for k, factor in enumerate(leading)])
 
@@ -58,8 +58,9 @@ def _ordered(edits: Edits, factors: Sequence[Factor], factor: Factor, k: int) ->
     seen = visible(factor, before, factors) & visible(factor, after, factors).all(0)
     up, down = _signed(factor, before[factor.name], after[factor.name])
     steps = torch.stack([up, -down]).sign() * edits.alive[k, :, None]
-    trend = (up - down)[seen].mean().nan_to_num().sign()
-    return trend * (steps * seen).sum() / (2 * seen.sum().clamp_min(1))
+    if int(seen.sum()) < SEEN:
+        return torch.zeros(())
+    return (up - down)[seen].mean().sign() * (steps * seen).sum() / (2 * seen.sum())
 
 
 def _signed(factor: Factor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,14 +38,15 @@ def scores(effects: Effects) -> Mapping[str, float]:
     """disentanglement, completeness, coverage, purity, concentration and precision_at_k of the effects, each in [0, 1].
 
     Disentanglement and completeness are those of Eastwood and Williams (2018) with effects for importances. Dead
-    directions fail: both are multiplied by the alive share, and the others count K directions.
+    directions fail: both are multiplied by the alive share, and the others count K directions. Completeness is that
+    among the directions that act: rows of zeros would make every column look concentrated.
     """
     table, shares, hits = effects.table.double(), effects.shares.double(), effects.hits
     alive = float(effects.alive.double().mean())
     moved = torch.where(table >= MOVED, shares, 0.0)
     return {
         "disentanglement": alive * concentration(table),
-        "completeness": alive * concentration(table.T),
+        "completeness": alive * concentration(table[effects.alive > 0].T),
         "coverage": float(hits.any(0).double().mean()),
         "purity": float(moved.max(0).values.mean()),
         "concentration": float((shares.max(1).values * effects.alive).mean()),
@@ -54,7 +55,10 @@ def scores(effects: Effects) -> Mapping[str, float]:
 
 
 def concentration(table: Tensor) -> float:
-    """Mean over rows of 1 - entropy / log(columns), weighted by row sums; 1 where there is one column, 0 for zeros."""
+    """Mean over rows of 1 - entropy / log(columns), weighted by row sums; 1 where there is one column, 0 for zeros.
+
+    table: (rows, columns); no columns are zeros.
+    """
     total = table.sum()
     if total <= 0:
         return 0.0

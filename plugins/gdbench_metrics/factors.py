@@ -34,6 +34,7 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
     leading = [counted[j] for j in found.table.argmax(1)]
     ordered = monotonicity(edits, domain.factors, leading)
     values = {**scores(found), "monotonicity": float(ordered.mean()), "counted": float(len(counted))}
+    alone = {"completeness": Void("with one direction every factor has one")} if subject.k == 1 else {}
 
     def of_part(kept: torch.Tensor) -> dict[str, float]:
         part = of_codes(edits, kept)
@@ -41,7 +42,8 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
         return {**scores(effects(part, domain.factors, counted, spreads)), "monotonicity": float(again.mean())}
 
     units = unit_values(of_part, len(edits.codes))
-    return Scores(values, _table(found, counted, failed, domain.factors, ordered), units=units)
+    units = {name: parts for name, parts in units.items() if name not in alone}
+    return Scores({**values, **alone}, _table(found, counted, failed, domain.factors, ordered), units=units)
 
 
 def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float]:

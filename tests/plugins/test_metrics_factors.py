@@ -80,6 +80,17 @@ def test_dead_directions_are_failures() -> None:
     assert all(value == 0 for value in nothing.values())
 
 
+def test_dead_directions_raise_nothing(rng: np.random.Generator) -> None:
+    """Uniform effects have no concentration, however many dead stand beside them; other effects lose by the dead."""
+    flat, dead = [[1.0] * 4] * 3, [[0.0] * 4] * 9
+    assert planted(flat + dead, [1.0] * 3 + [0.0] * 9)["completeness"] == pytest.approx(0, abs=1e-9)
+    for _ in range(20):
+        table = rng.gamma(0.5, size=(5, 4)).tolist()
+        whole, diluted = planted(table), planted([*table, [0.0] * 4], [1.0] * 5 + [0.0])
+        assert all(diluted[name] <= whole[name] + 1e-9 for name in whole)
+        assert diluted["completeness"] == pytest.approx(5 / 6 * whole["completeness"])
+
+
 def test_rows_and_columns_may_be_permuted(rng: np.random.Generator) -> None:
     table = torch.from_numpy(rng.gamma(0.5, size=(6, 5)))
     other = table[torch.from_numpy(rng.permutation(6))][:, torch.from_numpy(rng.permutation(5))]
@@ -124,7 +135,7 @@ def test_hidden_factors_hide_what_needs_them() -> None:
 def edits(before: dict[str, Tensor], after: dict[str, Tensor], alive: Tensor) -> Edits:
     n = len(next(iter(before.values())))
     empty = torch.empty(0)
-    base, edited = (Readings(part, {}, empty, empty) for part in (before, after))
+    base, edited = (Readings(part, empty) for part in (before, after))
     return Edits(0.3, Codes(torch.zeros(n, 1), "z"), torch.ones_like(alive, dtype=torch.float32), alive, base, edited)
 
 
@@ -157,6 +168,18 @@ def test_effects_look_only_where_a_factor_is_visible_in_both() -> None:
         edits(before, {"presence": after_presence, "hue": after_hue}, both), (hue, presence), (hue,), {"hue": 1.0}
     )
     assert found.table[:, 0].tolist() == pytest.approx([0.1, 0.0])
+
+
+def test_few_codes_say_nothing_of_order() -> None:
+    """Where a factor is visible in fewer codes than an effect needs, one code would decide: +-1 by chance."""
+    presence, hue = Factor("presence"), Factor("hue", visible_with=("presence", 0.3))
+    shown = torch.tensor([1.0] * 7 + [0.0] * 23)
+    after = {"presence": torch.ones(1, 2, 30), "hue": torch.stack([torch.ones(30), -torch.ones(30)])[None]}
+    both = torch.ones(1, 2, dtype=torch.bool)
+    few = edits({"presence": shown, "hue": torch.zeros(30)}, after, both)
+    assert monotonicity(few, (presence, hue), [hue]).tolist() == [0]
+    enough = edits({"presence": torch.ones(30), "hue": torch.zeros(30)}, after, both)
+    assert monotonicity(enough, (presence, hue), [hue]).tolist() == [1]
 
 
 @pytest.mark.parametrize("factor", [LINEAR, TURN, CLASS])
