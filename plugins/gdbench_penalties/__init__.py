@@ -13,6 +13,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
     """Offer both."""
     yield MethodSpec(
         name="hessian-penalty",
+        version=2,  # 1 ranked by steps along +row only: a row's sign, which is arbitrary, decided
         summary="orthonormal basis in which the Hessian of every pixel is diagonal; its strongest K directions",
         discover="gdbench_penalties.discover:hessian",
         params=PenaltyParams,
@@ -24,6 +25,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
     )
     yield MethodSpec(
         name="orojar",
+        version=2,  # 1 ranked by steps along +row only: a row's sign, which is arbitrary, decided
         summary="orthonormal basis in which the columns of the Jacobian are orthogonal; its strongest K directions",
         discover="gdbench_penalties.discover:orojar",
         params=PenaltyParams,

@@ -25,8 +25,8 @@ from gdbench import (
 from gdbench_penalties.params import PenaltyParams
 from gdbench_penalties.penalties import Function, hessian_penalty, orojar_penalty
 
-CODES = 8
-"""Codes at which the strength of each direction is measured, CODES x (dim + 1) images."""
+CODES = 4
+"""Codes at which the strength of each direction is measured, CODES x (2 dim + 1) images."""
 
 Penalty = Callable[[Function, Tensor, float], Tensor]
 
@@ -126,13 +126,17 @@ def rendering(generator: Generator, codes: Codes, vectors: Tensor) -> Function:
 
 
 def strongest(generator: Generator, training: Training, stream: Stream, context: Context) -> LinearDirections:
-    """The ``context.k`` directions along which a step of one changes images most, in that order."""
+    """The ``context.k`` directions along which a step of one, either way, changes images most, in that order."""
     with torch.no_grad():
         vectors = training.vectors()
         codes = generator.sample(CODES, context.space, stream.at())
         before = generator.render(codes)
-        changes = [(generator.render(codes.shifted(vector)) - before).square().mean() for vector in vectors]
-        chosen = vectors[torch.stack(changes).argsort(descending=True, stable=True)[: context.k]]
+
+        def change(step: Tensor) -> Tensor:
+            return (generator.render(codes.shifted(step)) - before).square().mean()
+
+        changes = torch.stack([change(vector) + change(-vector) for vector in vectors])
+        chosen = vectors[changes.argsort(descending=True, stable=True)[: context.k]]
     return LinearDirections(chosen, context.space, chosen.norm(dim=1))
 
 
