@@ -14,7 +14,7 @@ from gdbench import Codes, Context, Generator, Stream, initialised, integers, mo
 from gdbench_warped.directions import Frame, WarpedDirections
 from gdbench_warped.field import pieces, start, walk
 from gdbench_warped.params import WarpedParams
-from gdbench_warped.reconstructor import Reconstructor
+from gdbench_warped.reconstructor import reconstructor
 
 BATCHES, BYTES = 32, 2**28
 """So many batches of base images, and so many bytes, are rendered ahead at most."""
@@ -92,18 +92,18 @@ def prepare(generator: Generator, params: WarpedParams, context: Context) -> Tra
     """Fields and reconstructor at their start, on the device."""
     stream, dim = context.stream("discover"), generator.dim(context.space)
     channels, size, _ = generator.image_shape
-    network = partial(Reconstructor, channels, size, context.k)
-    reconstructor = initialised(stream.of("reconstructor").at(), network).to(context.device)
+    network = partial(reconstructor, params.reconstructor, channels, size, context.k)
+    judge = initialised(stream.of("reconstructor").at(), network).to(context.device)
     fields = start(stream.of("supports"), context.k, params.dipoles, dim)
     supports, log_gamma = (nn.Parameter(part.to(context.device)) for part in fields)
     groups = [
         {"params": [supports, log_gamma], "lr": params.support_lr, "start": params.support_lr},
-        {"params": list(reconstructor.parameters()), "lr": params.lr, "start": params.lr},
+        {"params": list(judge.parameters()), "lr": params.lr, "start": params.lr},
     ]
     whiten = params.whiten and context.space != "z"  # the prior of z is white already
     frame = Frame.of(moments(generator, context.space)) if whiten else Frame.identity(dim)
     optimiser = torch.optim.Adam(groups, fused=True)
-    return Training(supports, log_gamma, reconstructor, optimiser, frame.to(context.device))
+    return Training(supports, log_gamma, judge, optimiser, frame.to(context.device))
 
 
 def draw(params: WarpedParams, k: int, stream: Stream, step: int) -> tuple[Tensor, Tensor]:

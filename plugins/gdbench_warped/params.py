@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,14 @@ class WarpedParams:
     whiten: bool = field(default=True, metadata={"help": "outside z: paths run in whitened coordinates"})
     reuse: int = field(
         default=5, metadata={"help": "in how many pairs each base image serves; 1 is the published algorithm"}
+    )
+
+    reconstructor: Literal["lenet", "resnet18", "auto"] = field(
+        default="lenet",
+        metadata={
+            "help": "network that reads the path off two images; auto: lenet up to 64 px, else resnet18",
+            "added": True,
+        },
     )
 
     def __post_init__(self) -> None:
@@ -55,6 +63,10 @@ PAPER: Mapping[str, Any] = MappingProxyType(
         "decay": 0.0,
         "whiten": False,
         "reuse": 1,
+        "reconstructor": "auto",
     }
 )
-"""The official settings for BigGAN-128: a single step of .1 to .2 in training (its K depends on the data set)."""
+"""Those of the official BigGAN-128: single steps of .1 to .2 in training. Not in here: its K = 120 and its class 239.
+
+benchmarks/warped-paper.yaml has all of that, and what the other official set-ups change.
+"""

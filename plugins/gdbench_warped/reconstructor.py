@@ -1,19 +1,31 @@
-"""The reconstructor: which path was taken, and how far, from two images (LeNet form of arXiv:2002.03754)."""
+"""The reconstructors: which path was taken, and how far, from two images (those of arXiv:2002.03754)."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Name = Literal["lenet", "resnet18", "auto"]
 LEAST = 32
 """Three valid 5x5 convolutions need 32 pixels: smaller images are enlarged."""
 
+LARGEST = 64
+"""The largest images for which the authors took the LeNet."""
 
-class Reconstructor(nn.Module):
-    """Images and shifted images (n, c, h, w) -> logits (n, k) and shifts (n,)."""
+
+def reconstructor(name: Name, channels: int, size: int, k: int) -> nn.Module:
+    """Images and shifted images (n, channels, size, size) -> logits (n, k) and shifts (n,)."""
+    if name == "lenet" or (name == "auto" and size <= LARGEST):
+        return LeNet(channels, size, k)
+    return ResNet18(channels, k)
+
+
+class LeNet(nn.Module):
+    """Three convolutions, average pooling, and one hidden layer before each output."""
 
     def __init__(self, channels: int, size: int, k: int) -> None:
         super().__init__()
@@ -32,4 +44,22 @@ class Reconstructor(nn.Module):
     def forward(self, images: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
         pair = torch.cat([images, shifted], 1)
         features = self.body(F.interpolate(pair, LEAST) if self.enlarge else pair).mean((2, 3))
+        return self.direction(features), self.shift(features)[:, 0]
+
+
+class ResNet18(nn.Module):
+    """torchvision's ResNet-18, not pretrained, its first convolution for both images, two linear outputs."""
+
+    def __init__(self, channels: int, k: int) -> None:
+        super().__init__()
+        from torchvision.models import resnet18
+
+        self.body = resnet18(weights=None)
+        self.body.conv1 = nn.Conv2d(2 * channels, 64, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(self.body.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.body.fc = nn.Identity()
+        self.direction, self.shift = nn.Linear(512, k), nn.Linear(512, 1)
+
+    def forward(self, images: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(torch.cat([images, shifted], 1))
         return self.direction(features), self.shift(features)[:, 0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from gdbench_toy.generator import load as load_toy
 from gdbench_warped.directions import Frame, WarpedDirections
 from gdbench_warped.discover import BaseImages, Batch, Training, discover, draw, prepare, train_step
 from gdbench_warped.field import pieces, slope, start, walk
-from gdbench_warped.params import STANDARD, WarpedParams
-from gdbench_warped.reconstructor import Reconstructor
+from gdbench_warped.params import PAPER, STANDARD, WarpedParams
+from gdbench_warped.reconstructor import LeNet, ResNet18, reconstructor
 from scipy.integrate import solve_ivp
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
@@ -25,10 +26,14 @@ from gdbench import Codes, NoParams, PluginError, Stream, moments
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from gdbench.directions import load_directions
+from gdbench.params import as_plain, build
+from gdbench.registry import generator_specs
+from gdbench.suite import read_suite
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+ROOT = Path(__file__).parents[2]
 SMALL = WarpedParams(steps=60, batch=4, dipoles=3, reuse=2, shift_max=2.0)
 
 
@@ -285,10 +290,57 @@ def test_gradients_reach_every_part() -> None:
     assert all(p.grad is None for p in generator.network.parameters())
 
 
-@pytest.mark.parametrize("size", [16, 32, 64])
-def test_the_reconstructor_takes_images_of_any_size(size: int) -> None:
-    logits, shift = Reconstructor(1, size, 5)(torch.zeros(2, 1, size, size), torch.zeros(2, 1, size, size))
+@pytest.mark.parametrize("name", ["lenet", "resnet18", "auto"])
+@pytest.mark.parametrize(("size", "kind"), [(16, LeNet), (32, LeNet), (64, LeNet), (128, ResNet18)])
+def test_reconstructors_take_images_of_any_size_and_auto_chooses_by_it(name: Any, size: int, kind: type) -> None:
+    network = reconstructor(name, 1, size, 5)
+    logits, shift = network(torch.zeros(2, 1, size, size), torch.zeros(2, 1, size, size))
     assert (logits.shape, shift.shape) == ((2, 5), (2,))
+    assert type(network) is {"lenet": LeNet, "resnet18": ResNet18, "auto": kind}[name]
+
+
+def test_the_resnet_is_torchvisions_but_for_its_ends() -> None:
+    """11.7 million parameters with 3 input channels and 1,000 classes (torchvision's documentation)."""
+    found = sum(p.numel() for p in ResNet18(3, 120).parameters())
+    assert found == 11_689_512 + 3 * 64 * 7 * 7 - 513 * 1000 + 513 * 121
+
+
+def test_a_run_may_train_the_resnet() -> None:
+    params = WarpedParams(steps=2, batch=4, dipoles=2, reconstructor="resnet18")
+    assert isinstance(prepare(Convnet(), params, context()).reconstructor, ResNet18)
+    assert len(discover(Convnet(), params, context())) == 4
+
+
+def test_runs_recorded_before_there_was_a_choice_keep_their_names() -> None:
+    assert "reconstructor" not in as_plain(WarpedParams())
+    assert as_plain(WarpedParams(**PAPER))["reconstructor"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("cell", "k", "dipoles", "shifts", "batch", "steps"),
+    [
+        ("sngan sn-mnist z", 64, 128, (0.15, 0.25), 128, 120_000),
+        ("sngan sn-anime z", 64, 128, (0.25, 0.35), 128, 120_000),
+        ("biggan biggan-128 z", 120, 256, (0.1, 0.2), 32, 150_000),
+        ("progan celebahq1024-ptrblck z", 200, 512, (0.1, 0.2), 8, 150_000),
+        ("stylegan2 rosinality-ffhq-1024 w", 200, 512, (0.1, 0.2), 12, 150_000),
+    ],
+)
+def test_the_suites_ask_for_the_official_set_ups(
+    cell: str, k: int, dipoles: int, shifts: tuple[float, float], batch: int, steps: int
+) -> None:
+    """The numbers of the official scripts, one training step being a single piece of a path."""
+    suites = [read_suite(ROOT / "benchmarks" / f"{name}.yaml") for name in ("warped-paper", "warped-paper-anime")]
+    cells = {f"{r.gan} {r.checkpoint} {r.space or 'z'}": r for suite in suites for r in suite.requests}
+    assert len(cells) == sum(len(suite.requests) for suite in suites) == 5
+    asked = cells[cell]
+    params = build(WarpedParams, PAPER, asked.method_params, where=cell)
+    assert (asked.method, asked.tier, asked.k) == ("warpedganspace", "paper", k)
+    assert (params.dipoles, params.shift_min, params.shift_max, params.batch) == (dipoles, *shifts, batch)
+    assert (params.steps, params.lr, params.support_lr, params.shift_weight) == (steps, 1e-4, 1e-4, 0.25)
+    assert pieces(params.shift_max, params.step) == 1
+    assert asked.checkpoint in {checkpoint.name for checkpoint in generator_specs()[asked.gan].checkpoints}
+    assert asked.generator_params == ({"label": 239} if asked.gan == "biggan" else {})
 
 
 @pytest.mark.parametrize(("changes", "cap"), [({}, 1e5), (STANDARD, 1e6)])
