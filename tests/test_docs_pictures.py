@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gdbench import Calibration
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "methods").glob("*.md"))
 BLOCK = re.compile(r"<!-- (\S+): written by docs/method_pictures.py -->(.*?)<!-- end of \1 -->", re.DOTALL)
@@ -49,3 +51,15 @@ def test_a_page_says_what_differs_and_what_a_run_costs(page: Path) -> None:
     assert "## what differs from the " in text
     assert re.search(r"## cost|\*\*cost\*\*", text)
     assert "`smoke`" in text
+
+
+def test_the_picture_of_calibration_shows_what_its_caption_says() -> None:
+    made = (ROOT / "docs" / "protocol_pictures.py").read_text()
+    (run,) = re.findall(r'^RUN = "(.+)"$', made, re.MULTILINE)
+    strong, weak, dead = map(int, re.findall(r"^STRONG, WEAK, DEAD = (\d+), (\d+), (\d+)$", made, re.MULTILINE)[0])
+    calibration = Calibration.load(ROOT / "results" / "scenes-quick" / run)
+    first, last = calibration.magnitude()[[strong, weak], 0].tolist()
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    assert f"magnitudes from {first:.1f} to {last:.1f}; direction {dead} is dead" in text
+    assert calibration.dead[:, 0].nonzero()[0].item() == dead
+    assert (ROOT / "docs" / "pictures" / "calibration.png").stat().st_size < LARGEST
