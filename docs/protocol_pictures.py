@@ -1,4 +1,4 @@
-"""The picture of docs/protocol.md: what calibration does, drawn from a committed run. ``python docs/protocol_pictures.py``.
+"""The picture of docs/protocol.md: calibration, drawn from a committed run. ``python docs/protocol_pictures.py``.
 
 Above, curves of visible change over the length of the shift, with the magnitudes that the protocol takes; below, one
 image edited by them. Nothing is discovered or calibrated anew.
