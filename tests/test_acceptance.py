@@ -13,7 +13,7 @@ import pytest
 import torch
 from gdbench_acceptance.judge import COLUMNS, TESTS, Cell, matrix
 from gdbench_acceptance.page import refusal, write
-from gdbench_acceptance.runs import Runs, read
+from gdbench_acceptance.runs import Measured, Runs, read
 
 from gdbench import UsageError
 from gdbench.context import SILENT
@@ -107,6 +107,9 @@ BROKEN = {
     ("factors.coverage", "supervised above random"): ("oracle-linear", 0.0),
     ("factors.coverage", "shuffled truth is about zero"): ("guided", 0.3),
     ("factors.disentanglement", "dead directions fail"): ("dead", 0.2),
+    ("factors.disentanglement", "shuffled truth is about zero"): ("guided", 0.95),
+    ("factors.completeness", "dead directions fail"): ("half-dead", 0.15),
+    ("factors.completeness", "shuffled truth is about zero"): ("guided", 0.95),
     ("saliency.IoU", "shuffled truth is about zero"): ("guided", 0.6),
     ("naturalness.naturalness", "shuffled truth is about zero"): ("tossed", 0.5),
     ("realism.kid_30", "degraded images are worse"): ("degrading", 0.0),
@@ -127,6 +130,36 @@ def test_a_number_of_a_broken_metric_fails_its_cell(folder: Path, column: str, t
     found = {(cell.column, cell.test): cell for cell in matrix(Runs(tuple(spoilt), runs.versions))}
     assert found[column, test].verdict == "fails"
     assert f"{test}: fails" in refusal(tuple(found.values()), column)
+
+
+@pytest.mark.parametrize(
+    ("shuffled", "supervised", "verdict"),
+    [
+        (0.0036, 0.0655, "passes"),
+        (0.0655, 0.0655, "fails"),  # the metric ignores the shuffling, where even true directions score little
+        (0.0, 0.0, "cannot tell"),
+        (0.0, 0.0025, "cannot tell"),
+        (0.3, 0.0, "fails"),
+        (None, 0.0655, "passes"),
+        (0.0, None, "not measured"),
+    ],
+)
+def test_shuffled_truth_is_compared_with_the_true_one(
+    shuffled: float | None, supervised: float | None, verdict: str
+) -> None:
+    """Numbers of the size that scenes give; test and retest differ by .001 * sqrt(2)."""
+    column = "factors.disentanglement"
+    numbers = [
+        ("sngan", "steady", 0.042),
+        ("sngan", "steady", 0.044),
+        ("sngan", "oracle-linear", supervised),
+        ("sngan-shuffled", "guided", shuffled),
+    ]
+    runs = [Measured(gan, method, 0, {column: value}, {column: "a gate"}) for gan, method, value in numbers]
+    cells = matrix(Runs(tuple(runs), {}))
+    (found,) = (cell for cell in cells if (cell.column, cell.test) == (column, "shuffled truth is about zero"))
+    assert found.verdict == verdict
+    assert (f"{found.test}: {verdict}" in refusal(cells, column)) == (verdict != "passes")
 
 
 def test_a_metric_that_forgets_the_dead_is_not_accepted(

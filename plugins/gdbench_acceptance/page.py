@@ -13,7 +13,8 @@ from gdbench import write_text
 from gdbench_acceptance.judge import COLUMNS, TESTS, Cell
 from gdbench_acceptance.runs import Runs
 
-MARKS = {"passes": "passes", "fails": "**FAILS**", "does not apply": "", "not measured": "not measured"}
+MARKS = {"fails": "**FAILS**", "does not apply": ""}  # other verdicts as they are
+REMARKS = {True: "", False: " (fails)", None: " (cannot tell)"}
 INTRODUCTION = """# Acceptance of the metrics
 
 Made by `gdbench acceptance` from the records beside this file; do not edit.
@@ -26,7 +27,7 @@ Differences count from two standard deviations of test and retest on: the same d
 
 def refusal(cells: Sequence[Cell], column: str) -> str:
     """Why a column must not rank methods; "" where it may: it passes every test that holds for it."""
-    bad = [cell for cell in cells if cell.column == column and cell.verdict in ("fails", "not measured")]
+    bad = [cell for cell in cells if cell.column == column and cell.verdict not in ("passes", "does not apply")]
     return "; ".join(f"{cell.test}: {cell.verdict}" for cell in bad)
 
 
@@ -36,7 +37,8 @@ def markdown(runs: Runs, cells: Sequence[Cell]) -> str:
     names = [test.name for test in TESTS]
     rows = [["column", *names, "may rank"], ["---"] * (len(names) + 2)]
     for column in COLUMNS:
-        marks = [MARKS[found[column, name].verdict] for name in names]
+        told = [found[column, name].verdict for name in names]
+        marks = [MARKS.get(verdict, verdict) for verdict in told]
         rows.append([f"`{column}`", *marks, "no" if refusal(cells, column) else "yes"])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     versions = ", ".join(f"{name} {version}" for name, version in sorted(runs.versions.items()))
@@ -56,7 +58,7 @@ def _numbers(cells: Sequence[Cell], column: str) -> str:
     lines = [f"### `{column}`", ""]
     for cell in (cell for cell in cells if cell.column == column and cell.evidence):
         lines += [f"- {cell.test}: {cell.verdict}"]
-        told = (f"{part.generator}: {part.numbers}{'' if part.passed else ' (fails)'}" for part in cell.evidence)
+        told = (f"{part.generator}: {part.numbers}{REMARKS[part.passed]}" for part in cell.evidence)
         lines += [f"  - {escaped(text)}" for text in told]
     return "\n".join(lines)
 
