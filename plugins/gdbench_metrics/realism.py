@@ -8,7 +8,7 @@ from torch import Tensor
 from gdbench import Codes, Context, Scores, Subject, UsageError, Void, image_features, integers, unit_values
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
-from gdbench_metrics.sample_distances import kid, precision
+from gdbench_metrics.sample_distances import inside, kid, precision
 
 TAUS = (0.15, 0.30, 0.45)
 
@@ -19,18 +19,19 @@ def measure(subject: Subject, params: RealismParams, context: Context) -> Scores
 
     A held-out set of fewer images than asked for sets the size of all samples. A direction that does not reach a
     visible change is edited at its limit. Void where no direction is alive; against real images, where there are none.
+    The table: images edited by .30 along each direction, and their share inside the unedited manifold.
     """
     real = _real(subject, params.images, context)
     n = params.images if isinstance(real, Void) else len(real)
     own = _rendered(subject, subject.codes(n, "metric/realism/unedited"))
     values = dict(_compared("real_00", own, real))
-    dead = bool(subject.calibration.dead.all())
+    drawn = _drawn(subject, context, n)
     edited: dict[str, Tensor] = {}
     with context.reporter.task("realism", len(TAUS)) as task:
         for tau in TAUS:
             name = f"{tau:.2f}"[2:]
-            if not dead:
-                edited[name] = _rendered(subject, _edited(subject, context, tau, n))
+            if drawn:
+                edited[name] = _rendered(subject, _edited(subject, *drawn, tau))
             images = edited.get(name, Void("no direction is alive"))
             values |= _compared(name, images, own) | _compared(f"real_{name}", images, real)
             task.advance()
@@ -38,7 +39,8 @@ def measure(subject: Subject, params: RealismParams, context: Context) -> Scores
     def of_part(kept: Tensor) -> dict[str, float]:
         return {f"kid_{name}": kid(images[kept], own[kept])[0] for name, images in edited.items()}
 
-    return Scores(values, units=unit_values(of_part, n))
+    table = _table(drawn[0], inside(own, edited["30"]), subject.k) if drawn else {}
+    return Scores(values, table, units=unit_values(of_part, n))
 
 
 def _compared(name: str, images: Tensor | Void, reference: Tensor | Void) -> dict[str, float | Void]:
@@ -69,14 +71,27 @@ def _first_seen(images: Tensor) -> Tensor:
     return first[first < len(group)].sort().values
 
 
-def _edited(subject: Subject, context: Context, tau: float, n: int) -> Codes:
-    """Fresh codes, the same at every tau, each moved along a random alive direction with one of its alive signs."""
-    rng = context.stream("metric").of("realism/edits").at()
+def _drawn(subject: Subject, context: Context, n: int) -> tuple[Tensor, Tensor] | None:
+    """For each of n images a random alive direction and one of its alive signs (0 is +); none where none is alive."""
     alive = alive_directions(subject.calibration)
+    if not len(alive):
+        return None
+    rng = context.stream("metric").of("realism/edits").at()
     direction, side = alive[integers(rng, len(alive), n)], integers(rng, 2, n)
-    side = torch.where(subject.calibration.dead[direction, side], 1 - side, side)
+    return direction, torch.where(subject.calibration.dead[direction, side], 1 - side, side)
+
+
+def _edited(subject: Subject, direction: Tensor, side: Tensor, tau: float) -> Codes:
+    """Fresh codes, the same at every tau, moved along directions and signs (n,)."""
     magnitude = subject.calibration.usable(tau)[direction, side] * (1 - 2 * side)
-    return subject.directions.displace(subject.codes(n, "metric/realism/edited"), direction, magnitude)
+    codes = subject.codes(len(direction), "metric/realism/edited")
+    return subject.directions.displace(codes, direction, magnitude)
+
+
+def _table(direction: Tensor, hits: Tensor, k: int) -> dict[str, list[float]]:
+    """For each direction, how many images were drawn and the share of hits among them; NaN where none was drawn."""
+    drawn, hit = (torch.bincount(found, minlength=k).double() for found in (direction, direction[hits]))
+    return {"drawn": drawn.tolist(), "precision_30": (hit / drawn).tolist()}
 
 
 def _rendered(subject: Subject, codes: Codes) -> Tensor:

@@ -37,12 +37,16 @@ def _squared_mmd(within: float, across: float, n: int) -> float:
     return within / (n * (n - 1)) - 2 * across / n**2
 
 
-def precision(real: Tensor, other: Tensor, neighbours: int = NEIGHBOURS) -> float:
-    """Share of ``other`` (n, d) inside the manifold of ``real`` (m, d): improved precision (Kynkaanniemi et al. 2019).
+def precision(real: Tensor, other: Tensor) -> float:
+    """Share of ``other`` (n, d) that lies inside the manifold of ``real`` (m, d) (Kynkaanniemi et al. 2019)."""
+    return float(inside(real, other).double().mean())
+
+
+def inside(real: Tensor, other: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
+    """Whether each of ``other`` (n, d) lies inside the manifold of ``real`` (m, d): bool (n,).
 
     The manifold is the union of balls around the real features that reach to their third nearest neighbour.
     """
     own = torch.cdist(real.double(), real.double()).fill_diagonal_(0)
     radius = own.kthvalue(neighbours + 1, dim=1).values
-    inside = torch.cdist(other.double(), real.double()) <= radius
-    return float(inside.any(1).double().mean())
+    return (torch.cdist(other.double(), real.double()) <= radius).any(1)

@@ -91,17 +91,18 @@ def test_precision_is_its_definition(rng: np.random.Generator) -> None:
 
 @dataclass(frozen=True)
 class Noisy:
-    """The toy, with noise on every image whose code is farther than usual from the origin."""
+    """The toy, with noise on every image whose code is farther than usual from the origin, or along one direction."""
 
     strength: float
+    along: Tensor | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(TOY, name)
 
     def render(self, codes: Codes) -> Tensor:
         noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, *TOY.image_shape))).float()
-        far = (codes.latents.square().sum(1) > 64).float()[:, None, None, None]
-        return TOY.render(codes) + self.strength * far * noise
+        far = codes.latents.norm(dim=1) > 8 if self.along is None else (codes.latents @ self.along).abs() > 3
+        return TOY.render(codes) + self.strength * far.float()[:, None, None, None] * noise
 
 
 def test_degraded_images_score_worse() -> None:
@@ -165,3 +166,19 @@ def test_without_an_alive_direction_it_is_void_but_for_the_generators_own() -> N
     values = measure(subject(torch.zeros(2, 64)), FEW, context(2)).values
     assert isinstance(values["kid_30"], Void)
     assert isinstance(values["kid_real_00"], float)
+
+
+def test_the_table_says_along_which_direction_edits_leave_the_manifold() -> None:
+    """Their mean is the column; the last of these directions is dead, and one of them leads into noise."""
+    clean = subject(torch.cat([PLANTED[:7], torch.zeros(1, 64)]))
+    noisy = replace(clean, generator=Noisy(1.0, PLANTED[6]), _kept={})  # type: ignore[arg-type]
+    before, after = (measure(each, FEW, context(8)) for each in (clean, noisy))
+    for found in (before, after):
+        drawn, share = (np.array(found.directions[name]) for name in ("drawn", "precision_30"))
+        assert drawn.sum() == FEW.images
+        assert drawn[7] == 0
+        assert np.isnan(share[7])
+        assert drawn[:7] @ share[:7] / FEW.images == pytest.approx(found.values["precision_30"])
+    lost = np.array(before.directions["precision_30"]) - np.array(after.directions["precision_30"])
+    assert lost[6] > 0.3
+    assert np.abs(lost[:6]).max() < 0.2
