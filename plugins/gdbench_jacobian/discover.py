@@ -31,7 +31,7 @@ class Inner(Generator, Protocol):
 def discover(generator: Inner, params: JacobianParams, context: Context) -> LinearDirections:
     """The ``context.k`` eigenvectors of largest eigenvalue; a step is one prior deviation (whitened) or a unit (raw).
 
-    Raises PluginError where K exceeds the dimension, or the generator lacks the layer.
+    Raises PluginError where K exceeds the dimension, or the generator lacks the layer or the mapping.
     """
     dim = generator.dim(context.space)
     if context.k > dim:
@@ -87,6 +87,8 @@ def _codes(generator: Inner, params: JacobianParams, context: Context) -> Codes:
     rng = context.stream("discover").at()
     if params.at == "prior":
         return generator.sample(max(1, params.jvps // generator.dim(context.space)), context.space, rng)
+    if context.space != "z" and not hasattr(generator, "map"):
+        raise PluginError(f"jacobian: at=centre in {context.space} needs a generator that maps z there; take at=prior")
     origin = generator.sample(1, "z", rng)
     origin = replace(origin, latents=torch.zeros_like(origin.latents))
     return origin if context.space == "z" else generator.map(origin)

@@ -62,10 +62,10 @@ def discover(generator: Featured, params: LatentclrParams, context: Context) -> 
 def chosen(generator: Featured, layer: str) -> str:
     """The name of the layer, the middle one of all for "middle". Raises PluginError where none has this name."""
     layers = generator.feature_layers
-    if layer == "middle":
+    if layer == "middle" and layers:
         return layers[len(layers) // 2]
     if layer not in layers:
-        raise PluginError(f"latentclr: the generator shows no layer {layer!r}; it shows {', '.join(layers)}")
+        raise PluginError(f"latentclr: the generator shows no layer {layer!r}; it shows {', '.join(layers) or 'none'}")
     return layer
 
 

@@ -58,8 +58,10 @@ def filled(rows: Tensor, k: int, rng: np.random.Generator) -> Tensor:
     missing, dim = k - len(rows), rows.shape[1]
     if missing <= 0:
         return rows[:k]
-    if missing > dim - len(_basis(rows)):
-        raise PluginError(f"K = {k} directions were asked for, but the space has {dim} dimensions")
+    rank = len(_basis(rows))
+    if missing > dim - rank:
+        beside = f"beside {len(rows)} directions of rank {rank} only {dim - rank} orthogonal ones fit"
+        raise PluginError(f"K = {k} directions were asked for, but in {dim} dimensions {beside}")
     free = without(torch.from_numpy(rng.standard_normal((missing, dim))), rows)
     return torch.cat([rows, torch.linalg.qr(free.T).Q.T])
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from gdbench_controls import gdbench_methods
 from gdbench_controls.discover import coordinate, dead, duplicated, random
 from gdbench_controls.params import ControlParams
-from gdbench_voynov.params import PAPER as VOYNOV_PAPER
 
 from gdbench import NoParams, PluginError, moments
 from tests.plugins.methods_generators import DIM, Convnet, context
@@ -42,13 +40,6 @@ def test_whitened_random_directions_are_orthonormal_in_prior_deviations() -> Non
 def test_raw_random_directions_in_w_are_orthonormal() -> None:
     vectors = random(GENERATOR, ControlParams(whiten=False), context(5, "w")).vectors
     torch.testing.assert_close(vectors @ vectors.T, torch.eye(5), atol=1e-6, rtol=0)
-
-
-def test_the_paper_tier_whitens_no_control_as_it_whitens_no_method() -> None:
-    """Else a method that searches raw coordinates would be held against directions of another law."""
-    raw = {spec.name: spec.tiers.get("paper", {}) for spec in gdbench_methods()}
-    assert raw == {"random": {"whiten": False}, "duplicated": {"whiten": False}, "coordinate": {}, "dead": {}}
-    assert VOYNOV_PAPER["whiten"] is False
 
 
 def test_coordinates_are_different_axes_with_the_deviation_as_unit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gdbench_ganspace.params import GanspaceParams
 from sklearn.decomposition import PCA
 
 from gdbench import Codes, PluginError, load_generator
+from gdbench.counting import Counted
 from tests.plugins.methods_generators import DIM, Blank, Convnet, context
 
 GENERATOR = Convnet()
@@ -92,6 +94,31 @@ def test_the_first_layer_with_enough_components_is_taken(family: str) -> None:
     assert torch.equal(found.vectors, named.vectors)
 
 
+# the cost
+
+
+class Narrow(Convnet):
+    """Its first layer sees two latents."""
+
+    def features(self, codes: Codes, layer: str) -> torch.Tensor:
+        return codes.latents[:, :2] if layer == "first" else super().features(codes, layer)
+
+
+@pytest.mark.parametrize(
+    ("generator", "estimator", "images"),
+    [
+        (Convnet, "exact", 1_000),
+        (Convnet, "incremental", 2_000),
+        (Narrow, "exact", 1_000 + 300),
+        (Narrow, "incremental", 2_000 + 300),
+    ],
+)
+def test_in_z_a_sample_is_an_image_and_a_layer_passed_over_a_batch(generator: Any, estimator: Any, images: int) -> None:
+    counted: Any = Counted(generator())
+    discover(counted, GanspaceParams(samples=1_000, batch=300, estimator=estimator), context(5))
+    assert (counted.images, counted.backward) == (images, 0)
+
+
 # independent components
 
 
@@ -131,6 +158,17 @@ def test_ica_in_z_carries_the_sources_of_features_back() -> None:
     cosines = np.abs(found.vectors.double().numpy() @ columns.T)
     assert cosines.max(1).min() > 0.99
     assert sorted(cosines.argmax(1)) == list(range(DIM))
+
+
+def test_ica_looks_twice_in_z_and_nothing_is_rendered_in_w() -> None:
+    params = [GanspaceParams(samples=4_000, batch=2_000, estimator=name) for name in ("ica", "exact", "incremental")]
+    twice: Any = Counted(Mixed())
+    discover(twice, params[0], context(DIM))
+    assert (twice.images, twice.backward) == (8_000, 0)
+    never: Any = Counted(Mixed())
+    for each in params:
+        discover(never, each, context(DIM, "w"))
+    assert (never.images, never.backward) == (0, 0)
 
 
 def test_ica_gives_equal_directions_for_equal_seeds_and_the_same_sources_for_others() -> None:

@@ -15,6 +15,7 @@ from gdbench_toy.generator import load as load_toy
 from torch import Tensor
 
 from gdbench import Codes, Context, NoParams, PluginError, Stream, normal
+from tests.plugins.methods_generators import Convnet
 
 CPU = torch.device("cpu")
 DIM = 6
@@ -175,6 +176,10 @@ def test_what_cannot_be_found_is_said() -> None:
         found(Small(), 7)
     with pytest.raises(PluginError, match="shows no layer 'block9'; it shows first, hidden, last"):
         found(Small(), 2, layer="block9")
+    unmapped: Any = Convnet()
+    with pytest.raises(PluginError, match="at=centre in w needs a generator that maps z there; take at=prior"):
+        found(unmapped, 2, "w", at="centre")
+    assert len(found(unmapped, 2, "w", jvps=12)) == 2
     with pytest.raises(ValueError, match="jvps"):
         JacobianParams(jvps=0)
 

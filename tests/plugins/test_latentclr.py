@@ -12,7 +12,7 @@ from gdbench_controls.discover import random
 from gdbench_controls.params import ControlParams
 from gdbench_latentclr.discover import chosen, discover, draw, prepare, train_step
 from gdbench_latentclr.loss import contrast
-from gdbench_latentclr.params import PAPER, STANDARD, LatentclrParams
+from gdbench_latentclr.params import PAPER, LatentclrParams
 from gdbench_toy.generator import load as load_toy
 from scipy.linalg import subspace_angles
 from torch import Tensor
@@ -126,6 +126,14 @@ def test_layers_are_chosen_by_name_or_middle() -> None:
         chosen(Convnet(), "fifth")
 
 
+def test_a_generator_without_layers_is_refused() -> None:
+    class Closed(Convnet):
+        feature_layers = ()
+
+    with pytest.raises(PluginError, match="the generator shows no layer 'middle'; it shows none"):
+        discover(Closed(), SMALL, context())
+
+
 def test_one_direction_has_nothing_to_contrast_with() -> None:
     with pytest.raises(PluginError, match="two or more"):
         discover(Convnet(), SMALL, context(1))
@@ -139,9 +147,10 @@ def test_features_are_computed_up_to_the_budget(k: int) -> None:
     assert generator.backward * (k + 1) == generator.images * k
 
 
-def test_the_tiers_keep_their_caps() -> None:
-    assert LatentclrParams().images <= 1e5
-    assert LatentclrParams(**STANDARD).images <= 1e6  # type: ignore[arg-type]
+def test_a_quick_run_computes_what_its_page_says() -> None:
+    generator = Counted(Convnet())
+    discover(generator, LatentclrParams(), context(32))  # type: ignore[arg-type]
+    assert (generator.images, generator.backward) == (97_944, 94_976)
 
 
 # resuming and failing
