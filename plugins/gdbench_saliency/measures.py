@@ -1,4 +1,6 @@
-"""Measures of saliency maps against masks, equal to pysodmetrics (normalize=False), vectorised over images.
+"""Measures of saliency maps against masks, equal to pysodmetrics (normalize=False).
+
+Vectorised over images, but for the distance transform of ``weighted_f``, which takes them one by one.
 
 predictions: (n, h, w) in [0, 1]; truths: (n, h, w) bool. Binary measures cut at > 0.5. Curves have 256 thresholds, of
 which entry i takes the pixels whose floor(255 p) is at least 255 - i. A ratio 0 / 0 is 0. docs/saliency.md lists what

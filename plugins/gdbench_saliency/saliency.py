@@ -105,7 +105,11 @@ def _test_set(subject: Subject, params: SaliencyParams) -> tuple[TestSet, str]:
     check_readable(pairs)
     channels, *sides = subject.generator.image_shape
     listing = "\n".join(f"{path.name} {path.stat().st_size}" for pair in pairs for path in pair)
-    return Files(pairs, channels, min(sides)), hashlib.sha256(listing.encode()).hexdigest()
+    tests = Files(pairs, channels, min(sides))
+    if not any(group.tested.any() for group in tests):
+        why = "each has a white background or no object"
+        raise UsageError(f"saliency data: none of the {len(pairs)} images in {params.data} can be tested: {why}")
+    return tests, hashlib.sha256(listing.encode()).hexdigest()
 
 
 def _without_masks(subject: Subject) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from gdbench_saliency import COLUMNS, measures, references
+from gdbench_saliency import COLUMNS, measures, references, saliency
 from gdbench_saliency.params import SaliencyParams
 from gdbench_saliency.saliency import MEASURES, measure, panels
+from gdbench_saliency.segment import Fitted, fit
 from gdbench_toy.picture import NAMES
 from PIL import Image
 
-from gdbench import MissingFile, Scores, Stream, UsageError, Void
+from gdbench import LinearDirections, MissingFile, Scores, Stream, UsageError, Void
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, random_directions, subject
 
 PRESENCE = NAMES.index("presence")
@@ -47,6 +49,7 @@ def numbers(scores: Scores) -> dict[str, float]:
 def test_every_declared_column_is_there(good: Scores) -> None:
     assert set(good.values) == {column.name for column in COLUMNS}
     assert {*MEASURES, "ceiling_supervised", "ceiling_exact", "tested"} <= set(numbers(good))
+    assert "paper_shift" in good.values["IoU_paper"].reason  # not asked for
 
 
 def test_the_planted_direction_teaches_and_floors_do_not(good: Scores) -> None:
@@ -149,6 +152,46 @@ def test_a_folder_takes_the_place_of_the_held_out_set(tmp_path: Path, monkeypatc
     monkeypatch.setattr(references, "rows", lambda *_: pytest.fail("trained before the files were looked at"))
     with pytest.raises(UsageError, match=r"7\.png cannot be read"):
         measure(blind, replace(PARAMS, data=str(tmp_path)), context(4))
+
+
+def test_a_folder_of_which_all_is_left_out_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(references, "rows", lambda *_: pytest.fail("trained for nothing"))
+    white, empty = np.full((40, 40), 255, np.uint8), np.zeros((40, 40), np.uint8)
+    masked = empty.copy()
+    masked[10:30, 10:30] = 255
+    for stem, image, mask in (("white", white, masked), ("nothing", empty, empty)):
+        Image.fromarray(image).save(tmp_path / f"{stem}.jpg")
+        Image.fromarray(mask).save(tmp_path / f"{stem}.png")
+    with pytest.raises(UsageError, match=r"none of the 2 images in .* can be tested"):
+        measure(subject(planted()), replace(PARAMS, data=str(tmp_path)), context(4))
+
+
+@pytest.mark.parametrize(("step", "teaches"), [(0.3, True), (0.01, False)])
+def test_the_papers_shift_is_26_of_the_methods_own_steps(
+    step: float, teaches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """7.8 prior deviations of presence whiten the toy's background, .26 do not."""
+    chosen = []
+
+    def watched(*arguments: Any) -> Fitted:
+        chosen.append(fit(*arguments))
+        return chosen[-1]
+
+    monkeypatch.setattr(references, "_made", lambda *_: {"supervised:IoU": 0.9})
+    monkeypatch.setattr(saliency, "fit", watched)
+    steps = torch.full((4,), 0.01)
+    steps[PLACE] = step
+    found = subject(LinearDirections(planted(), "z", steps))
+    value = measure(found, replace(PARAMS, paper_shift=True), context(4)).values["IoU_paper"]
+    if teaches:
+        assert (chosen[1].choice.direction, chosen[1].choice.magnitude) == (PLACE, pytest.approx(26 * step))
+        assert isinstance(value, float)
+        assert value > 0.7
+    else:
+        assert isinstance(value, Void)
+        assert "shifted images" in value.reason
 
 
 def test_panels_show_image_whitened_mask_and_prediction() -> None:
