@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from gdbench.cells import markdown
     from gdbench.codes import Codes
     from gdbench.context import Context
-    from gdbench.directions import LinearDirections
+    from gdbench.directions import LinearDirections, orthonormal
     from gdbench.extra_files import checked as checked_file
     from gdbench.extra_files import fetch_extra, licence_of_extra
     from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
@@ -68,6 +68,7 @@ _LAZY = {
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
+    "orthonormal": "directions",
     "checked_file": "extra_files:checked",
     "fetch_extra": "extra_files",
     "licence_of_extra": "extra_files",
@@ -168,6 +169,7 @@ __all__ = [
     "mean_square",
     "moments",
     "normal",
+    "orthonormal",
     "parse_assignments",
     "plugin_folder",
     "read_facts",

@@ -68,6 +68,17 @@ class LinearDirections:
         return cls(tensors["vectors"], json.loads((folder / FACTS).read_text())["space"], tensors["unit"])
 
 
+def orthonormal(rows: Tensor) -> Tensor:
+    """The rows (k, dim), k <= dim, made orthonormal in order, as by Gram and Schmidt; differentiable.
+
+    The QR decomposition whose R has a positive diagonal, which makes it unique, and the Q of normal rows uniformly
+    distributed (Mezzadri 2007, section 5).
+    """
+    q, r = torch.linalg.qr(rows.T)
+    made: Tensor = (q * r.diagonal().sign()).T
+    return made
+
+
 def load_directions(folder: Path, classes: frozenset[str], generator: Generator | None = None) -> Directions:
     """Directions saved in ``folder`` by a class among ``classes`` ("module:Class" of core and installed plugins).
 

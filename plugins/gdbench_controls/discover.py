@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Context, Generator, LinearDirections, NoParams, PluginError, moments, normal
+from gdbench import Context, Generator, LinearDirections, NoParams, PluginError, moments, normal, orthonormal
 from gdbench_controls.params import ControlParams
 
 
@@ -45,11 +45,8 @@ def _dim(generator: Generator, context: Context) -> int:
 
 
 def _orthonormal(generator: Generator, context: Context) -> Tensor:
-    """Rows (k, dim): QR with a positive diagonal makes the distribution uniform (Mezzadri 2007, section 5)."""
-    dim = _dim(generator, context)
-    q, r = torch.linalg.qr(normal(context.stream("discover").of("orthonormal").at(), context.k, dim).T)
-    rows: Tensor = (q * r.diagonal().sign()).T
-    return rows
+    """Rows (k, dim), uniformly distributed."""
+    return orthonormal(normal(context.stream("discover").of("orthonormal").at(), context.k, _dim(generator, context)))
 
 
 def _mapped(rows: Tensor, generator: Generator, params: ControlParams, context: Context) -> LinearDirections:

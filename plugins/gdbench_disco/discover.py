@@ -20,6 +20,7 @@ from gdbench import (
     integers,
     moments,
     normal,
+    orthonormal,
     train,
     uniform,
 )
@@ -80,13 +81,6 @@ def prepare(generator: Generator, params: DiscoParams, context: Context) -> Trai
         {"params": list(encoder.parameters()), "lr": params.lr},
     ]
     return Training(parameter, encoder, torch.optim.Adam(groups, fused=True), root.to(context.device))
-
-
-def orthonormal(free: Tensor) -> Tensor:
-    """The rows of ``free`` made orthonormal in order, as by Gram and Schmidt: the QR with a positive diagonal."""
-    q, r = torch.linalg.qr(free.T)
-    rows: Tensor = (q * r.diagonal().sign()).T
-    return rows
 
 
 def draw(params: DiscoParams, k: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

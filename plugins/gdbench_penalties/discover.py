@@ -19,6 +19,7 @@ from gdbench import (
     integers,
     moments,
     normal,
+    orthonormal,
     train,
     uniform,
 )
@@ -83,13 +84,6 @@ def prepare(generator: Generator, params: PenaltyParams, context: Context) -> Tr
     parameter = nn.Parameter(free.to(context.device))
     optimiser = torch.optim.Adam([parameter], params.lr, fused=True)
     return Training(parameter, optimiser, root.to(context.device))
-
-
-def orthonormal(free: Tensor) -> Tensor:
-    """The rows of ``free`` made orthonormal in order, as by Gram and Schmidt: the QR with a positive diagonal."""
-    q, r = torch.linalg.qr(free.T)
-    rows: Tensor = (q * r.diagonal().sign()).T
-    return rows
 
 
 def train_step(

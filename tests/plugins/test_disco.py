@@ -10,7 +10,7 @@ import pytest
 import torch
 from gdbench_controls.discover import random
 from gdbench_controls.params import ControlParams
-from gdbench_disco.discover import discover, draw, orthonormal, prepare, train_step
+from gdbench_disco.discover import discover, draw, prepare, train_step
 from gdbench_disco.encoder import Encoder
 from gdbench_disco.loss import contrast, entropy, variations
 from gdbench_disco.params import PAPER, SMOKE, STANDARD, DiscoParams
@@ -18,7 +18,7 @@ from gdbench_toy.generator import load as load_toy
 from scipy.linalg import subspace_angles
 from torch import Tensor
 
-from gdbench import Codes, NoParams, PluginError, Stream, initialised, moments
+from gdbench import Codes, NoParams, PluginError, Stream, initialised, moments, orthonormal
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context

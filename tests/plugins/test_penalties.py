@@ -14,14 +14,25 @@ import pytest
 import torch
 from gdbench_controls.discover import random
 from gdbench_controls.params import ControlParams
-from gdbench_penalties.discover import CODES, hessian, orojar, orthonormal, prepare, rendering, strongest
+from gdbench_penalties.discover import CODES, hessian, orojar, prepare, rendering, strongest
 from gdbench_penalties.params import HESSIAN, OROJAR, PenaltyParams
 from gdbench_penalties.penalties import Function, hessian_penalty, orojar_penalty
 from gdbench_toy.generator import load as load_toy
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
-from gdbench import Codes, Context, Generator, LinearDirections, NoParams, PluginError, Stream, moments, normal
+from gdbench import (
+    Codes,
+    Context,
+    Generator,
+    LinearDirections,
+    NoParams,
+    PluginError,
+    Stream,
+    moments,
+    normal,
+    orthonormal,
+)
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context
