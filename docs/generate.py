@@ -32,7 +32,6 @@ COMMANDS = (
     "zoo train",
     "zoo export",
     "mnist fetch",
-    "lpips fetch",
     "acceptance",
 )
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from gdbench import DomainSpec, ExtraFile, hookimpl
-
-if TYPE_CHECKING:
-    import typer
 
 BACKBONE = ExtraFile(
     name="lpips",
@@ -41,11 +37,3 @@ def gdbench_domains() -> Iterable[DomainSpec]:
         files=(BACKBONE, INCEPTION),
         citation="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",
     )
-
-
-@hookimpl
-def gdbench_commands(app: typer.Typer) -> None:
-    """Add `gdbench lpips`."""
-    from gdbench_lpips.commands import lpips
-
-    app.add_typer(lpips, name="lpips")
