@@ -51,6 +51,9 @@ class _Silent:
 SILENT: Reporter = _Silent()
 
 
+def _uncounted(images: int, backward: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class ResumePoint:
     """One file in which a stage keeps its state, replaced atomically; None keeps nothing.
@@ -100,6 +103,9 @@ class Context:
 
     k: how many directions are asked for. space: where they must live. tier: the budget's name.
     domain: what the images show, where the plugin's ``needs`` name it. resume: where a learned method keeps its state.
+    charge: ``charge(images, backward)`` adds images rendered, and images differentiated, to the run's cost. What
+    ``generator.render`` does in this process is counted by itself; a method that has processes of its own charges what
+    they do. Where nobody counts, it does nothing.
     """
 
     seed: int
@@ -110,6 +116,7 @@ class Context:
     domain: Domain | None = None
     reporter: Reporter = SILENT
     resume: ResumePoint = field(default_factory=ResumePoint)
+    charge: Callable[[int, int], None] = _uncounted
 
     def stream(self, purpose: str) -> Stream:
         """The random stream of (seed, purpose)."""

@@ -248,7 +248,7 @@ def _discover(
 def _found(plan: Plan, generator: Any, context: Context) -> Directions:
     """What the method finds; it sees the domain only if it asked for it."""
     needs_domain = "domain" in plan.method.spec.needs
-    context = context if needs_domain else replace(context, domain=None)
+    context = replace(context, domain=context.domain if needs_domain else None, charge=generator.charge)
     directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
     return directions
 

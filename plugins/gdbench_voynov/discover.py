@@ -90,7 +90,8 @@ def prepare(generator: Generator, params: VoynovParams, context: Context, ranks:
     root = None
     if params.whiten and context.space != "z":  # the prior of z is white already
         root = moments(generator, context.space).root().float().to(context.device)
-    return Training(form, reconstructor, optimiser, root, arrange(form, reconstructor, generator, params, ranks))
+    calls = arrange(form, reconstructor, generator, params, context.charge, ranks)
+    return Training(form, reconstructor, optimiser, root, calls)
 
 
 def train_step(training: Training, batch: Batch, shift_weight: float) -> Tensor:

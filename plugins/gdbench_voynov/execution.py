@@ -22,23 +22,20 @@ from gdbench_voynov.params import VoynovParams
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def _uncounted(images: int, backward: int) -> None: ...
-
-
 @dataclass(frozen=True)
 class Calls:
     """The parts of a step as they are to be called.
 
     form: directions (n,) and shifts (n,) -> displacements (n, dim). render: codes -> images. read: images and shifted
-    images -> logits and shifts. charge: counts images, and images differentiated, that other processes computed.
-    scaler: scales the loss of fp16, and does nothing else.
+    images -> logits and shifts. charge: ``Context.charge``, for what forked processes compute. scaler: scales the loss
+    of fp16, and does nothing else.
     """
 
     form: Callable[[Tensor, Tensor], Tensor]
     render: Callable[[Codes], Tensor]
     read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    charge: Callable[[int, int], None]
     ranks: Ranks = ALONE
-    charge: Callable[[int, int], None] = _uncounted
     scaler: torch.amp.GradScaler = field(default_factory=partial(torch.amp.GradScaler, "cpu", enabled=False))
 
     def base(self, codes: Codes) -> Tensor:
@@ -48,7 +45,12 @@ class Calls:
 
 
 def arrange(
-    form: nn.Module, reconstructor: nn.Module, generator: Generator, params: VoynovParams, ranks: Ranks
+    form: nn.Module,
+    reconstructor: nn.Module,
+    generator: Generator,
+    params: VoynovParams,
+    charge: Callable[[int, int], None],
+    ranks: Ranks,
 ) -> Calls:
     """The parts, computed as ``params`` say. Raises UsageError for fp16 on a device that is not CUDA."""
     device = generator.device
@@ -63,8 +65,7 @@ def arrange(
     if params.micro_batch:
         render = partial(_in_parts, render, params.micro_batch)
     scaler = torch.amp.GradScaler(device.type, enabled=params.precision == "fp16")
-    charge = getattr(generator, "charge", _uncounted)  # a bare generator counts nothing
-    return Calls(ranks.joined(form), render, read, ranks, charge, scaler)
+    return Calls(ranks.joined(form), render, read, charge, ranks, scaler)
 
 
 def compiled(call: Callable[..., Any]) -> Callable[..., Any]:

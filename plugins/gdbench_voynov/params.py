@@ -84,7 +84,7 @@ class VoynovParams:
 SMOKE: Mapping[str, Any] = MappingProxyType({"steps": 30, "batch": 8})
 
 STANDARD: Mapping[str, Any] = MappingProxyType({"steps": 20_000})
-"""20,000 x 32 shifted and 128,000 base images: under 10^6."""
+"""20,000 x 32 shifted and 129,024 base images: under 10^6."""
 
 PAPER: Mapping[str, Any] = MappingProxyType(
     {
