@@ -1,12 +1,12 @@
 """How fast a voynov step is: ratios to a plain transcription of the published algorithm, and to the arithmetic floor.
 
-    python benchmarks/speed/voynov_step.py --gan stylegan2 --rounds 8
+    python benchmarks/speed/voynov_step.py --rounds 4 --steps 5
     python benchmarks/speed/voynov_step.py --gan biggan --profile
 
-The generators have the architecture of the shipped checkpoints; the weights, on which speed does not depend, are random
-for sngan and stylegan2. All variants take the same steps (batch 32, K = 32) on generators of equal weights, in turn,
-round after round, so that a busy machine slows them alike; each ratio is the median of the ratios of the rounds.
-Seconds are process CPU time on one thread, wall-clock beside.
+The generators are the shipped checkpoints, each in the space that it searches by default. All variants take the same
+steps (batch 32, K = 32) on generators of equal weights, in turn, round after round, so that a busy machine slows them
+alike; each ratio is the median of the ratios of the rounds. Seconds are process CPU time on one thread. Base images are
+rendered within the steps measured.
 
 - plain: both images rendered with gradients, also for the generator's weights; each network written as its paper has it
   (upsampling before the convolution, style convolutions with weights for each sample); A = exp(S) of a d x d matrix;
@@ -16,31 +16,26 @@ Seconds are process CPU time on one thread, wall-clock beside.
 - floor: three generator and three reconstructor passes without gradients: what base image, shifted image, gradient to
   the latents and gradient to the reconstructor's weights cost at least.
 
---profile prints where the time of our step goes: its parts by stopwatch, its operators by torch.profiler.
+Writes voynov.md and voynov.json into ``--out``. --profile prints where the time of our step goes instead: its parts by
+stopwatch, its operators by torch.profiler.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import itertools
+import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
-import gdbench_sngan
-import gdbench_stylegan2
 import numpy as np
 import torch
-from gdbench_sngan.generator import SNGAN
-from gdbench_sngan.recipe import Recipe as SNGANRecipe
-from gdbench_stylegan2.generator import StyleGAN2
 from gdbench_stylegan2.networks import blur, upsample_image
-from gdbench_stylegan2.recipe import Recipe as StyleGAN2Recipe
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.discover import Batch, Training, prepare, train_step
 from gdbench_voynov.params import VoynovParams
@@ -49,51 +44,40 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity
 
-from gdbench import Codes, Context, Generator, Stream, initialised, load_generator, normal
+from gdbench import Codes, Context, Generator, initialised, load_generator, normal, write_text
+from gdbench.cells import markdown_table
+from gdbench.environment import describe
 
 K, BATCH = 32, 32
 CPU = torch.device("cpu")
 Run = Callable[[int], None]
-Seconds = dict[str, list[tuple[float, float]]]
-
-
-class PlainBlock(nn.Module):
-    """bn ReLU up conv bn ReLU conv, plus the upsampled input through a 1x1 convolution."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.bn1, self.bn2 = nn.BatchNorm2d(inputs), nn.BatchNorm2d(outputs)
-        self.conv1, self.conv2 = nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.bypass = nn.Conv2d(inputs, outputs, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(F.interpolate(F.relu(self.bn1(x)), scale_factor=2.0))
-        y = self.conv2(F.relu(self.bn2(y)))
-        return y + self.bypass(F.interpolate(x, scale_factor=2.0))
+Seconds = dict[str, list[float]]
 
 
 class PlainSNGAN(nn.Module):
-    """The SNGAN of the paper's formulas, in whatever layout it is given."""
+    """The SNGAN of its paper's table 3: both paths of a block double the image first and convolve then."""
 
-    def __init__(self, widths: tuple[int, ...], latent_dim: int) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.width = widths[0]
-        self.linear = nn.Linear(latent_dim, widths[0] * 16)
-        self.blocks = nn.Sequential(*(PlainBlock(a, b) for a, b in itertools.pairwise(widths)))
-        self.bn, self.conv = nn.BatchNorm2d(widths[-1]), nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.network: Any = network
 
     def forward(self, codes: Codes) -> Tensor:
-        x = self.linear(codes.latents).view(-1, self.width, 4, 4)
-        return torch.tanh(self.conv(F.relu(self.bn(self.blocks(x)))))
+        x = self.network.linear(codes.latents).view(len(codes), -1, 4, 4)
+        for block in self.network.blocks:
+            y = block.conv1(F.interpolate(F.relu(block.bn1(x)), scale_factor=2.0))
+            y = block.conv2(F.relu(block.bn2(y)))
+            x = y + block.bypass(F.interpolate(x, scale_factor=2.0))
+        return torch.tanh(self.network.conv(F.relu(self.network.bn(x))))
 
 
 class PlainStyleGAN2(nn.Module):
     """The synthesis of StyleGAN2 by equations 1 to 3 of its paper: a weight for each sample, as groups."""
 
-    def __init__(self, weights: Mapping[str, Tensor], resolutions: tuple[int, ...]) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.resolutions = resolutions
-        for name, weight in weights.items():
+        whole: Any = network
+        self.resolutions = whole.config.resolutions
+        for name, weight in whole.synthesis.state_dict().items():
             self.register_parameter(name.replace(".", "_"), nn.Parameter(weight.clone()))
 
     def forward(self, codes: Codes) -> Tensor:
@@ -232,43 +216,19 @@ class Family:
     plain: Callable[[], nn.Module]
 
 
-def sngan() -> Family:
-    """The small SNGAN, in z."""
-    recipe = SNGANRecipe()
-    network = initialised(Stream(0, "speed").at(), recipe.generator)
-
-    def plain() -> nn.Module:
-        generator = initialised(Stream(0, "speed").at(), lambda: PlainSNGAN(recipe.widths, recipe.latent_dim))
-        generator.load_state_dict(network.state_dict())
-        return generator
-
-    return Family(SNGAN(network, "scenes", gdbench_sngan.Params(), CPU), "z", plain)  # type: ignore[arg-type]
+PLAIN: Mapping[str, Callable[[nn.Module], nn.Module]] = {
+    "sngan": PlainSNGAN,
+    "stylegan2": PlainStyleGAN2,
+    "biggan": PlainBigGAN,
+    "progan": PlainProGAN,
+}
 
 
-def stylegan2() -> Family:
-    """The small StyleGAN2, in w."""
-    network = initialised(Stream(0, "speed").at(), StyleGAN2Recipe().generator)
-    generator = StyleGAN2(network, "scenes", gdbench_stylegan2.Params(), CPU)  # type: ignore[arg-type]
-    synthesis = generator.network.synthesis
-
-    def plain() -> nn.Module:
-        return PlainStyleGAN2(synthesis.state_dict(), generator.network.config.resolutions)
-
-    return Family(generator, "w", plain)
-
-
-def shipped(name: str, plain: Callable[[nn.Module], nn.Module]) -> Family:
+def shipped(name: str) -> Family:
     """The first shipped checkpoint of a family, and its plain form around a copy of the weights."""
     generator: Any = load_generator(name)
-    return Family(generator, "z", lambda: plain(copy.deepcopy(generator.network).requires_grad_(True)))
-
-
-FAMILIES: Mapping[str, Callable[[], Family]] = {
-    "sngan": sngan,
-    "stylegan2": stylegan2,
-    "biggan": partial(shipped, "biggan", PlainBigGAN),
-    "progan": partial(shipped, "progan", PlainProGAN),
-}
+    space = generator.spaces[0]
+    return Family(generator, space, lambda: PLAIN[name](copy.deepcopy(generator.network).requires_grad_(True)))
 
 
 def ours(family: Family, reuse: int, watch: Stopwatch | None = None) -> Run:
@@ -371,60 +331,107 @@ def floor(family: Family) -> Run:
 
 
 def measure(variants: Mapping[str, Run], rounds: int, steps: int) -> Seconds:
-    """CPU and wall-clock seconds of each round of each variant, in turn; an unmeasured round comes first."""
+    """CPU seconds a step in each round of each variant, in turn; an unmeasured round comes first."""
     seconds: Seconds = {name: [] for name in variants}
     for turn in range(rounds + 1):
         for name, run in variants.items():
-            cpu, wall = time.process_time(), time.perf_counter()
+            begun = time.process_time()
             run(steps)
             if turn:
-                seconds[name].append((time.process_time() - cpu, time.perf_counter() - wall))
+                seconds[name].append((time.process_time() - begun) / steps)
     return seconds
 
 
-def report(seconds: Seconds, steps: int) -> None:
-    """Milliseconds a step, and ratios with the aims of the benchmark."""
-    for name, rounds in seconds.items():
-        cpu, wall = (median(values) / steps * 1e3 for values in zip(*rounds, strict=True))
-        print(f"{name:24} {cpu:8.1f} ms CPU {wall:8.1f} ms wall")
-    for name, best, wanted in (
-        ("plain / ours", ("plain",), "aim 4, floor 3"),
-        ("better plain / ours", ("plain", "plain, channels_last"), "aim 2, floor 1.6"),
-        ("ours / arithmetic floor", ("floor",), "at most 1.3"),
-    ):
-        for label in ("ours", "ours, reuse 1"):
-            ratios = []
-            for column in (0, 1):
-                rows = zip(seconds[label], *(seconds[other] for other in best), strict=True)
-                pairs = [(row[0][column], min(cell[column] for cell in row[1:])) for row in rows]
-                ratios.append(median(mine / other if "floor" in best else other / mine for mine, other in pairs))
-            print(f"{name + ' [' + label + ']':44} {ratios[0]:5.2f} CPU {ratios[1]:5.2f} wall   ({wanted})")
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gan", choices=FAMILIES, default="sngan")
-    parser.add_argument("--profile", action="store_true", help="where the time goes, instead of ratios")
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=10)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    family = FAMILIES[args.gan]()
-    if args.profile:
-        profile(family, args.steps)
-        return
+def race(name: str, rounds: int, steps: int) -> list[dict[str, Any]]:
+    """The rows of a family, one for each reuse."""
+    family = shipped(name)
     codes = family.generator.sample(8, family.space, np.random.default_rng(1))
     check = family.plain().eval()(codes)
     assert torch.allclose(check, family.generator.render(codes), atol=1e-4), "both must render the same images"
     variants = {
-        "ours": ours(family, reuse=5),
+        "ours, reuse 5": ours(family, reuse=5),
         "ours, reuse 1": ours(family, reuse=1),
         "plain": plain(family, torch.contiguous_format),
         "plain, channels_last": plain(family, torch.channels_last),
         "floor": floor(family),
     }
-    report(measure(variants, args.rounds, args.steps), args.steps)
+    seconds = measure(variants, rounds, steps)
+    return [{"family": name, "space": family.space, "reuse": reuse, **figures(seconds, reuse)} for reuse in (5, 1)]
+
+
+def figures(seconds: Seconds, reuse: int) -> dict[str, Any]:
+    """Medians over the rounds: milliseconds a step, then ratios with their lowest and highest round."""
+    mine, first, other, least = (
+        seconds[name] for name in (f"ours, reuse {reuse}", "plain", "plain, channels_last", "floor")
+    )
+    better = map(min, first, other)
+    return {
+        "ours ms": round(median(mine) * 1e3, 1),
+        "plain / ours": spread(first, mine),
+        "better plain / ours": spread(better, mine),
+        "ours / floor": spread(mine, least),
+    }
+
+
+def spread(over: Iterable[float], under: Iterable[float]) -> list[float]:
+    """Median, lowest and highest ratio."""
+    ratios = [a / b for a, b in zip(over, under, strict=True)]
+    return [round(value, 3) for value in (median(ratios), min(ratios), max(ratios))]
+
+
+AIMS = {
+    "plain / ours": "aim 4, floor 3",
+    "better plain / ours": "aim 2, floor 1.6",
+    "ours / floor": "at most 1.3",
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In Markdown; the aims stand in the header."""
+    head = [f"{name} ({AIMS[name]})" if name in AIMS else name for name in rows[0]]
+    return markdown_table(head, [[_text(value) for value in row.values()] for row in rows])
+
+
+def _text(value: Any) -> str:
+    return "{:.2f} ({:.2f} to {:.2f})".format(*value) if isinstance(value, list) else str(value)
+
+
+def write(rows: Sequence[Mapping[str, Any]], folder: Path, rounds: int, steps: int) -> None:
+    """voynov.md for people, voynov.json for programs."""
+    facts = {**describe(), "threads": 1}
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {"environment": facts, "rounds": rounds, "steps": steps, "rows": rows}
+    write_text(folder / "voynov.json", json.dumps(whole, indent=1) + "\n")
+    command = f"python benchmarks/speed/voynov_step.py --rounds {rounds} --steps {steps}"
+    machine = f"{facts['cpu']}, one thread, torch {facts['torch']}, {facts['system']}"
+    text = f"""# Speed of a voynov step
+
+Made by `{command}`, whose first lines say what is measured.
+Batch {BATCH}, K = {K}, shipped checkpoints. {machine}; the machine may
+have been busy: read the ratios, of interleaved CPU times, not the milliseconds. Medians of {rounds} rounds (lowest to highest).
+
+{table(rows)}
+"""
+    write_text(folder / "voynov.md", text)
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
+    parser.add_argument("--gan", nargs="+", choices=PLAIN, default=list(PLAIN))
+    parser.add_argument("--profile", action="store_true", help="where the time goes, instead of ratios")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=10)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.profile:
+        for name in asked.gan:
+            profile(shipped(name), asked.steps)
+        return
+    rows = [row for name in asked.gan for row in race(name, asked.rounds, asked.steps)]
+    write(rows, asked.out, asked.rounds, asked.steps)
+    print(table(rows))
 
 
 if __name__ == "__main__":
