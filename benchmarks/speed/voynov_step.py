@@ -407,8 +407,9 @@ def write(rows: Sequence[Mapping[str, Any]], folder: Path, rounds: int, steps: i
     text = f"""# Speed of a voynov step
 
 Made by `{command}`, whose first lines say what is measured.
-Batch {BATCH}, K = {K}, shipped checkpoints. {machine}; the machine may
-have been busy: read the ratios, of interleaved CPU times, not the milliseconds. Medians of {rounds} rounds (lowest to highest).
+Batch {BATCH}, K = {K}, shipped checkpoints. {machine}.
+The machine may have been busy: read the ratios, of interleaved CPU times, not the milliseconds.
+Medians of {rounds} rounds (lowest to highest).
 
 {table(rows)}
 """
