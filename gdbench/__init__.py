@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from gdbench.context import Context
     from gdbench.directions import LinearDirections, orthonormal
     from gdbench.extra_files import checked as checked_file
-    from gdbench.extra_files import fetch_extra, licence_of_extra
     from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.networks import load_network
@@ -70,8 +69,6 @@ _LAZY = {
     "LinearDirections": "directions",
     "orthonormal": "directions",
     "checked_file": "extra_files:checked",
-    "fetch_extra": "extra_files",
-    "licence_of_extra": "extra_files",
     "load_network": "networks",
     "build_params": "params:build",
     "parse_assignments": "params",
@@ -154,13 +151,11 @@ __all__ = [
     "difference",
     "distance",
     "embed",
-    "fetch_extra",
     "generator_specs",
     "hookimpl",
     "image_features",
     "initialised",
     "integers",
-    "licence_of_extra",
     "load_domain",
     "load_generator",
     "load_network",

@@ -109,7 +109,9 @@ def show_list(noun: str, registry: Registry, folder: Path, as_json: bool = False
         return print_json(chosen)
     screen = console()
     for name, rows in chosen.items():
-        if rows or name not in ("broken", "problems"):
+        if noun == "all" and name == "checkpoints":  # those that are here stand beside their generators
+            screen.print(plain(f" {len(rows)} checkpoints and files are known: gdbench list checkpoints"))
+        elif rows or name not in ("broken", "problems"):
             screen.print(table_of(name, rows))
     return None
 

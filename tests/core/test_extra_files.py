@@ -15,9 +15,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gdbench import DomainSpec, ExtraFile, IntegrityError, MissingFile, PluginError, UsageError, fetch_extra
+from gdbench import DomainSpec, ExtraFile, IntegrityError, MissingFile, PluginError, UsageError
 from gdbench.cli import checkpoint
-from gdbench.extra_files import checked, extra_files, place, verdict
+from gdbench.extra_files import checked, extra_files, fetch_extra, place, verdict
 from gdbench.planning import plan
 from gdbench.registry import Registry, load_registry
 from gdbench.request import RunRequest
