@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from gdbench_sefa.discover import discover, factorise
+from scipy.linalg import eigh
 
-from gdbench import NoParams, PluginError
+from gdbench import Codes, NoParams, PluginError
 from tests.plugins.methods_generators import DIM, Convnet, context
 
 
@@ -36,11 +37,44 @@ def test_directions_are_the_right_singular_vectors_of_the_stacked_unit_rows() ->
 
 
 def test_eigenvalues_fall_and_each_direction_is_the_best_of_what_is_left() -> None:
+    """Of the rows without what the directions before it explain, none gains more than the largest singular value."""
     rows = torch.nn.functional.normalize(_weights(40, 2).double(), dim=1)
-    gains = (rows @ factorise([rows]).T).square().sum(0)
+    found = factorise([rows])
+    gains = (rows @ found.T).square().sum(0)
     assert (gains.diff() <= 1e-12).all()
-    trials = torch.nn.functional.normalize(_weights(2_000, 3).double(), dim=1)
-    assert (rows @ trials.T).square().sum(0).max() <= gains[0] + 1e-9
+    left = rows.numpy()
+    for direction, gain in zip(found.numpy(), gains.tolist(), strict=True):
+        assert gain == pytest.approx(np.linalg.norm(left, 2) ** 2, abs=1e-9)
+        left = left - left @ np.outer(direction, direction)
+    assert np.abs(left).max() < 1e-9
+
+
+class Plane(Convnet):
+    """A generator linear in its code: images are A z, and A has rows of one length."""
+
+    image_shape = (3, 4, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = 1.7 * torch.nn.functional.normalize(_weights(3 * 4 * 4, 8).double(), dim=1)
+
+    def render(self, codes: Codes) -> torch.Tensor:
+        return (codes.latents @ self.weight.T).view(-1, *self.image_shape)
+
+    def modulation_weights(self, space: str) -> dict[str, torch.Tensor]:
+        return {"all": self.weight}
+
+
+def test_on_a_linear_generator_images_change_by_the_eigenvalues() -> None:
+    """The closed form: n_k are the eigenvectors of A'A, and |G(z + n_k) - G(z)|² is lambda_k at every z."""
+    generator = Plane()
+    values, vectors = eigh((generator.weight.T @ generator.weight).numpy())
+    found = discover(generator, NoParams(), context(DIM)).vectors.double()
+    expected = vectors[:, ::-1].T
+    np.testing.assert_allclose(np.abs((found.numpy() * expected).sum(1)), 1, atol=1e-6)
+    codes = Codes(_weights(DIM, 9).double(), "z")
+    change = generator.render(codes.shifted(found)) - generator.render(codes)
+    np.testing.assert_allclose(change.square().sum((1, 2, 3)).numpy(), values[::-1], rtol=1e-5)
 
 
 def test_blocks_that_see_different_slices_give_directions_within_one_slice() -> None:
