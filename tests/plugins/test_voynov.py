@@ -18,18 +18,31 @@ from gdbench_voynov.base import BaseImages
 from gdbench_voynov.curved import CurvedDirections
 from gdbench_voynov.discover import Batch, Training, discover, prepare, train_step
 from gdbench_voynov.execution import Calls
-from gdbench_voynov.params import STANDARD, Form, VoynovParams
+from gdbench_voynov.params import PAPER, STANDARD, Form, VoynovParams
+from gdbench_voynov.reconstructors import LeNet, Reconstructor, ResNet18
 from gdbench_voynov.shifts import clamp, draw
 from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
-from gdbench import Codes, LinearDirections, NoParams, PluginError, Stream, moments, normal
+from gdbench import (
+    Codes,
+    LinearDirections,
+    NoParams,
+    PluginError,
+    Stream,
+    build_params,
+    generator_specs,
+    moments,
+    normal,
+)
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
+from gdbench.suite import read_suite
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+ROOT = Path(__file__).parents[2]
 STRAIGHT: tuple[Form, ...] = ("ortho", "ortho-exp", "unit", "linear")
 CURVED: tuple[Form, ...] = ("projective", "fc")
 
@@ -300,6 +313,35 @@ def test_base_images_depend_on_the_step_alone() -> None:
 def test_senseless_parameters_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         VoynovParams(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cell", "k", "side", "network"),
+    [
+        ("sngan sn-mnist z", 64, 32, "lenet"),
+        ("sngan sn-anime z", 64, 64, "lenet"),
+        ("biggan biggan-128 z", 120, 128, "resnet18"),
+        ("progan celebahq1024-ptrblck z", 200, 1024, "resnet18"),
+        ("stylegan2 ffhq-config-f w", 200, 1024, "resnet18"),
+    ],
+)
+def test_the_suite_of_the_paper_asks_for_its_set_ups(cell: str, k: int, side: int, network: str) -> None:
+    """The table of the page; 1e-4, 100,000 x 32 and U[-6, 6] are of the official code."""
+    requests = read_suite(ROOT / "benchmarks" / "voynov-paper.yaml").requests
+    cells = {f"{r.gan} {r.checkpoint} {r.space or generator_specs()[r.gan].spaces[0]}": r for r in requests}
+    assert len(cells) == len(requests) == 5
+    asked = cells[cell]
+    params = build_params(VoynovParams, {**PAPER, **asked.method_params}, where=cell)
+    assert (asked.method, asked.tier, asked.k, asked.seed) == ("voynov", "paper", k, 0)
+    assert (params.form, params.lr, params.steps, params.batch, params.reuse) == ("ortho-exp", 1e-4, 100_000, 32, 1)
+    assert (params.law, params.shift_max, params.shift_min, params.shift_weight) == ("uniform", 6.0, 0.5, 0.25)
+    assert not params.whiten
+    spec = generator_specs()[asked.gan]
+    assert {card.name: card.resolution for card in spec.checkpoints}[str(asked.checkpoint)] == side
+    chosen = Reconstructor(params.reconstructor, 3, side, k, params.resize).network
+    assert type(chosen) is {"lenet": LeNet, "resnet18": ResNet18}[network]
+    built: object = build_params(spec.params, asked.generator_params, where=cell)
+    assert getattr(built, "label", None) == (239 if asked.gan == "biggan" else None)
 
 
 # resuming and failing
