@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdbench import PluginError, Stream, initialised, normal
+from gdbench import orthonormal as orthonormal_rows
 from gdbench_voynov.params import Form
 
 HIDDEN = 1024
 
 
 def orthonormal(free: Tensor) -> Tensor:
-    """The Q of the QR decomposition whose R has a positive diagonal, which makes it unique: (dim, k) -> (dim, k)."""
-    q, r = torch.linalg.qr(free)
-    columns: Tensor = q * r.diagonal().sign()
-    return columns
+    """The columns (dim, k) of ``free`` made orthonormal in order."""
+    return orthonormal_rows(free.T).T
 
 
 def rotated(rotation: Tensor, k: int, free: Tensor) -> Tensor:
