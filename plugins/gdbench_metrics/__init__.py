@@ -39,7 +39,7 @@ FACTORS = (
         "coverage",
         "share of factors that some direction moves by half a spread, and little else",
         ranked=True,
-        refused="acceptance: supervised above random: fails",
+        refused="acceptance: supervised above random: fails; shuffled truth is about zero: cannot tell",
     ),
     Column("disentanglement", "each direction moves one factor (weighted entropy of rows), times the alive share"),
     Column("completeness", "one direction of the living moves each factor (weighted entropy), times the alive share"),
