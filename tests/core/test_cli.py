@@ -256,7 +256,14 @@ def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLEEPY)
     command = [sys.executable, "-m", "gdbench", "run", "--gan", "toy", "--method", "sleepy", "--plugin", "slow.py"]
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        child = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+        )
         assert child.stdout is not None
         assert child.stdout.readline() == b"sleeping\n"
         time.sleep(0.2)
