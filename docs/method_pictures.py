@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gdbench import MethodSpec
     from gdbench.api import Run
+    from gdbench.record import RunRecord
 
 DOCS = Path(__file__).parent
 RUNS = DOCS.parent / "results" / "scenes-quick"
@@ -118,17 +119,19 @@ def stacked(images: list[Image]) -> Image:
     return canvas.quantize(COLOURS, dither=Image.Dither.NONE)
 
 
-def section(spec: MethodSpec, ids: list[str]) -> str:
+def section(spec: MethodSpec, found: list[RunRecord]) -> str:
     """What stands between the marks of a method."""
     picture = f"../pictures/methods/{spec.name}.png"
-    if not ids:
+    if not found:
         return f"`{spec.name}`: no picture, `results/scenes-quick` holds no run of it on the shipped generators."
-    drawn = " and ".join(f"`{name}`" for name in ids)
+    drawn = " and ".join(f"`{record.id}`" for record in found)
+    seconds = " and ".join(f"{record.costs['discover'].cpu_seconds:.3g}" for record in found)
     return f"""![{spec.name}: six directions for each generator, -t to +t on two latents]({picture})
 
 `{spec.name}`, drawn from {drawn} in `results/scenes-quick`, -t to +t at a visible change of 0.45.
 Six directions, chosen, not typical: for each factor the one that moves it most, then the strongest of the others.
-Beside each stands the factor that it moves most, and by how many standard deviations at a change of 0.30."""
+Beside each stands the factor that it moves most, and by how many standard deviations at a change of 0.30.
+Discovery took {seconds} CPU seconds, on a busy machine."""
 
 
 def write(spec: MethodSpec, text: str) -> None:
@@ -153,7 +156,7 @@ def main(names: list[str]) -> None:
         if names and name not in names:
             continue
         found = list(runs(spec))
-        write(spec, section(spec, [run.record.id for run in found]))
+        write(spec, section(spec, [run.record for run in found]))
         if not found:
             print(f"{name}: skipped, no run in {RUNS.name}")
             continue

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from gdbench.registry import generator_specs
     from gdbench.streams import Stream, initialised, integers, normal, uniform
     from gdbench.subject import Edits, Subject
-    from gdbench.training import train
+    from gdbench.training import falling, train
     from gdbench.units import unit_blocks, unit_values
     from gdbench.unpickle import Record
     from gdbench.weights import load_weights, read_facts, save_weights
@@ -101,6 +101,7 @@ _LAZY = {
     "normal": "streams",
     "uniform": "streams",
     "train": "training",
+    "falling": "training",
     "unit_blocks": "units",
     "unit_values": "units",
     "Edits": "subject",
@@ -151,6 +152,7 @@ __all__ = [
     "difference",
     "distance",
     "embed",
+    "falling",
     "generator_specs",
     "hookimpl",
     "image_features",

@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from gdbench.errors import IntegrityError
+from gdbench.errors import IntegrityError, PluginError
 from gdbench.files import atomic_write
-from gdbench.protocols import Domain
+from gdbench.protocols import Domain, Generator
 from gdbench.streams import Stream
 
 
@@ -121,3 +121,10 @@ class Context:
     def stream(self, purpose: str) -> Stream:
         """The random stream of (seed, purpose)."""
         return Stream(self.seed, purpose)
+
+    def dimensions(self, generator: Generator) -> int:
+        """How many dimensions the space has. Raises PluginError where they hold fewer than K independent directions."""
+        dim = generator.dim(self.space)
+        if self.k > dim:
+            raise PluginError(f"K = {self.k} directions were asked for, but the space has {dim} dimensions")
+        return dim

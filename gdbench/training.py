@@ -17,6 +17,11 @@ CHECK = 25
 """Steps between two looks at the numbers: each look waits for the device."""
 
 
+def falling(step: int, steps: int, decay: float) -> float:
+    """Share of the learning rate at ``step``: 1, then linear to 0 over the last ``decay`` (0 to 1) of ``steps``."""
+    return min(1.0, (steps - step) / steps / decay if decay else 1.0)
+
+
 class Part(Protocol):
     """A module or an optimiser: what a step changes."""
 

@@ -152,8 +152,18 @@ def _traits(spec: MethodSpec) -> dict[str, str]:
         "space": ", ".join(spec.spaces) or "any",
         "shape": f"{spec.shape} ({curved}: curved)" if curved else spec.shape,
         "supervision": {"none": "none", "self": "edits of images", "labels": "labels of an oracle"}[spec.supervision],
-        "tiers": ", ".join(dict.fromkeys(("quick", *spec.tiers))) if spec.tiers else "all alike",
+        "tiers": _tiers(spec),
     }
+
+
+def _tiers(spec: MethodSpec) -> str:
+    """The tiers, those of the same settings joined."""
+    from gdbench.specs import TIERS
+
+    alike: dict[str, list[str]] = {}
+    for tier in TIERS:
+        alike.setdefault(repr(dict(spec.tiers.get(tier, {}))), []).append(tier)
+    return ", ".join(" = ".join(group) for group in alike.values())
 
 
 def checkpoint_rows(registry: Registry) -> Rows:

@@ -35,6 +35,7 @@ def test_a_page_shows_its_picture_and_names_its_runs_or_says_that_there_is_none(
         for run in ids:
             record = json.loads((ROOT / "results" / "scenes-quick" / run / "record.json").read_text())
             assert (record["cell"]["method"], record["status"]) == (name, "done")
+            assert f"{record['costs']['discover']['cpu_seconds']:.3g}" in text
 
 
 def test_every_method_has_a_page() -> None:

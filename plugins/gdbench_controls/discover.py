@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from gdbench import Context, Generator, LinearDirections, NoParams, PluginError, moments, normal, orthonormal
+from gdbench import Context, Generator, LinearDirections, NoParams, moments, normal, orthonormal
 from gdbench_controls.params import ControlParams
 
 
@@ -20,13 +22,13 @@ def random(generator: Generator, params: ControlParams, context: Context) -> Lin
 
 def duplicated(generator: Generator, params: ControlParams, context: Context) -> LinearDirections:
     """The first random direction, K times: nothing can tell them apart."""
-    first = _orthonormal(generator, context)[:1]
+    first = _orthonormal(generator, replace(context, k=1))
     return _mapped(first.expand(context.k, -1), generator, params, context)
 
 
 def coordinate(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
     """K axes of the space, without repetition, drawn by the seed. A step is the axis's prior deviation."""
-    dim = _dim(generator, context)
+    dim = context.dimensions(generator)
     axes = torch.from_numpy(context.stream("discover").at().permutation(dim)[: context.k])
     unit = None if context.space == "z" else moments(generator, context.space).covariance.diagonal().sqrt()[axes]
     return LinearDirections(torch.eye(dim)[axes], context.space, unit)
@@ -37,16 +39,10 @@ def dead(generator: Generator, params: NoParams, context: Context) -> LinearDire
     return LinearDirections(torch.zeros(context.k, generator.dim(context.space)), context.space)
 
 
-def _dim(generator: Generator, context: Context) -> int:
-    dim = generator.dim(context.space)
-    if context.k > dim:
-        raise PluginError(f"K = {context.k} directions were asked for, but the space has {dim} dimensions")
-    return dim
-
-
 def _orthonormal(generator: Generator, context: Context) -> Tensor:
     """Rows (k, dim), uniformly distributed."""
-    return orthonormal(normal(context.stream("discover").of("orthonormal").at(), context.k, _dim(generator, context)))
+    rng = context.stream("discover").of("orthonormal").at()
+    return orthonormal(normal(rng, context.k, context.dimensions(generator)))
 
 
 def _mapped(rows: Tensor, generator: Generator, params: ControlParams, context: Context) -> LinearDirections:

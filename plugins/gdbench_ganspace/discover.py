@@ -17,6 +17,10 @@ Batches = Callable[[], Iterator[tuple[Array, Array]]]
 """Each call begins the same (features (n, width), latents (n, dim)) again."""
 
 
+LEAST = 0.02
+"""Components of which z explains less (adjusted R^2) have hardly a direction in z."""
+
+
 class NarrowLayer(Exception):
     """Fewer than K components vary in a layer: it sees a part of the latent, as the slots of BigGAN."""
 
@@ -34,14 +38,18 @@ def discover(generator: Featured, params: GanspaceParams, context: Context) -> L
     """The first ``context.k`` components; a step is one standard deviation of the codes along the direction.
 
     With ICA, one of the independent source (outside z). Raises PluginError where the space is z and the generator shows
-    no features, the space is w+, or K components do not exist.
+    no features, the space is w+, a layer is named outside z, or K components do not exist.
     """
     if context.space == "w+":
         raise PluginError("ganspace: in w+ it has no directions of its own: those of w move all layers; take space w")
     if context.space != "z":
+        if params.layer is not None:
+            raise PluginError(f"ganspace: layer={params.layer} is for space z; in {context.space} it takes the codes")
         steps, unit = _of_codes(generator, params, context)
         return LinearDirections(torch.from_numpy(steps), context.space, torch.from_numpy(unit))
     *narrow, last = _layers(generator, params)
+    if narrow and min(params.batch, params.samples) <= context.k:
+        raise PluginError(f"ganspace: samples and batch must be above K = {context.k}, to tell which layer varies")
     for layer in narrow:
         try:
             return _of_features(generator, layer, params, context, context.k)
@@ -68,9 +76,22 @@ def _of_features(
         found, paths, spread = _regressed(batches, context.k, generator.dim("z"))
         if params.estimator == "ica":
             paths = _sources(found, (features for features, _ in batches()), context) @ paths
+    unexplained = int((_explained(paths, spread, params.samples) < LEAST).sum())
+    if unexplained:
+        context.reporter.log(
+            f"ganspace: z hardly explains {unexplained} of the {context.k} components of layer {layer} (adjusted R^2"
+            f" below {LEAST}): they vary with the class, or not linearly with z"
+        )
     vectors = paths / np.linalg.norm(paths, axis=1, keepdims=True)
     unit = np.sqrt(np.einsum("ki,ij,kj->k", vectors, spread, vectors))
     return LinearDirections(torch.from_numpy(vectors), "z", torch.from_numpy(unit))
+
+
+def _explained(paths: Array, spread: Array, samples: int) -> Array:
+    """Adjusted R^2 (k,) of whitened components on z, of their covariances with it (k, dim) and that of z."""
+    squared = np.einsum("ki,ki->k", paths, np.linalg.solve(spread, paths.T).T)
+    adjusted: Array = 1 - (1 - squared) * (samples - 1) / max(1, samples - 1 - len(spread))
+    return adjusted
 
 
 def _of_codes(generator: Generator, params: GanspaceParams, context: Context) -> tuple[Array, Array]:

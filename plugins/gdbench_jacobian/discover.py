@@ -33,9 +33,7 @@ def discover(generator: Inner, params: JacobianParams, context: Context) -> Line
 
     Raises PluginError where K exceeds the dimension, or the generator lacks the layer or the mapping.
     """
-    dim = generator.dim(context.space)
-    if context.k > dim:
-        raise PluginError(f"K = {context.k} directions were asked for, but the space has {dim} dimensions")
+    dim = context.dimensions(generator)
     root = torch.eye(dim, dtype=torch.float64)
     if params.whiten and context.space != "z":  # the prior of z is white already
         root = moments(generator, context.space).root()

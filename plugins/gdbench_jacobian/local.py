@@ -88,7 +88,7 @@ class LocalDirections:
 def discover(generator: Mapped, params: LocalParams, context: Context) -> LocalDirections:
     """The ``context.k`` local directions of largest singular value. Nothing is learned, rendered or drawn by the seed.
 
-    Raises PluginError where the space is not w, K exceeds its dimension, or its codes do not say their z.
+    Raises PluginError where the space is not w, K exceeds its dimension or that of z, or its codes do not say their z.
     """
     if context.space != "w":
         raise PluginError(f"local-basis: its directions live in w, not in {context.space!r}")
@@ -101,8 +101,10 @@ def discover(generator: Mapped, params: LocalParams, context: Context) -> LocalD
             rows, scale = basis(generator, z)
             total, values = total + (rows.T * scale.square()) @ rows, values + scale
             task.advance()
-    if context.k > len(total):
-        raise PluginError(f"K = {context.k} directions were asked for, but the space has {len(total)} dimensions")
+    if context.k > len(values):
+        raise PluginError(
+            f"K = {context.k} directions were asked for, but the mapping has a rank of {len(values)} at most"
+        )
     average = torch.linalg.eigh(total).eigenvectors.T.flip(0)[: context.k]
     unit = (values / params.codes)[: context.k].float()
     return LocalDirections(LinearDirections(average, "w").vectors, unit, generator)

@@ -14,8 +14,8 @@ from gdbench import (
     Context,
     Generator,
     LinearDirections,
-    PluginError,
     Stream,
+    falling,
     integers,
     moments,
     normal,
@@ -74,9 +74,7 @@ def learn(generator: Generator, params: PenaltyParams, context: Context, penalty
 
 def prepare(generator: Generator, params: PenaltyParams, context: Context) -> Training:
     """A random orthonormal basis, on the device."""
-    dim = generator.dim(context.space)
-    if context.k > dim:
-        raise PluginError(f"K = {context.k} directions were asked for, but the space has {dim} dimensions")
+    dim = context.dimensions(generator)
     free = orthonormal(normal(context.stream("discover").of("orthonormal").at(), dim, dim))
     root = torch.eye(dim)
     if params.whiten and context.space != "z":  # the prior of z is white already
@@ -135,6 +133,5 @@ def strongest(generator: Generator, training: Training, stream: Stream, context:
 
 
 def _set_rate(training: Training, params: PenaltyParams, step: int) -> None:
-    left = (params.steps - step) / params.steps
     for group in training.optimiser.param_groups:
-        group["lr"] = params.lr * min(1.0, left / params.decay if params.decay else 1.0)
+        group["lr"] = params.lr * falling(step, params.steps, params.decay)

@@ -25,10 +25,8 @@ def discover(generator: Modulated, params: NoParams, context: Context) -> Linear
     weights = list(generator.modulation_weights(context.space).values())
     if not weights:
         raise PluginError(f"sefa: the generator shows no affine weights that act on {context.space!r}")
-    vectors = factorise(weights)
-    if context.k > len(vectors):
-        raise PluginError(f"K = {context.k} directions were asked for, but the space has {len(vectors)} dimensions")
-    return LinearDirections(vectors[: context.k], context.space)
+    context.dimensions(generator)
+    return LinearDirections(factorise(weights)[: context.k], context.space)
 
 
 def factorise(weights: list[Tensor]) -> Tensor:

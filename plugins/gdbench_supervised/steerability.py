@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Context, Generator, LinearDirections, train
+from gdbench import Context, Generator, LinearDirections, falling, train
 from gdbench_supervised.edits import Edit, edits
 from gdbench_supervised.params import SteerabilityParams
 from gdbench_supervised.whitening import filled, identity, whitening
@@ -60,7 +60,7 @@ def discover(generator: Generator, params: SteerabilityParams, context: Context)
 
     def step(n: int) -> Tensor:
         taken = train_step(generator, training, params.batch, context.space, stream.at(n))
-        update(training, taken.gradient, n, _rate(params, n))
+        update(training, taken.gradient, n, params.lr * falling(n, params.steps, params.decay))
         return taken.loss[None]
 
     train(context, params.steps, step, {"training": training})
@@ -127,8 +127,3 @@ def _ask(edit: Edit, originals: Tensor, rng: np.random.Generator) -> tuple[Tenso
     """Coefficients (n,), edited images and masks of one edit."""
     coefficients = edit.draw(rng, len(originals), originals.shape[-1]).to(originals)
     return coefficients, *edit.apply(originals, coefficients)
-
-
-def _rate(params: SteerabilityParams, step: int) -> float:
-    left = (params.steps - step) / params.steps
-    return params.lr * min(1.0, left / params.decay if params.decay else 1.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Directions, Generator, LinearDirections, initialised, moments, train
+from gdbench import Codes, Context, Directions, Generator, LinearDirections, falling, initialised, moments, train
 from gdbench_voynov import forms
 from gdbench_voynov.base import BaseImages
 from gdbench_voynov.curved import CurvedDirections
@@ -124,6 +124,5 @@ def directions(training: Training, params: VoynovParams, context: Context) -> Di
 
 
 def _set_rate(training: Training, params: VoynovParams, step: int) -> None:
-    left = (params.steps - step) / params.steps
     for group in training.optimiser.param_groups:
-        group["lr"] = params.lr * min(1.0, left / params.decay if params.decay else 1.0)
+        group["lr"] = params.lr * falling(step, params.steps, params.decay)

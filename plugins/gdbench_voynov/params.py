@@ -26,7 +26,8 @@ class VoynovParams:
         metadata={"help": "network that reads the direction off two images; auto: lenet up to 64 px, else resnet18"},
     )
     resize: int | None = field(
-        default=None, metadata={"help": "side length to which images are resized (nearest) for the reconstructor"}
+        default=None,
+        metadata={"help": "side length to which images are resized (nearest) for the reconstructor; lenet needs 32"},
     )
     steps: int = field(default=2_500, metadata={"help": "training steps"})
     batch: int = field(default=32, metadata={"help": "image pairs per step"})

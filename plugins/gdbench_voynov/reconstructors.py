@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gdbench import PluginError
+
 Name = Literal["lenet", "resnet18", "auto"]
 LEAST = 32
 """The LeNet's three valid 5x5 convolutions need 32 pixels: smaller images are enlarged."""
@@ -64,12 +66,17 @@ class ResNet18(nn.Module):
 
 
 class Reconstructor(nn.Module):
-    """Images and shifted images (n, c, h, w) -> logits (n, k) and shifts (n,)."""
+    """Images and shifted images (n, c, h, w) -> logits (n, k) and shifts (n,).
+
+    Raises PluginError for a ``resize`` that is too small for the LeNet.
+    """
 
     def __init__(self, name: Name, channels: int, size: int, k: int, resize: int | None) -> None:
         super().__init__()
         if name == "auto":
             name = "lenet" if size <= LARGEST else "resnet18"
+        if name == "lenet" and resize is not None and resize < LEAST:
+            raise PluginError(f"resize={resize}: the LeNet needs {LEAST} pixels or more")
         self.network = {"lenet": LeNet, "resnet18": ResNet18}[name](2 * channels, k)
         wanted = max(LEAST, resize or size) if name == "lenet" else resize or size
         self.resize = None if wanted == size else wanted

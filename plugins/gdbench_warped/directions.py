@@ -79,14 +79,14 @@ class WarpedDirections:
         """Codes moved along path ``index`` by ``magnitude``, against the gradient where it is negative."""
         device, index = codes.latents.device, index.cpu()
         frame, length = self.frame.to(device), magnitude.cpu().float() / self.unit[index]
-        start = frame.whitened(codes.latents)
+        start = frame.whitened(codes.latents.to(frame.mean))
         end = start.clone()
         for k in sorted(set(index.tolist())):  # rows of one direction share its supports: no copy of them for each row
             rows = index == k
             count, supports, gamma = pieces(float(length[rows].abs().max()), self.step), self.supports[k], self.gamma[k]
             moved = (supports[None].to(device), gamma[None].to(device), start[rows], length[rows].to(device))
             end[rows] = walk(*moved, self.step, count)
-        return codes.shifted((end - start) @ frame.root)
+        return codes.shifted(((end - start) @ frame.root).to(codes.latents))
 
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""

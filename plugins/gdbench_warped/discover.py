@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Context, Generator, Stream, initialised, integers, moments, train, uniform
+from gdbench import Codes, Context, Generator, Stream, falling, initialised, integers, moments, train, uniform
 from gdbench_warped.directions import Frame, WarpedDirections
 from gdbench_warped.field import pieces, start, walk
 from gdbench_warped.params import WarpedParams
@@ -132,6 +132,5 @@ def train_step(generator: Generator, training: Training, batch: Batch, params: W
 
 
 def _set_rates(training: Training, params: WarpedParams, step: int) -> None:
-    left = (params.steps - step) / params.steps
     for group in training.optimiser.param_groups:
-        group["lr"] = group["start"] * min(1.0, left / params.decay if params.decay else 1.0)
+        group["lr"] = group["start"] * falling(step, params.steps, params.decay)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from gdbench_toy.generator import load as load_toy
+from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
-from gdbench import Codes, Context, Stream, initialised, normal
+from gdbench import Codes, Context, NoParams, Stream, initialised, normal
 
 CPU = torch.device("cpu")
 DIM = 12
@@ -17,6 +19,12 @@ DIM = 12
 def context(k: int = 4, space: str = "z", seed: int = 0, **changes: object) -> Context:
     """A context on the CPU that shows nothing."""
     return replace(Context(seed, CPU, k, space), **changes)  # type: ignore[arg-type]
+
+
+def planted_angle(vectors: Tensor) -> float:
+    """Median principal angle, in degrees, between directions (8, 64) and those that are planted in toy."""
+    planted = load_toy(None, NoParams(), CPU).planted
+    return float(np.degrees(np.median(subspace_angles(vectors.double().numpy().T, planted.double().numpy().T))))
 
 
 class Convnet:

@@ -59,6 +59,7 @@ def test_the_seed_chooses_the_axes() -> None:
 
 def test_duplicated_is_one_random_direction() -> None:
     found = duplicated(GENERATOR, ControlParams(), context(4, "w"))
+    assert len(duplicated(GENERATOR, ControlParams(), context(2 * DIM))) == 2 * DIM
     assert torch.equal(found.vectors, random(GENERATOR, ControlParams(), context(1, "w")).vectors.expand(4, -1))
 
 

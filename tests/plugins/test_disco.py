@@ -15,13 +15,12 @@ from gdbench_disco.encoder import Encoder
 from gdbench_disco.loss import contrast, entropy, variations
 from gdbench_disco.params import PAPER, SMOKE, STANDARD, DiscoParams
 from gdbench_toy.generator import load as load_toy
-from scipy.linalg import subspace_angles
 from torch import Tensor
 
 from gdbench import Codes, NoParams, PluginError, Stream, initialised, moments, orthonormal
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
-from tests.plugins.methods_generators import CPU, DIM, Convnet, context
+from tests.plugins.methods_generators import CPU, DIM, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -267,10 +266,6 @@ def test_directions_of_toy_are_found_and_each_moves_one_planted_direction_most()
     toy = load_toy(None, NoParams(), CPU)
     asked = context(8, seed=1)
 
-    def angle(vectors: Tensor) -> float:
-        angles = subspace_angles(vectors.double().numpy().T, toy.planted.double().numpy().T)
-        return float(np.degrees(np.median(angles)))
-
     def purity(vectors: Tensor) -> float:
         """Median cosine of the part of a direction that acts with the planted direction that is next to it."""
         acting = torch.nn.functional.normalize(vectors.double() @ toy.planted.double().T, dim=1)
@@ -278,6 +273,6 @@ def test_directions_of_toy_are_found_and_each_moves_one_planted_direction_most()
 
     chance = random(toy, ControlParams(), asked).vectors
     found = discover(toy, DiscoParams(images=40_000, shift_min=0.3, shift_max=2.0), asked).vectors
-    assert angle(found) <= angle(chance) / 2
-    assert angle(chance) > 60  # random itself is far from the bar
+    assert planted_angle(found) <= planted_angle(chance) / 2
+    assert planted_angle(chance) > 60  # random itself is far from the bar
     assert purity(found) > 0.9 > 0.8 > purity(chance)

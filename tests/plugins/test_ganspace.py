@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from gdbench_ganspace.components import covariance, exact
-from gdbench_ganspace.discover import discover
+from gdbench_ganspace.discover import _explained, discover
 from gdbench_ganspace.params import GanspaceParams
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from gdbench import Codes, PluginError, load_generator
+from gdbench.context import SILENT
 from gdbench.counting import Counted
 from tests.plugins.methods_generators import DIM, Blank, Convnet, context
 
@@ -79,8 +82,12 @@ def test_z_needs_features_and_names_the_layers() -> None:
         discover(Blank(), SMALL, context(1))  # type: ignore[arg-type]
     with pytest.raises(PluginError, match="known: first, wide"):
         discover(GENERATOR, GanspaceParams(layer="second"), context(1))
+    with pytest.raises(PluginError, match="layer=wide is for space z; in w"):
+        discover(GENERATOR, GanspaceParams(layer="wide"), context(1, "w"))
     with pytest.raises(PluginError, match="components were asked for"):
         discover(GENERATOR, SMALL, context(DIM + 1, "w"))
+    with pytest.raises(PluginError, match="batch must be above K = 5"):
+        discover(GENERATOR, GanspaceParams(samples=1_000, batch=5), context(5))
 
 
 @pytest.mark.parametrize("family", ["sngan", "biggan"])
@@ -92,6 +99,33 @@ def test_the_first_layer_with_enough_components_is_taken(family: str) -> None:
     layer = generator.feature_layers[family == "biggan"]
     named = discover(generator, GanspaceParams(samples=300, batch=300, layer=layer), context(32))
     assert torch.equal(found.vectors, named.vectors)
+
+
+class Even(Convnet):
+    """Two strong features are even functions of z: a linear regression cannot explain them."""
+
+    feature_layers = ("only",)
+
+    def features(self, codes: Codes, layer: str) -> torch.Tensor:
+        return torch.cat([5 * codes.latents[:, :2].square(), codes.latents @ torch.diag(torch.linspace(1, 2, DIM))], 1)
+
+
+def test_components_that_z_does_not_explain_are_counted() -> None:
+    said: list[str] = []
+    reporter = Mock(wraps=SILENT, log=said.append)
+    discover(Even(), SMALL, context(4, reporter=reporter))
+    discover(GENERATOR, SMALL, context(4, reporter=reporter))
+    assert [line[:62] for line in said] == ["ganspace: z hardly explains 2 of the 4 components of layer only"[:62]]
+
+
+def test_explained_is_the_adjusted_r2_of_a_regression() -> None:
+    z = np.random.default_rng(0).standard_normal((60, 5))
+    y = z[:, 0] + np.random.default_rng(1).standard_normal(60)
+    y = (y - y.mean()) / y.std(ddof=1)
+    joint = np.cov(np.column_stack([y, z]), rowvar=False)
+    score = LinearRegression().fit(z, y).score(z, y)
+    expected = 1 - (1 - score) * 59 / 54
+    np.testing.assert_allclose(_explained(joint[:1, 1:], joint[1:, 1:], 60), [expected], rtol=1e-10)
 
 
 # the cost

@@ -18,7 +18,6 @@ from gdbench_penalties.discover import CODES, hessian, orojar, prepare, renderin
 from gdbench_penalties.params import HESSIAN, OROJAR, PenaltyParams
 from gdbench_penalties.penalties import Function, hessian_penalty, orojar_penalty
 from gdbench_toy.generator import load as load_toy
-from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from gdbench import (
@@ -35,7 +34,7 @@ from gdbench import (
 )
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
-from tests.plugins.methods_generators import CPU, DIM, Convnet, context
+from tests.plugins.methods_generators import CPU, DIM, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -272,12 +271,7 @@ def test_each_planted_direction_is_found_where_the_truth_is_diagonal(method: Met
 def _angle(method: Method, params: PenaltyParams) -> tuple[float, float]:
     """Median principal angle to the toy's planted directions, in degrees: of the method, and of random directions."""
     toy, asked = load_toy(None, NoParams(), CPU), context(8, seed=1)
-
-    def angle(vectors: Tensor) -> float:
-        angles = subspace_angles(vectors.double().numpy().T, toy.planted.double().numpy().T)
-        return float(np.degrees(np.median(angles)))
-
-    return angle(method(toy, params, asked).vectors), angle(random(toy, ControlParams(), asked).vectors)
+    return planted_angle(method(toy, params, asked).vectors), planted_angle(random(toy, ControlParams(), asked).vectors)
 
 
 def test_orojar_finds_the_planted_directions_of_the_toy() -> None:

@@ -21,7 +21,6 @@ from gdbench_voynov.execution import Calls
 from gdbench_voynov.params import PAPER, STANDARD, Form, VoynovParams
 from gdbench_voynov.reconstructors import LeNet, Reconstructor, ResNet18
 from gdbench_voynov.shifts import clamp, draw
-from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from gdbench import (
@@ -38,7 +37,7 @@ from gdbench import (
 from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from gdbench.suite import read_suite
-from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
+from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -466,14 +465,10 @@ def test_planted_directions_are_found(form: Form, steps: int, lr: float) -> None
     toy = load_toy(None, NoParams(), CPU)
     chosen = context(8, seed=1)
 
-    def angle(vectors: Tensor) -> float:
-        angles = subspace_angles(vectors.double().numpy().T, toy.planted.double().numpy().T)
-        return float(np.degrees(np.median(angles)))
-
-    by_chance = angle(random(toy, ControlParams(), chosen).vectors)
+    by_chance = planted_angle(random(toy, ControlParams(), chosen).vectors)
     found = discover(toy, VoynovParams(form=form, steps=steps, lr=lr, shift_max=2.0, shift_min=0.3), chosen)
     assert isinstance(found, LinearDirections | CurvedDirections)
     assert found.unit is not None
     moved = found.displace(Codes(torch.zeros(8, 64), "z"), torch.arange(8), found.unit)  # a shift of 1, of at most 2
-    assert angle(moved.latents) <= by_chance / 2
+    assert planted_angle(moved.latents) <= by_chance / 2
     assert by_chance > 60  # random itself is far from the bar

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from gdbench_voynov.discover import Batch, Training, discover, prepare, train_step
+from gdbench_voynov.execution import arrange
 from gdbench_voynov.params import PAPER, Form, VoynovParams
 from gdbench_voynov.reconstructors import LeNet, Reconstructor, ResNet18
 from gdbench_voynov.shifts import draw
 from torch import Tensor
 
 from gdbench import Codes, LinearDirections, UsageError
+from gdbench.context import ResumePoint
 from gdbench.counting import Counted
 from gdbench.params import as_plain, build
 from tests.plugins.methods_generators import Convnet, context
+from tests.plugins.test_voynov import Killed, Killing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -112,6 +116,29 @@ def test_bf16_trains() -> None:
 def test_fp16_is_refused_without_cuda() -> None:
     with pytest.raises(UsageError, match=r"precision=fp16 needs a CUDA device; on cpu take bf16"):
         discover(Convnet(), VoynovParams(steps=1, precision="fp16"), context())
+
+
+def test_a_killed_run_resumes_with_the_scale_of_fp16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The scale doubles every 7 steps here: a run that resumed without it would round other gradients."""
+    scaler = partial(torch.amp.GradScaler, "cpu", init_scale=8.0, growth_interval=7)
+    plain = arrange
+    scalers: list[torch.amp.GradScaler] = []
+
+    def scaled(*parts: Any) -> Any:
+        scalers.append(scaler())
+        return replace(plain(*parts), scaler=scalers[-1])
+
+    monkeypatch.setattr("gdbench_voynov.discover.arrange", scaled)
+    params = VoynovParams(steps=60, batch=4)
+    whole = discover(Convnet(), params, context())
+    resume = ResumePoint(tmp_path / "resume.pt", every=0.0)
+    with pytest.raises(Killed):
+        discover(Convnet(), params, context(resume=resume, reporter=Killing(at=2)))
+    resumed = discover(Convnet(), params, context(resume=resume))
+    assert isinstance(whole, LinearDirections)
+    assert isinstance(resumed, LinearDirections)
+    assert torch.equal(whole.vectors, resumed.vectors)
+    assert scalers[0].get_scale() == scalers[2].get_scale() == 8.0 * 2 ** (60 // 7)
 
 
 @pytest.mark.gpu

@@ -15,7 +15,7 @@ from gdbench_voynov.reconstructors import Reconstructor
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gdbench import Codes, Stream, initialised, normal
+from gdbench import Codes, PluginError, Stream, initialised, normal
 from gdbench.directions import load_directions
 from tests.plugins.methods_generators import DIM, Convnet, context
 
@@ -70,6 +70,8 @@ def test_small_images_are_enlarged_for_the_lenet_and_others_on_request() -> None
     assert _reconstructor("lenet", 16).resize == 32
     assert _reconstructor("lenet", 64).resize is None
     assert _reconstructor("lenet", 64, 32).resize == 32
+    with pytest.raises(PluginError, match="resize=16: the LeNet needs 32 pixels"):
+        _reconstructor("lenet", 64, 16)
     small, shifted = _images(4, 16)
     doubled = [image.repeat_interleave(2, 2).repeat_interleave(2, 3) for image in (small, shifted)]
     answers = _reconstructor("lenet", 16)(small, shifted), _reconstructor("lenet", 32)(*doubled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from gdbench_warped.field import pieces, slope, start, walk
 from gdbench_warped.params import PAPER, STANDARD, WarpedParams
 from gdbench_warped.reconstructor import LeNet, ResNet18, reconstructor
 from scipy.integrate import solve_ivp
-from scipy.linalg import subspace_angles
 from torch import Tensor, nn
 
 from gdbench import Codes, NoParams, PluginError, Stream, moments
@@ -29,7 +29,7 @@ from gdbench.directions import load_directions
 from gdbench.params import as_plain, build
 from gdbench.registry import generator_specs
 from gdbench.suite import read_suite
-from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context
+from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -175,6 +175,14 @@ def test_rows_do_not_depend_on_their_batch(space: str) -> None:
     alone = [found.displace(codes[i : i + 1], index[i : i + 1], magnitude[i : i + 1]).latents for i in range(20)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
     assert torch.equal(together, found.displace(codes, index, magnitude).latents)
+
+
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_codes_in_float64_stay_so(space: str) -> None:
+    found, (codes, index, magnitude) = _directions(space), _asked(6, space)
+    moved = found.displace(replace(codes, latents=codes.latents.double()), index, magnitude).latents
+    assert moved.dtype == torch.float64
+    torch.testing.assert_close(moved.float(), found.displace(codes, index, magnitude).latents, atol=1e-6, rtol=0)
 
 
 def test_in_w_paths_are_those_of_whitened_coordinates() -> None:
@@ -408,13 +416,9 @@ def test_planted_directions_are_found() -> None:
     toy = load_toy(None, NoParams(), CPU)
     chosen = context(8, seed=1)
 
-    def angle(vectors: Tensor) -> float:
-        angles = subspace_angles(vectors.double().numpy().T, toy.planted.double().numpy().T)
-        return float(np.degrees(np.median(angles)))
-
-    by_chance = angle(random(toy, ControlParams(), chosen).vectors)
+    by_chance = planted_angle(random(toy, ControlParams(), chosen).vectors)
     found = discover(toy, WarpedParams(steps=200, dipoles=8, shift_max=4.0), chosen)
     codes = toy.sample(64, "z", np.random.default_rng(0)).repeated(8)
     moved = found.displace(codes, torch.arange(8).repeat(64), torch.full((512,), 2.0))
-    assert angle((moved.latents - codes.latents).view(64, 8, -1).mean(0)) <= by_chance / 2
+    assert planted_angle((moved.latents - codes.latents).view(64, 8, -1).mean(0)) <= by_chance / 2
     assert by_chance > 60  # random itself is far from the bar
