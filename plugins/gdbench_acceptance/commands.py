@@ -20,5 +20,5 @@ def acceptance(
     cells = matrix(runs)
     write(folder, runs, cells)
     for column in COLUMNS:
-        typer.echo(f"{column}: {refusal(cells, column) or 'may rank'}")
+        typer.echo(f"{column}: {refusal(cells, column) or 'believed'}")
     typer.echo(f"written: {folder / 'acceptance.md'}")

@@ -35,7 +35,7 @@ def markdown(runs: Runs, cells: Sequence[Cell]) -> str:
     """The page: matrix, versions, and the numbers behind every verdict."""
     found = {(cell.column, cell.test): cell for cell in cells}
     names = [test.name for test in TESTS]
-    rows = [["column", *names, "may rank"], ["---"] * (len(names) + 2)]
+    rows = [["column", *names, "believed"], ["---"] * (len(names) + 2)]
     for column in COLUMNS:
         told = [found[column, name].verdict for name in names]
         marks = [MARKS.get(verdict, verdict) for verdict in told]
