@@ -64,3 +64,12 @@ def test_the_picture_of_calibration_shows_what_its_caption_says() -> None:
     assert f"magnitudes from {first:.1f} to {last:.1f}; direction {dead} is dead" in text
     assert calibration.dead[:, 0].nonzero()[0].item() == dead
     assert (ROOT / "docs" / "pictures" / "calibration.png").stat().st_size < LARGEST
+
+
+def test_the_table_of_the_ablation_is_that_of_its_leaderboard() -> None:
+    call = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r}); import ablation; sys.stdout.write(ablation.table())"
+    )
+    made = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True).stdout
+    assert made in (ROOT / "docs" / "ablation.md").read_text(), "run: python docs/ablation.py"
+    assert (ROOT / "docs" / "pictures" / "ablation.png").stat().st_size < LARGEST
