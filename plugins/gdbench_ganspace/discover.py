@@ -89,7 +89,7 @@ def _of_features(
 
 def _explained(paths: Array, spread: Array, samples: int) -> Array:
     """Adjusted R^2 (k,) of whitened components on z, of their covariances with it (k, dim) and that of z."""
-    squared = np.einsum("ki,ki->k", paths, np.linalg.solve(spread, paths.T).T)
+    squared = np.einsum("ki,ki->k", paths, np.linalg.lstsq(spread, paths.T)[0].T)
     adjusted: Array = 1 - (1 - squared) * (samples - 1) / max(1, samples - 1 - len(spread))
     return adjusted
 

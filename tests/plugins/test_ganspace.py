@@ -118,6 +118,10 @@ def test_components_that_z_does_not_explain_are_counted() -> None:
     assert [line[:62] for line in said] == ["ganspace: z hardly explains 2 of the 4 components of layer only"[:62]]
 
 
+def test_fewer_samples_than_dimensions_are_enough_for_components() -> None:
+    assert len(discover(GENERATOR, GanspaceParams(samples=DIM - 2, batch=DIM - 2), context(3))) == 3
+
+
 def test_explained_is_the_adjusted_r2_of_a_regression() -> None:
     z = np.random.default_rng(0).standard_normal((60, 5))
     y = z[:, 0] + np.random.default_rng(1).standard_normal(60)
