@@ -73,8 +73,9 @@ def draw() -> None:
 
 def main() -> None:
     """Write both."""
-    page = BLOCK.sub(lambda found: found[1] + table() + found[2], PAGE.read_text(encoding="utf-8"))
-    PAGE.write_text(page, encoding="utf-8")
+    from gdbench import write_text
+
+    write_text(PAGE, BLOCK.sub(lambda found: found[1] + table() + found[2], PAGE.read_text(encoding="utf-8")))
     draw()
 
 

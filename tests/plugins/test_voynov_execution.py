@@ -119,7 +119,7 @@ def test_fp16_is_refused_without_cuda() -> None:
 
 
 def test_a_killed_run_resumes_with_the_scale_of_fp16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The scale doubles every 7 steps here: a run that resumed without it would round other gradients."""
+    """The scale doubles every 7 steps here: a run that resumed without its state would end at another one."""
     scaler = partial(torch.amp.GradScaler, "cpu", init_scale=8.0, growth_interval=7)
     plain = arrange
     scalers: list[torch.amp.GradScaler] = []
