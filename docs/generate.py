@@ -118,7 +118,7 @@ def draw() -> None:
     import torch
 
     import gdbench
-    from gdbench import pictures
+    from gdbench.evaluation import pictures
     from gdbench.registry import load_registry
 
     for family, offer in load_registry().generators.items():
@@ -135,8 +135,9 @@ def draw() -> None:
 def front() -> None:
     """The README's picture: the first ten directions, unselected, of a committed run of the original method."""
     import gdbench
-    from gdbench import Stream, pictures
-    from gdbench.calibration import Calibration
+    from gdbench import Stream
+    from gdbench.evaluation import pictures
+    from gdbench.evaluation.calibration import Calibration
 
     (folder,) = (DOCS.parent / "results" / "scenes-quick").glob("sngan-*-voynov-s0-*")
     run = gdbench.read_run(folder)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from gdbench import MethodSpec
-    from gdbench.api import Run
     from gdbench.record import RunRecord
+    from gdbench.runs.api import Run
 
 DOCS = Path(__file__).parent
 RUNS = DOCS.parent / "results" / "scenes-quick"
@@ -88,7 +88,8 @@ def telling(found: pd.DataFrame) -> list[int]:
 def draw(run: Run) -> Image:
     """Rows of images of the most telling directions of a run."""
     import gdbench
-    from gdbench import Stream, pictures
+    from gdbench import Stream
+    from gdbench.evaluation import pictures
     from gdbench.protocols import Bindable
 
     cell, found = run.record.cell, effects(run)
@@ -149,7 +150,7 @@ def write(spec: MethodSpec, text: str) -> None:
 
 def main(names: list[str]) -> None:
     """Draw the pictures of the methods ``names``, or of all, and write them into their pages."""
-    from gdbench import pictures
+    from gdbench.evaluation import pictures
 
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name, spec in methods().items():

@@ -63,7 +63,7 @@ def main() -> None:
     from matplotlib import pyplot
 
     import gdbench
-    from gdbench.calibration import TAUS
+    from gdbench.evaluation.calibration import TAUS
     from gdbench.files import atomic_write
 
     run = gdbench.read_run(DOCS.parent / "results" / "scenes-quick" / RUN)

@@ -29,64 +29,65 @@ from gdbench.specs import (
 )
 
 if TYPE_CHECKING:
-    from gdbench.api import load_domain, load_generator, read_run, run
-    from gdbench.calibration import Calibration, calibrate
-    from gdbench.cards import plugin_folder
-    from gdbench.cells import markdown
+    from gdbench.boards.cells import markdown
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections, orthonormal
-    from gdbench.extra_files import checked as checked_file
-    from gdbench.factors import coordinates, difference, mean_square, spread, steering, turned, visible
+    from gdbench.evaluation.calibration import Calibration, calibrate
+    from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
+    from gdbench.evaluation.perception import distance, embed, image_features
+    from gdbench.evaluation.prior import Moments, moments
+    from gdbench.evaluation.subject import Edits, Subject
+    from gdbench.evaluation.units import unit_blocks, unit_values
     from gdbench.files import atomic_write, sha256, write_text
-    from gdbench.networks import load_network
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
-    from gdbench.perception import distance, embed, image_features
-    from gdbench.prior import Moments, moments
     from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.registry import generator_specs
+    from gdbench.runs.api import load_domain, load_generator, read_run, run
     from gdbench.streams import Stream, initialised, integers, normal, uniform
-    from gdbench.subject import Edits, Subject
+    from gdbench.tensors import read_facts, save_weights
     from gdbench.training import falling, train
-    from gdbench.units import unit_blocks, unit_values
-    from gdbench.unpickle import Record
-    from gdbench.weights import load_weights, read_facts, save_weights
+    from gdbench.weights.cards import plugin_folder
+    from gdbench.weights.extra_files import checked as checked_file
+    from gdbench.weights.networks import load_network
+    from gdbench.weights.reading import load_weights
+    from gdbench.weights.unpickle import Record
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "run": "api",
-    "load_generator": "api",
-    "load_domain": "api",
-    "read_run": "api",
-    "Calibration": "calibration",
-    "plugin_folder": "cards",
-    "calibrate": "calibration",
-    "markdown": "cells",
+    "run": "runs.api",
+    "load_generator": "runs.api",
+    "load_domain": "runs.api",
+    "read_run": "runs.api",
+    "Calibration": "evaluation.calibration",
+    "plugin_folder": "weights.cards",
+    "calibrate": "evaluation.calibration",
+    "markdown": "boards.cells",
     "Codes": "codes",
     "Context": "context",
     "LinearDirections": "directions",
     "orthonormal": "directions",
-    "checked_file": "extra_files:checked",
-    "load_network": "networks",
+    "checked_file": "weights.extra_files:checked",
+    "load_network": "weights.networks",
     "build_params": "params:build",
     "parse_assignments": "params",
-    "distance": "perception",
-    "embed": "perception",
-    "image_features": "perception",
-    "coordinates": "factors",
-    "difference": "factors",
-    "mean_square": "factors",
-    "turned": "factors",
-    "spread": "factors",
-    "steering": "factors",
-    "visible": "factors",
+    "distance": "evaluation.perception",
+    "embed": "evaluation.perception",
+    "image_features": "evaluation.perception",
+    "coordinates": "evaluation.factors",
+    "difference": "evaluation.factors",
+    "mean_square": "evaluation.factors",
+    "turned": "evaluation.factors",
+    "spread": "evaluation.factors",
+    "steering": "evaluation.factors",
+    "visible": "evaluation.factors",
     "atomic_write": "files",
     "sha256": "files",
     "write_text": "files",
-    "Moments": "prior",
-    "moments": "prior",
+    "Moments": "evaluation.prior",
+    "moments": "evaluation.prior",
     "Directions": "protocols",
     "Domain": "protocols",
     "Factor": "protocols",
@@ -102,14 +103,14 @@ _LAZY = {
     "uniform": "streams",
     "train": "training",
     "falling": "training",
-    "unit_blocks": "units",
-    "unit_values": "units",
-    "Edits": "subject",
-    "Subject": "subject",
-    "Record": "unpickle",
-    "load_weights": "weights",
-    "read_facts": "weights",
-    "save_weights": "weights",
+    "unit_blocks": "evaluation.units",
+    "unit_values": "evaluation.units",
+    "Edits": "evaluation.subject",
+    "Subject": "evaluation.subject",
+    "Record": "weights.unpickle",
+    "load_weights": "weights.reading",
+    "read_facts": "tensors",
+    "save_weights": "tensors",
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, PluginError
 from gdbench.files import write_text
 from gdbench.protocols import Bindable, Directions, Generator
-from gdbench.weights import save_weights
+from gdbench.tensors import save_weights
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
 

@@ -17,10 +17,10 @@ from gdbench_acceptance.runs import Measured, Runs, read
 
 from gdbench import UsageError
 from gdbench.context import SILENT
-from gdbench.pipeline import execute
-from gdbench.planning import plan
 from gdbench.registry import Registry, load_registry
-from gdbench.suite import read_suite
+from gdbench.runs.pipeline import execute
+from gdbench.runs.planning import plan
+from gdbench.runs.suite import read_suite
 
 ROOT = Path(__file__).parent.parent
 OFFERS = ROOT / "plugins" / "gdbench_acceptance" / "offers.py"

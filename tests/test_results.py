@@ -13,15 +13,15 @@ from gdbench_acceptance.page import markdown as page
 from gdbench_acceptance.page import verdicts
 from gdbench_acceptance.runs import read as runs_of
 
+from gdbench.boards.leaderboard import current_versions, leaderboard_of
+from gdbench.cli.views import columns_of
 from gdbench.context import SILENT
-from gdbench.leaderboard import current_versions, leaderboard_of
-from gdbench.pipeline import execute
-from gdbench.planning import missing_metrics, plan, request_of
 from gdbench.record import PROTOCOL
 from gdbench.registry import Registry, load_registry
-from gdbench.store import RunFolder, find_runs, read_records
-from gdbench.suite import read_suite
-from gdbench.views import columns_of
+from gdbench.runs.pipeline import execute
+from gdbench.runs.planning import missing_metrics, plan, request_of
+from gdbench.runs.store import RunFolder, find_runs, read_records
+from gdbench.runs.suite import read_suite
 
 ROOT = Path(__file__).parent.parent
 LARGEST = 1_500_000

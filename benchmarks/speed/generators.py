@@ -42,9 +42,9 @@ from gdbench_stylegan2.generator import StyleGAN2
 from torch.overrides import TorchFunctionMode
 
 from gdbench import Codes, Generator, Stream, initialised, load_generator, write_text
-from gdbench.cells import markdown_table
-from gdbench.environment import describe
-from gdbench.memory import held_memory, peak_memory
+from gdbench.boards.cells import markdown_table
+from gdbench.evaluation.memory import held_memory, peak_memory
+from gdbench.runs.environment import describe
 
 CPU = torch.device("cpu")
 CONFIG_F = (512, 512, 512, 512, 512, 256, 128, 64, 32)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from gdbench import Codes, Stream, load_generator, moments
-from gdbench.counting import Counted
+from gdbench.runs.counting import Counted
 
 FAMILIES = ("sngan", "stylegan2", "biggan", "progan")
 IMAGES = 32

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from gdbench import counting, measuring, pipeline
-from gdbench.planning import plan
 from gdbench.progress import reporter
 from gdbench.registry import load_registry
-from gdbench.request import RunRequest
+from gdbench.runs import counting, measuring, pipeline
+from gdbench.runs.planning import plan
+from gdbench.runs.request import RunRequest
 
 
 @dataclass

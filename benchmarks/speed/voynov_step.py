@@ -45,8 +45,8 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity
 
 from gdbench import Codes, Context, Generator, initialised, load_generator, normal, write_text
-from gdbench.cells import markdown_table
-from gdbench.environment import describe
+from gdbench.boards.cells import markdown_table
+from gdbench.runs.environment import describe
 
 K, BATCH = 32, 32
 CPU = torch.device("cpu")

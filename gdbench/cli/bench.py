@@ -31,11 +31,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Run what a suite lacks, each cell in a process of its own, and write the leaderboard."""
         from dataclasses import replace
 
-        from gdbench import crew, progress, views
-        from gdbench.bench import Bench
-        from gdbench.pipeline import is_complete
-        from gdbench.planning import plan_all
-        from gdbench.suite import read_suite
+        from gdbench import progress
+        from gdbench.cli import views
+        from gdbench.runs import crew
+        from gdbench.runs.bench import Bench
+        from gdbench.runs.pipeline import is_complete
+        from gdbench.runs.planning import plan_all
+        from gdbench.runs.suite import read_suite
 
         crew.refuse("bench")
         offers = options.registry_with(registry, plugin)

@@ -25,7 +25,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
-        from gdbench import views
+        from gdbench.cli import views
 
         views.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
 
@@ -36,7 +36,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Everything about one generator, method, metric or domain: parameters, tiers, columns, checkpoints, source."""
-        from gdbench import views
+        from gdbench.cli import views
 
         views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
 
@@ -47,7 +47,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Run the contract checks of one generator, method, metric or domain."""
-        from gdbench import progress, views
+        from gdbench import progress
+        from gdbench.cli import views
         from gdbench.testing import check_plugin as run_checks
 
         offers = options.registry_with(registry, plugin)

@@ -39,8 +39,9 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
-        from gdbench import checkpoints, console
+        from gdbench import console
         from gdbench.params import parse_assignments
+        from gdbench.weights import checkpoints
 
         offers = options.registry_with(registry, plugin)
         card = checkpoints.import_checkpoint(
@@ -56,7 +57,7 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:
-    from gdbench.extra_files import extra_files
+    from gdbench.weights.extra_files import extra_files
 
     extras = extra_files(offer.spec for offer in registry.domains.values())
     names = (*registry.generators, *extras)
@@ -79,7 +80,8 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
 
 
 def _fetch_file(extra: ExtraFile, yes: bool) -> None:
-    from gdbench import console, extra_files
+    from gdbench import console
+    from gdbench.weights import extra_files
 
     _agree(extra_files.licence_of_extra(extra), yes)
     with _shown(extra.name, extra.size) as show:
@@ -88,7 +90,8 @@ def _fetch_file(extra: ExtraFile, yes: bool) -> None:
 
 
 def _fetch_checkpoint(spec: GeneratorSpec, name: str | None, yes: bool) -> None:
-    from gdbench import checkpoints, console
+    from gdbench import console
+    from gdbench.weights import checkpoints
 
     if name is None:
         official = ", ".join(card.name for card in spec.checkpoints if not card.shipped) or "it has none"
@@ -129,7 +132,7 @@ def _add_list(group: typer.Typer, registry: Registry) -> None:
     @group.command("list")
     def list_(as_json: bool = options.JSON) -> None:
         """List the checkpoints of all families, and whether their files are here."""
-        from gdbench import views
+        from gdbench.cli import views
 
         _show(views.checkpoint_rows(registry), as_json)
 
@@ -140,8 +143,8 @@ def _add_verify(group: typer.Typer, registry: Registry) -> None:
         """Read every checkpoint and compare its hash with its card."""
         from dataclasses import asdict
 
-        from gdbench import checkpoints
-        from gdbench.extra_files import extra_files, verdict
+        from gdbench.weights import checkpoints
+        from gdbench.weights.extra_files import extra_files, verdict
 
         verdicts = checkpoints.verify(_specs(registry), checkpoints.default_folder())
         verdicts += [verdict(extra) for extra in extra_files(o.spec for o in registry.domains.values()).values()]

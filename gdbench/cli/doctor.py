@@ -14,8 +14,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def doctor(as_json: bool = options.JSON) -> None:
         """Check the installation: versions, device, shipped weights, broken plugins."""
-        from gdbench import checkpoints, views
-        from gdbench.environment import describe
+        from gdbench.cli import views
+        from gdbench.runs.environment import describe
+        from gdbench.weights import checkpoints
 
         facts: dict[str, object] = dict(describe())
         problems = [f"plugin broken: {fault}" for fault in registry.broken]

@@ -22,10 +22,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Rank the methods of each generator; a pure function of the records."""
-        from gdbench import views
+        from gdbench.cli import views
         from gdbench.errors import UsageError
-        from gdbench.store import find_runs
-        from gdbench.suite import read_suite
+        from gdbench.runs.store import find_runs
+        from gdbench.runs.suite import read_suite
 
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite) if suite else None

@@ -32,10 +32,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Measure finished runs with more metrics; nothing is discovered anew."""
-        from gdbench import console, crew, progress, views
+        from gdbench import console, progress
+        from gdbench.cli import views
         from gdbench.errors import GdbenchError, UsageError
-        from gdbench.pipeline import remeasure
-        from gdbench.store import find_runs
+        from gdbench.runs import crew
+        from gdbench.runs.pipeline import remeasure
+        from gdbench.runs.store import find_runs
 
         crew.refuse("measure")
         offers = options.registry_with(registry, plugin)

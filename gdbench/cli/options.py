@@ -27,7 +27,7 @@ def completer(names: Iterable[str]) -> Names:
 
 def run_folders(incomplete: str) -> list[str]:
     """Shell completion of run folders below ``runs`` and ``results``."""
-    from gdbench.store import find_runs
+    from gdbench.runs.store import find_runs
 
     folders = [str(folder.path) for root in (RUNS, Path("results")) if root.is_dir() for folder in find_runs(root)]
     return [folder for folder in folders if folder.startswith(incomplete)]

@@ -38,19 +38,21 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
-        from gdbench import crew, progress, views
-        from gdbench.pipeline import assist, execute
-        from gdbench.planning import plan
-        from gdbench.request import RunRequest
+        from gdbench.cli import views
+        from gdbench.progress import reporter
+        from gdbench.runs import crew
+        from gdbench.runs.pipeline import assist, execute
+        from gdbench.runs.planning import plan
+        from gdbench.runs.request import RunRequest
 
         offers = options.registry_with(registry, plugin)
         request = RunRequest(
-            gan=gan,
-            method=method,
-            checkpoint=checkpoint,
-            space=space,
-            k=k,
-            seed=seed,
+            gan,
+            method,
+            checkpoint,
+            space,
+            k,
+            seed,
             tier=tier,  # type: ignore[arg-type]
             metrics=tuple(name for name in metrics.split(",") if name),
             device=device,
@@ -66,6 +68,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         if us.rank:
             assist(made, us)
             raise typer.Exit(0)
-        record, folder = execute(made, offers, progress.reporter(), us)
+        record, folder = execute(made, offers, reporter(), us)
         views.show_run(record, folder.path, offers, as_json=as_json)
-        raise typer.Exit(0 if record.status == "done" else 1)
+        raise typer.Exit(record.status != "done")

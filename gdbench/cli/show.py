@@ -19,7 +19,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Show the scores of a run, after checking the hash of every file of it."""
-        from gdbench import views
-        from gdbench.store import RunFolder
+        from gdbench.cli import views
+        from gdbench.runs.store import RunFolder
 
         views.show_run(RunFolder(run).read(verify=True), run, registry, as_json=as_json)

@@ -13,21 +13,21 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from gdbench.calibration import Calibration, calibrate
-from gdbench.checkpoints import Resolved, default_folder, find
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Context, Reporter, ResumePoint
 from gdbench.directions import LinearDirections
 from gdbench.errors import MissingFile
+from gdbench.evaluation.calibration import Calibration, calibrate
+from gdbench.evaluation.prior import Moments, moments
+from gdbench.evaluation.subject import Subject
 from gdbench.params import build
-from gdbench.prior import Moments, moments
 from gdbench.protocols import Directions, Domain, Generator, Scores
 from gdbench.registry import Offer, Registry
 from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.streams import Stream, normal
-from gdbench.subject import Subject
 from gdbench.testing.isolation import Observed, observe
 from gdbench.testing.results import Skipped, Unusable, describe
+from gdbench.weights.checkpoints import Resolved, default_folder, find
 
 CPU = torch.device("cpu")
 CODES = 4

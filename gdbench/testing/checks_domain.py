@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gdbench.errors import GdbenchError, MissingFile
-from gdbench.factors import visible
-from gdbench.perception import distance, embed
+from gdbench.evaluation.factors import visible
+from gdbench.evaluation.perception import distance, embed
 from gdbench.protocols import Domain, Factor, Oracle
 from gdbench.streams import Stream, normal
 from gdbench.testing.cases import DomainCase, same

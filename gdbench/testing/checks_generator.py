@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench.checkpoints import default_folder, find
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, MissingFile
 from gdbench.testing.cases import CODES, GeneratorCase, load_generator, same, sampled
 from gdbench.testing.isolation import observe, seeded
 from gdbench.testing.results import Check, Skipped, Unusable, expect
+from gdbench.weights.checkpoints import default_folder, find
 
 MEMBERS = ("spaces", "image_shape", "domain", "device", "dim", "sample", "render")
 TOLERANCE = 2e-3

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import Context, ResumePoint, Task
-from gdbench.counting import Counted
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError
 from gdbench.protocols import Directions, Generator
+from gdbench.runs.counting import Counted
 from gdbench.streams import Stream
 from gdbench.testing.cases import Interrupt, K, MethodCase, cheapest, load_generator, same
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, UsageError, progress, views
+from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, UsageError, progress
 from gdbench import console as shown
+from gdbench.cli import views
 from gdbench.record import Cell, Cost, RunRecord, Score
 from gdbench.registry import Broken, Offer, Origin, Plugin, Registry
 

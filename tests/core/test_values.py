@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gdbench import Codes, LinearDirections, MethodSpec, NoParams, Stream, initialised, moments, normal
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError, IntegrityError, PluginError
-from gdbench.perception import Embedded, distance, flatten
-from gdbench.prior import Moments
+from gdbench.evaluation.perception import Embedded, distance, flatten
+from gdbench.evaluation.prior import Moments
 
 
 def test_shifted_codes_keep_space_and_labels() -> None:

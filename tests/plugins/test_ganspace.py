@@ -17,7 +17,7 @@ from sklearn.linear_model import LinearRegression
 
 from gdbench import Codes, PluginError, load_generator
 from gdbench.context import SILENT
-from gdbench.counting import Counted
+from gdbench.runs.counting import Counted
 from tests.plugins.methods_generators import DIM, Blank, Convnet, context
 
 GENERATOR = Convnet()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gdbench import Codes, NoParams, PluginError, Stream, moments
 from gdbench.context import ResumePoint
-from gdbench.counting import Counted
+from gdbench.runs.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")

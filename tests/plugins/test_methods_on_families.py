@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from gdbench import Codes, Context, Generator
-from gdbench.planning import Plan, plan
 from gdbench.registry import load_registry
-from gdbench.request import RunRequest
+from gdbench.runs.planning import Plan, plan
+from gdbench.runs.request import RunRequest
 from gdbench.specs import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -18,7 +18,7 @@ from gdbench_metrics.params import FactorsParams
 from torch import Tensor
 
 from gdbench import Codes, Edits, Factor, Void, difference, spread, steering, turned, visible
-from gdbench.subject import Readings
+from gdbench.evaluation.subject import Readings
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, context, paths, random_directions, subject
 
 QUICK = FactorsParams(samples=300)

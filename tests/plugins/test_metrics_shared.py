@@ -10,7 +10,7 @@ import gdbench_metrics.observational
 from gdbench_metrics.params import FactorsParams, ObservationalParams
 
 from gdbench import NoParams, Subject
-from gdbench.counting import Counted
+from gdbench.runs.counting import Counted
 from tests.plugins.metrics_subjects import PLANTED, TOY, context, subject
 
 K, N, SAMPLES = 4, 16, 300

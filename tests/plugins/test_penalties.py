@@ -33,7 +33,7 @@ from gdbench import (
     orthonormal,
 )
 from gdbench.context import ResumePoint
-from gdbench.counting import Counted
+from gdbench.runs.counting import Counted
 from tests.plugins.methods_generators import CPU, DIM, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")

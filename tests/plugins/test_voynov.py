@@ -35,8 +35,8 @@ from gdbench import (
     normal,
 )
 from gdbench.context import ResumePoint
-from gdbench.counting import Counted
-from gdbench.suite import read_suite
+from gdbench.runs.counting import Counted
+from gdbench.runs.suite import read_suite
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")

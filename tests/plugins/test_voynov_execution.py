@@ -19,8 +19,8 @@ from torch import Tensor
 
 from gdbench import Codes, LinearDirections, UsageError
 from gdbench.context import ResumePoint
-from gdbench.counting import Counted
 from gdbench.params import as_plain, build
+from gdbench.runs.counting import Counted
 from tests.plugins.methods_generators import Convnet, context
 from tests.plugins.test_voynov import Killed, Killing
 

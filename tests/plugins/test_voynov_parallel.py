@@ -21,7 +21,7 @@ from torch import Tensor
 import gdbench
 from gdbench import Codes, LinearDirections, PluginError, UsageError
 from gdbench.context import ResumePoint
-from gdbench.store import find_runs
+from gdbench.runs.store import find_runs
 from tests.plugins.methods_generators import Convnet, context
 from tests.plugins.test_voynov import Killed, Killing
 

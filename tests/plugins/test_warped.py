@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from gdbench import Codes, NoParams, PluginError, Stream, moments
 from gdbench.context import ResumePoint
-from gdbench.counting import Counted
 from gdbench.directions import load_directions
 from gdbench.params import as_plain, build
 from gdbench.registry import generator_specs
-from gdbench.suite import read_suite
+from gdbench.runs.counting import Counted
+from gdbench.runs.suite import read_suite
 from tests.plugins.methods_generators import CPU, DIM, Blank, Convnet, context, planted_angle
 
 pytestmark = pytest.mark.usefixtures("one_thread")

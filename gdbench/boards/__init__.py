@@ -1,0 +1,1 @@
+"""Pure functions of records: leaderboards, intervals, ranks, and the verdicts of acceptance tests."""

@@ -1,0 +1,1 @@
+"""What a metric stands on: calibration, the subject and its shared edits, prior, perception, factors, pictures."""

@@ -1,0 +1,158 @@
+"""The subject of a measurement: a generator with directions and their calibration. Edited images are rendered once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from gdbench.codes import Codes
+from gdbench.context import SILENT, Reporter
+from gdbench.evaluation.calibration import HEADLINE, SIGNS, Calibration
+from gdbench.evaluation.memory import BATCH, in_batches
+from gdbench.evaluation.perception import image_features
+from gdbench.evaluation.prior import Moments
+from gdbench.files import write_text
+from gdbench.protocols import Directions, Domain, Generator
+from gdbench.record import Cost
+from gdbench.streams import Stream
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first).
+
+    factors: oracle B's factors, which score. pooled: A's features (..., d).
+    """
+
+    factors: Mapping[str, Tensor]
+    pooled: Tensor
+
+
+@dataclass(frozen=True)
+class Edits:
+    """``n`` codes, their originals and their edits along every direction and sign at one visible change.
+
+    alive (k, 2): False where the direction does not reach the headline change; those are edited at the limit.
+    """
+
+    tau: float
+    codes: Codes
+    magnitude: Tensor
+    alive: Tensor
+    base: Readings
+    edited: Readings
+
+
+@dataclass(eq=False)
+class Subject:
+    """What a metric sees.
+
+    seed: evaluation seed; all methods of a generator see the same codes for the same seed. n: codes per direction and
+    sign. cost: of the discovery. cache: folder for what is computed once per generator. fingerprint, of weights,
+    parameters, versions and domain, keys it.
+    """
+
+    generator: Generator
+    directions: Directions
+    calibration: Calibration
+    domain: Domain | None
+    moments: Moments
+    seed: int
+    n: int = 128
+    batch: int = BATCH
+    cost: Cost = field(default_factory=Cost)
+    cache: Path | None = None
+    fingerprint: str = ""
+    reporter: Reporter = SILENT
+    _kept: dict[object, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def space(self) -> str:
+        """Where the directions live."""
+        return self.directions.space
+
+    @property
+    def k(self) -> int:
+        """How many directions there are."""
+        return len(self.directions)
+
+    def codes(self, n: int, purpose: str = "metric") -> Codes:
+        """The first ``n`` evaluation codes of a purpose."""
+        return self.generator.sample(n, self.space, Stream(self.seed, purpose).at())
+
+    def edits(self, tau: float = HEADLINE) -> Edits:
+        """The edits at ``tau``, rendered at the first call and kept for all metrics of this call."""
+        return self._once_in_memory(("edits", tau), lambda: self._edit(tau))
+
+    def prior(self, n: int = 2_000) -> Readings:
+        """Readings of ``n`` unedited images, independent of the edited ones."""
+        return self._once_in_memory(("prior", n), lambda: self._read_all(self.codes(n, "metric/prior"), None, None))
+
+    def once(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+        """A table that depends on generator and domain alone: built once, kept in memory and in the cache folder.
+
+        ``key`` names it with its version and parameters. A cached table that cannot be read is built again.
+        """
+        return self._once_in_memory(("once", key), lambda: self._once_on_disk(key, build))
+
+    def _once_in_memory(self, key: object, build: Callable[[], T]) -> T:
+        if key not in self._kept:
+            self._kept[key] = build()
+        return self._kept[key]  # type: ignore[return-value]
+
+    def _once_on_disk(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+        if self.cache is None or not self.fingerprint:
+            return build()
+        path = self.cache / f"{self.fingerprint[:16]}-{key}.json"
+        try:
+            kept: dict[str, float] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            kept = dict(build())
+            self.cache.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(kept))
+        return kept
+
+    def _edit(self, tau: float) -> Edits:
+        codes = self.codes(self.n)
+        magnitude = self.calibration.usable(tau)
+        k, n = self.k, self.n
+        index = torch.arange(k).repeat_interleave(2 * n)
+        signed = (magnitude * torch.tensor(SIGNS)).reshape(-1).repeat_interleave(n)
+        everywhere = codes[torch.arange(n).repeat(2 * k)]
+        flat = self._read_all(everywhere, index, signed)
+
+        def shaped(value: Tensor) -> Tensor:
+            return value.reshape(k, 2, n, *value.shape[1:])
+
+        edited = Readings({name: shaped(value) for name, value in flat.factors.items()}, shaped(flat.pooled))
+        return Edits(tau, codes, magnitude, ~self.calibration.dead, self._read_all(codes, None, None), edited)
+
+    @torch.no_grad()
+    def _read_all(self, codes: Codes, index: Tensor | None, signed: Tensor | None) -> Readings:
+        """Render ``codes``, displaced where an index is given, in batches, and let both oracles read them."""
+        if self.domain is None:
+            raise ValueError("this generator's domain has no oracles")
+        a, b = self.domain.oracle("a"), self.domain.oracle("b")
+
+        def read(here: slice) -> tuple[Mapping[str, Tensor], Tensor]:
+            chunk = codes[here]
+            if index is not None and signed is not None:
+                chunk = self.directions.displace(chunk, index[here], signed[here])
+            images = self.generator.render(chunk).clamp(-1, 1)
+            return b.read(images), image_features(a, images)
+
+        parts = []
+        with self.reporter.task("render and read", len(codes)) as task:
+            for part in in_batches(read, len(codes), self.batch):
+                parts.append(part)
+                task.advance(len(part[1]))
+        factors = {name: torch.cat([part[0][name] for part in parts]).cpu() for name in parts[0][0]}
+        return Readings(factors, torch.cat([part[1] for part in parts]).cpu())

@@ -1,0 +1,103 @@
+"""gdbench from Python and notebooks: the same run as on the command line, returned as values and DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gdbench.context import SILENT, Reporter
+from gdbench.params import build
+from gdbench.record import RunRecord
+from gdbench.registry import load_registry
+from gdbench.runs.pipeline import execute, pick_device
+from gdbench.runs.planning import plan
+from gdbench.runs.request import RunRequest
+from gdbench.runs.store import RunFolder
+from gdbench.specs import resolve
+
+if TYPE_CHECKING:
+    from gdbench.protocols import Directions, Domain, Generator
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its record, and its folder."""
+
+    record: RunRecord
+    folder: Path
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row per metric and column: value (NaN where void) and the reason."""
+        rows = [
+            {"metric": metric, "column": column, "value": score.value, "void": score.void}
+            for metric, columns in self.record.scores.items()
+            for column, score in columns.items()
+        ]
+        return pd.DataFrame(rows).astype({"value": "float64"})
+
+    @property
+    def per_direction(self) -> pd.DataFrame:
+        """One row per direction, one column per (metric, column), from the tables in the run folder."""
+        tables = sorted((self.folder / "tables").glob("*.parquet"))
+        frames = {table.stem: pd.read_parquet(table) for table in tables}
+        return pd.concat(frames, axis=1) if frames else pd.DataFrame()
+
+    @property
+    def directions(self) -> Directions:
+        """The directions."""
+        from gdbench.directions import load_directions
+
+        return load_directions(self.folder, load_registry().packages)
+
+
+def run(
+    gan: str,
+    method: str,
+    *,
+    reporter: Reporter = SILENT,
+    plugins: Sequence[Path] = (),
+    out: str | Path = "runs",
+    **options: Any,
+) -> Run:
+    """Run one cell, as ``gdbench run`` does.
+
+    options: the fields of a run request: checkpoint, space, k, seed, tier, metrics, device, threads, offline,
+    method_params, generator_params, metric_params, fresh. Raises GdbenchError with one line; a method or metric that
+    raised gives a record with status "failed" and the reason; on a finished run a metric that raised is a GdbenchError.
+    """
+    request = RunRequest(gan=gan, method=method, out=Path(out), **options)
+    registry = load_registry(plugins)
+    record, folder = execute(plan(request, registry), registry, reporter)
+    return Run(record, folder.path)
+
+
+def read_run(folder: str | Path) -> Run:
+    """The run in ``folder``, after checking every hash. Raises IntegrityError."""
+    return Run(RunFolder(Path(folder)).read(verify=True), Path(folder))
+
+
+def load_generator(name: str, checkpoint: str | Path | None = None, device: str = "cpu", **params: Any) -> Generator:
+    """A generator, ready to sample and render.
+
+    checkpoint: a name (``gdbench list checkpoints``) or the path of a converted or official file or folder; None is the
+    family's first shipped one. params: the family's own (truncation, noise, ...). Raises UsageError, MissingFile,
+    IntegrityError.
+    """
+    from gdbench.weights.checkpoints import default_folder, find
+
+    spec = load_registry().generator(name).spec
+    found = find(spec, None if checkpoint is None else str(checkpoint), default_folder(), offline=True)
+    typed: Any = build(spec.params, params, where=f"generator {name}")
+    loaded: Generator = resolve(spec.load)(found.path, typed, pick_device(device))
+    return loaded
+
+
+def load_domain(name: str, device: str = "cpu") -> Domain:
+    """A domain with its images, masks, factors and oracles. Raises UsageError for an unknown name."""
+    loaded: Domain = resolve(load_registry().domain(name).spec.load)(pick_device(device))
+    return loaded

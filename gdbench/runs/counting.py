@@ -1,0 +1,90 @@
+"""Counting what a stage costs: rendered images, differentiated images, CPU and wall-clock seconds, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdbench.codes import Codes
+from gdbench.evaluation.memory import computed, peak_memory
+from gdbench.protocols import Generator
+from gdbench.record import Cost
+
+
+class Counted:
+    """A generator that counts: one for each image rendered or computed up to a feature layer, one for each image that a
+    gradient flows back through. Everything else is the generator's own.
+
+    batch: the most images that are computed at once where no gradient flows; None sets no bound.
+    """
+
+    def __init__(self, generator: Generator, batch: int | None = None) -> None:
+        self._generator = generator
+        self._batch = batch
+        self.images = 0
+        self.backward = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def render(self, codes: Codes) -> Tensor:
+        """The generator's images, counted."""
+        return self._count(computed(self._generator.render, codes, self._batch), len(codes))
+
+    def features(self, codes: Codes, layer: str) -> Tensor:
+        """The generator's features, counted as images."""
+        own = self._generator.features  # type: ignore[attr-defined]
+        return self._count(computed(lambda part: own(part, layer), codes, self._batch), len(codes))
+
+    def charge(self, images: int, backward: int) -> None:
+        """Count what other processes computed for this run and cannot report themselves: ``Context.charge``."""
+        self.images += images
+        self.backward += backward
+
+    def _count(self, output: Tensor, n: int) -> Tensor:
+        self.images += n
+        if output.requires_grad:
+            output.register_hook(lambda _: self._count_backward(n))  # type: ignore[no-untyped-call]
+        return output
+
+    def _count_backward(self, n: int) -> None:
+        self.backward += n
+
+
+class Meter:
+    """Seconds and images since it was made, on top of what an interrupted run ``spent``; ``cost()`` reads it."""
+
+    def __init__(self, counted: Counted | None = None, spent: Cost | None = None) -> None:
+        self._spent = spent or Cost()
+        self._counted = counted
+        self._images = counted.images if counted else 0
+        self._backward = counted.backward if counted else 0
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def cost(self) -> Cost:
+        """The cost until now."""
+        spent, counted = self._spent, self._counted
+        return Cost(
+            images=spent.images + (counted.images - self._images if counted else 0),
+            backward=spent.backward + (counted.backward - self._backward if counted else 0),
+            cpu_seconds=round(spent.cpu_seconds + time.process_time() - self._cpu, 3),
+            wall_seconds=round(spent.wall_seconds + time.perf_counter() - self._wall, 3),
+            peak_memory=max(spent.peak_memory, peak_memory()),
+        )
+
+
+@contextmanager
+def threads(n: int | None) -> Iterator[None]:
+    """Run with ``n`` torch threads; None leaves the number as it is."""
+    before = torch.get_num_threads()
+    if n is not None:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

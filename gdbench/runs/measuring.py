@@ -1,0 +1,126 @@
+"""Measuring: each metric in a guard of its own; what it returns becomes scores and a table."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdbench.errors import PluginError
+from gdbench.evaluation.units import UNITS
+from gdbench.files import atomic_write, write_text
+from gdbench.params import as_plain
+from gdbench.record import RunRecord, Score
+from gdbench.registry import Offer
+from gdbench.runs.counting import Meter
+from gdbench.runs.planning import Plan, missing_metrics
+from gdbench.runs.store import RunFolder
+from gdbench.specs import MetricSpec, resolve
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gdbench.context import Context
+    from gdbench.evaluation.subject import Subject
+
+
+def measure(
+    plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context
+) -> tuple[RunRecord, dict[str, str]]:
+    """Measure what the record lacks: the record with it, and metric -> why it failed, of those that did."""
+    failed: dict[str, str] = {}
+    offered = {*plan.domain.spec.offers, "domain"}
+    for offer in missing_metrics(record, plan.metrics, plan.metric_params):
+        spec = offer.spec
+        meter = Meter(subject.generator)  # type: ignore[arg-type]
+        params = plan.metric_params[spec.name]
+        missing = [need for need in spec.needs if need not in offered]
+        try:
+            if missing:
+                reason = f"this domain has no {', '.join(missing)}"
+                columns = {column.name: Score(None, reason) for column in spec.columns}
+            else:
+                columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
+        except Exception as error:
+            write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
+            failed[spec.name] = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
+            continue
+        record = replace(
+            record,
+            scores={**record.scores, spec.name: columns},
+            versions={**record.versions, f"metric:{spec.name}": spec.version},
+            metric_params={**record.metric_params, spec.name: as_plain(params)},
+            costs={**record.costs, f"measure:{spec.name}": meter.cost()},
+        )
+    return record, failed
+
+
+def voided(record: RunRecord, plan: Plan, failed: Mapping[str, str]) -> RunRecord:
+    """The record of a run that failed because metrics did: their columns are void."""
+    columns = {
+        offer.spec.name: {column.name: Score(None, failed[offer.spec.name]) for column in offer.spec.columns}
+        for offer in plan.metrics
+        if offer.spec.name in failed
+    }
+    reason = next(iter(failed.values()))
+    return replace(record, status="failed", reason=reason, scores={**record.scores, **columns})
+
+
+def _one_metric(
+    offer: Offer[MetricSpec], subject: Subject, params: Any, context: Context, folder: RunFolder
+) -> dict[str, Score]:
+    spec = offer.spec
+    scores = resolve(spec.measure)(subject, params, context)
+    expected = {column.name for column in spec.columns}
+    if set(scores.values) != expected:
+        raise PluginError(f"returned columns {sorted(scores.values)}, declared {sorted(expected)}")
+    if scores.directions:
+        _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
+    for name, images in scores.pictures.items():
+        _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
+    return as_scores(scores.values, scores.units)
+
+
+def as_scores(values: Mapping[str, Any], units: Mapping[str, Sequence[float]] | None = None) -> dict[str, Score]:
+    """Raises PluginError for units of no column, or of another number than ``UNITS``."""
+    given = units or {}
+    if strange := sorted(given.keys() - values.keys()):
+        raise PluginError(f"returned units of {strange[0]}, which is no column")
+    return {name: _score(value, given.get(name, ())) for name, value in values.items()}
+
+
+def _score(value: Any, units: Sequence[float]) -> Score:
+    if hasattr(value, "reason"):
+        return Score(None, value.reason)
+    number = float(value)
+    if not math.isfinite(number):
+        return Score(None, f"the metric returned {number}")
+    if len(units) not in (0, UNITS):
+        raise PluginError(f"returned {len(units)} units, expected {UNITS}")
+    return Score(number, units=tuple(float(f"{unit:.6g}") for unit in units))
+
+
+def _save_picture(path: Path, images: Tensor, title: str) -> None:
+    from gdbench.evaluation import pictures
+
+    path.parent.mkdir(exist_ok=True)
+    pictures.save(pictures.sheet(images.flatten(0, 1), columns=images.shape[1], title=title), path)
+
+
+def _save_table(path: Path, columns: Mapping[str, Sequence[float]]) -> None:
+    import pandas as pd
+
+    path.parent.mkdir(exist_ok=True)
+    frame = pd.DataFrame(columns)
+    frame.index.name = "direction"
+    with atomic_write(path) as file:
+        frame.to_parquet(file, write_page_checksum=True)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, shortened; its type where it has none."""
+    text = str(error).strip().splitlines()
+    return text[0][:300] if text else type(error).__name__

@@ -1,0 +1,194 @@
+"""Planning: a request resolved against what is installed, before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdbench.errors import MissingFile, UsageError
+from gdbench.params import as_plain, build
+from gdbench.record import PROTOCOL, Cell, RunRecord
+from gdbench.registry import Offer, Registry
+from gdbench.runs.request import RunRequest
+from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+
+if TYPE_CHECKING:
+    from gdbench.weights.checkpoints import Resolved
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request resolved against what is installed: specs, typed parameters, weights. Nothing heavy is loaded yet.
+
+    incompatible: why this generator and method cannot meet, or "".
+    """
+
+    request: RunRequest
+    generator: Offer[GeneratorSpec]
+    method: Offer[MethodSpec]
+    metrics: tuple[Offer[MetricSpec], ...]
+    domain: Offer[DomainSpec]
+    checkpoint: Resolved
+    generator_params: Any
+    method_params: Any
+    metric_params: Mapping[str, Any]
+    cell: Cell
+    id: str
+    incompatible: str = ""
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The versions that decide the numbers of the directions."""
+        return {
+            "protocol": PROTOCOL,
+            "generator": self.generator.spec.version,
+            "method": self.method.spec.version,
+            "domain": self.domain.spec.version,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells images and oracles from others: weights, parameters, versions, domain. Empty without weights."""
+        if not self.checkpoint.sha256:
+            return ""
+        versions = {name: self.versions[name] for name in ("generator", "domain")}
+        decides = [self.checkpoint.sha256, as_plain(self.generator_params), self.domain.spec.name, versions]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
+    """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
+    from gdbench.weights import checkpoints as store
+    from gdbench.weights.extra_files import all_present
+
+    generator, method = registry.generator(request.gan), registry.method(request.method)
+    found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
+    domain = _domain(registry, generator.spec, found)
+    all_present(domain.spec.files, checkpoints)
+    space = request.space or generator.spec.spaces[0]
+    if space not in generator.spec.spaces:
+        raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(generator.spec.spaces)}")
+    metrics = _metrics(registry, request.metrics)
+    generator_params: Any = build(generator.spec.params, request.generator_params, where=f"generator {request.gan}")
+    method_params = _parameters(method.spec, request.tier, request.method_params, f"method {request.method}")
+    cell = Cell(
+        generator=request.gan,
+        checkpoint=found.name,
+        method=request.method,
+        seed=request.seed,
+        k=request.k,
+        space=space,
+        tier=request.tier,
+        generator_params=as_plain(generator_params),
+        method_params=as_plain(method_params),
+    )
+    made = Plan(
+        request=request,
+        generator=generator,
+        method=method,
+        metrics=metrics,
+        domain=domain,
+        checkpoint=found,
+        generator_params=generator_params,
+        method_params=method_params,
+        metric_params={
+            offer.spec.name: _parameters(
+                offer.spec, request.tier, request.metric_params.get(offer.spec.name, {}), f"metric {offer.spec.name}"
+            )
+            for offer in metrics
+        },
+        cell=cell,
+        id="",
+        incompatible=_incompatible(generator.spec, method.spec, domain.spec, space),
+    )
+    return replace(made, id=_identity(made))
+
+
+def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
+    """The plans of many requests. Raises one MissingFile that names every file that is missing, or UsageError."""
+    plans, missing = [], dict[str, None]()
+    for request in requests:
+        try:
+            plans.append(plan(request, registry))
+        except MissingFile as error:
+            missing[str(error)] = None
+    if missing:
+        raise MissingFile("; ".join(missing))
+    return plans
+
+
+def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved) -> Offer[DomainSpec]:
+    name = found.checkpoint.domain if found.checkpoint else spec.domain
+    if name is None or name not in registry.domains:
+        known = ", ".join(registry.domains) or "none"
+        raise MissingFile(
+            f"{spec.name}/{found.name}: no installed plugin knows its domain {name!r}, so visible change cannot be "
+            f"calibrated; say another when you import its file: --domain NAME; domains: {known}"
+        )
+    return registry.domain(name)
+
+
+def _metrics(registry: Registry, names: Sequence[str]) -> tuple[Offer[MetricSpec], ...]:
+    if "all" in names:
+        return tuple(registry.metrics.values())
+    if names:
+        asked = dict.fromkeys(names)
+        needed = (beside for name in names for beside in registry.metric(name).spec.beside)
+        return tuple(registry.metric(name) for name in asked | dict.fromkeys(needed))
+    return tuple(offer for offer in registry.metrics.values() if offer.spec.default)
+
+
+def _parameters(spec: MethodSpec | MetricSpec, tier: str, given: Mapping[str, Any], where: str) -> Any:
+    return build(spec.params, spec.smoke if tier == "smoke" else spec.tiers.get(tier, {}), given, where=where)
+
+
+def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSpec, space: str) -> str:
+    offered = {*generator.provides, *domain.offers, "domain"}
+    missing = [need for need in method.needs if need not in offered]
+    if missing:
+        return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide"
+    if method.spaces and space not in method.spaces:
+        return f"{method.name} works in {' and '.join(method.spaces)}, not in {space}"
+    return ""
+
+
+def _identity(plan: Plan) -> str:
+    """A readable name and a hash of everything that decides the directions."""
+    decides = {"cell": asdict(plan.cell), "versions": plan.versions, "weights": plan.checkpoint.sha256}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
+    cell = plan.cell
+    return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{digest}"
+
+
+def missing_metrics(
+    record: RunRecord, metrics: Sequence[Offer[MetricSpec]], params: Mapping[str, Any]
+) -> list[Offer[MetricSpec]]:
+    """The metrics that ``record`` does not hold in this version and with these parameters."""
+    return [
+        offer
+        for offer in metrics
+        if record.versions.get(f"metric:{offer.spec.name}") != offer.spec.version
+        or record.metric_params.get(offer.spec.name) != as_plain(params[offer.spec.name])
+    ]
+
+
+def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:
+    """The request that repeats a record's cell."""
+    cell = record.cell
+    return RunRequest(
+        gan=cell.generator,
+        method=cell.method,
+        checkpoint=cell.checkpoint,
+        space=cell.space,
+        k=cell.k,
+        seed=cell.seed,
+        tier=cell.tier,  # type: ignore[arg-type]
+        metrics=tuple(metrics),
+        method_params=cell.method_params,
+        generator_params=cell.generator_params,
+        out=out,
+    )

@@ -1,0 +1,154 @@
+"""Suites: a YAML file in ``benchmarks/`` becomes the runs it asks for.
+
+name: mine
+tier: quick                                # optional, as k (32), metrics ([]: the default ones), metric_params
+seeds: [0, 1, 2]                           # optional, [0, 1, 2]
+generators:
+  - first                                  # short for {gan: first}
+  - {gan: second, checkpoint: small, space: w, params: {truncation: 0.7}}
+methods:
+  - random
+  - {method: learned, params: {form: unit}, seeds: [0]}
+  - {method: other, k: 8, metrics: [one], generators: [first]}
+acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gdbench.errors import UsageError, unknown
+from gdbench.params import build
+from gdbench.runs.request import RunRequest
+from gdbench.specs import NAME
+from gdbench.yamlfile import read_yaml
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of runs, in the order generators, methods, seeds.
+
+    expected: method -> how many seeds it is run with; the N of "n of N" in the leaderboard. acceptance: the file of
+    verdicts on metrics, None where the suite names none.
+    """
+
+    name: str
+    requests: tuple[RunRequest, ...]
+    acceptance: Path | None = None
+
+    @property
+    def expected(self) -> dict[str, int]:
+        seeds: dict[str, set[int]] = {}
+        for request in self.requests:
+            seeds.setdefault(request.method, set()).add(request.seed)
+        return {method: len(numbers) for method, numbers in seeds.items()}
+
+
+@dataclass(frozen=True)
+class _File:
+    name: str
+    generators: list[Any]
+    methods: list[Any]
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    k: int = 32
+    tier: str = "quick"
+    metrics: list[str] = field(default_factory=list)
+    metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    acceptance: str | None = None
+
+
+@dataclass(frozen=True)
+class _Generator:
+    gan: str
+    checkpoint: str | None = None
+    space: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """k, seeds and metrics: None is the suite's. generators: the gans it is run on, None is all."""
+
+    method: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    k: int | None = None
+    seeds: list[int] | None = None
+    metrics: list[str] | None = None
+    generators: list[str] | None = None
+
+
+def read_suite(path: Path) -> Suite:
+    """The suite in a YAML file. Raises UsageError, one line with file and key, for whatever is wrong in it."""
+    file = _entry(_File, read_yaml(path), f"{path}")
+    if not NAME.fullmatch(file.name):
+        raise UsageError(f"{path}: name: got {file.name!r}, expected lower-case letters, digits, '.', '_' and '-'")
+    generators = _entries(_Generator, file.generators, "gan", f"{path}: generators")
+    methods = _entries(_Method, file.methods, "method", f"{path}: methods")
+    _check_restrictions(methods, {generator.gan for generator in generators}, f"{path}: methods")
+    requests = []
+    for i, generator in enumerate(generators):
+        for j, method in enumerate(methods):
+            where = f"{path}: generators[{i}] x methods[{j}]"
+            if method.generators is None or generator.gan in method.generators:
+                requests += _requests(file, generator, method, where)
+    acceptance = None if file.acceptance is None else path.parent / file.acceptance
+    return Suite(file.name, _distinct(requests, path), acceptance)
+
+
+def _requests(file: _File, generator: _Generator, method: _Method, where: str) -> list[RunRequest]:
+    seeds = file.seeds if method.seeds is None else method.seeds
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UsageError(f"{where}: seeds: got {seeds}, expected different numbers, at least one")
+    try:
+        first = RunRequest(
+            gan=generator.gan,
+            method=method.method,
+            checkpoint=generator.checkpoint,
+            space=generator.space,
+            k=file.k if method.k is None else method.k,
+            tier=file.tier,  # type: ignore[arg-type]
+            metrics=tuple(file.metrics if method.metrics is None else method.metrics),
+            generator_params=generator.params,
+            method_params=method.params,
+            metric_params=file.metric_params,
+            suite=file.name,
+        )
+        return [replace(first, seed=seed) for seed in seeds]
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _entries(kind: type[T], values: list[Any], short: str, where: str) -> list[T]:
+    """The entries of a list; a bare name stands for a mapping with that name."""
+    if not values:
+        raise UsageError(f"{where}: got an empty list, expected at least one entry")
+    full = [{short: value} if isinstance(value, str) else value for value in values]
+    return [_entry(kind, value, f"{where}[{index}]") for index, value in enumerate(full)]
+
+
+def _entry(kind: type[T], value: Any, where: str) -> T:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: got {repr(value)[:60]}, expected a mapping")
+    return build(kind, value, where=where)
+
+
+def _check_restrictions(methods: list[_Method], gans: set[str], where: str) -> None:
+    for j, method in enumerate(methods):
+        for gan in method.generators or ():
+            if gan not in gans:
+                raise UsageError(f"{where}[{j}]: generators: {unknown('generator', gan, gans)}")
+
+
+def _distinct(requests: list[RunRequest], path: Path) -> tuple[RunRequest, ...]:
+    seen: set[str] = set()
+    for request in requests:
+        text = request.to_json()
+        if text in seen:
+            raise UsageError(f"{path}: {request.gan} x {request.method}, seed {request.seed}, is asked for twice")
+        seen.add(text)
+    return tuple(requests)

@@ -1,0 +1,189 @@
+"""Ranks across generators: by hand, tests from six generators on; failures, order and controls bend nothing."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import friedmanchisquare
+
+from gdbench.boards.leaderboard import leaderboard
+from gdbench.boards.statistics import MIN_GENERATORS
+from tests.boards.test_leaderboard import COLUMNS, record
+
+GANS = "pqrstuvw"
+METHODS = "abc"
+KEY = ("rec", "kappa", "standard", 4)
+
+
+def runs(kappas, gans=None, **more):
+    """kappas: method -> one kappa for each generator; two seeds, .01 apart."""
+    return [
+        record(method, seed, kappa + 0.01 * seed, generator=gan, **more)
+        for method, values in kappas.items()
+        for gan, kappa in zip(gans or GANS, values, strict=False)
+        for seed in (0, 1)
+    ]
+
+
+def tables(records):
+    made = leaderboard(records, COLUMNS, expected=dict.fromkeys(METHODS, 2))
+    return {(table.metric, table.column, table.tier, table.k): table for table in made.across}
+
+
+def mean_ranks(records):
+    return {(key, row.method): row.mean.mean for key, table in tables(records).items() for row in table.rows}
+
+
+HAND = runs({"a": [0.9, 0.5, 0.9], "b": [0.5, 0.9, 0.5], "c": [0.1, 0.1, 0.1]})
+
+
+def test_ranks_and_their_mean_by_hand():
+    table = tables(HAND)[KEY]
+    assert table.generators == ("p/small", "q/small", "r/small")
+    assert [(row.method, row.ranks) for row in table.rows] == [("a", (1, 2, 1)), ("b", (2, 1, 2)), ("c", (3, 3, 3))]
+    assert [row.mean for row in table.rows] == [
+        (pytest.approx(4 / 3), None, None),
+        (pytest.approx(5 / 3), None, None),
+        (3.0, None, None),
+    ]
+    assert table.notes == ("intervals and tests across generators need 6 generators, there are 3",)
+
+
+def test_one_generator_unranked_tiers_and_refused_columns_have_no_table():
+    assert tables(runs({"a": [0.9], "b": [0.5]})) == {}
+    assert tables(runs({"a": [0.9, 0.5], "b": [0.5, 0.4]}, tier="quick")) == {}
+    assert [table.column for table in leaderboard(HAND, COLUMNS, refused={("rec", "kappa"): "it failed"}).across] == [
+        "leak"
+    ]
+
+
+def test_who_is_incomplete_on_one_generator_is_named_and_keeps_its_place():
+    """a fails on r: b and c stay below it, there and elsewhere."""
+    kept = [run for run in HAND if (run.cell.method, run.cell.generator, run.cell.seed) != ("a", "r", 1)]
+    failed = record("a", 1, generator="r", status="failed")
+    for records in (kept, [*kept, failed]):
+        table = tables(records)[KEY]
+        assert [row.method for row in table.rows] == ["b", "c"]
+        assert table.notes[0] == "not complete on every generator, so not ranked across them: a"
+    absent = tables([run for run in HAND if (run.cell.method, run.cell.generator) != ("a", "r")])[KEY]
+    assert [(row.method, row.ranks) for row in absent.rows] == [("b", (2, 1, 1)), ("c", (3, 3, 2))]
+
+
+def test_from_six_generators_on_there_are_intervals_and_tests():
+    kappas = {
+        "a": [0.9, 0.8, 0.9, 0.7, 0.9, 0.95],
+        "b": [0.5, 0.6, 0.4, 0.8, 0.5, 0.6],
+        "c": [0.1, 0.2, 0.3, 0.2, 0.1, 0.1],
+    }
+    assert MIN_GENERATORS == 6
+    table = tables(runs(kappas))[KEY]
+    first = table.rows[0]
+    assert first.ranks == (1, 1, 1, 2, 1, 1)
+    assert first.mean.low < first.mean.mean < first.mean.high
+    assert table.notes[0] == f"Friedman: p = {friedmanchisquare(*kappas.values()).pvalue:.3g}"
+    assert table.notes[1] == "Wilcoxon, corrected by Holm: a and b p = 0.0938; a and c p = 0.0938; b and c p = 0.0938"
+    (fewer,) = {table.notes for key, table in tables(runs({m: v[:5] for m, v in kappas.items()})).items() if key == KEY}
+    assert fewer == ("intervals and tests across generators need 6 generators, there are 5",)
+
+
+def test_two_methods_have_no_friedman_test():
+    notes = tables(runs({"a": [0.9] * 6, "b": [0.5] * 6}))[KEY].notes
+    assert [note.split(":")[0] for note in notes] == ["Wilcoxon, corrected by Holm"]
+
+
+def test_exports_hold_the_mean_ranks():
+    made = leaderboard(HAND, COLUMNS)
+    rows = [row for row in csv.DictReader(io.StringIO(made.to_csv())) if row["generator"] == "all"]
+    kappa = [row for row in rows if row["column"] == "mean rank in kappa"]
+    assert [(row["method"], round(float(row["mean"]), 3), row["n"]) for row in kappa] == [
+        ("a", 1.333, "3"),
+        ("b", 1.667, "3"),
+        ("c", 3.0, "3"),
+    ]
+    assert json.loads(made.to_json())["across"][0]["rows"][0]["ranks"] == [1, 2, 1]
+    text = made.to_markdown()
+    assert "## rec.kappa: ranks across generators, tier standard, K = 4" in text
+    assert "| a | 1 | 2 | 1 | 1.33 |" in text
+    assert "need 6 generators, there are 3" in text
+    assert len(made.to_frame()) == len(made.to_rows())
+
+
+RECORDS = st.lists(
+    st.builds(
+        record,
+        method=st.sampled_from(METHODS),
+        seed=st.integers(0, 1),
+        kappa=st.none() | st.sampled_from([0.1, 0.2, 0.8]),
+        leak=st.sampled_from([0.1, 0.5, 0.9]),
+        generator=st.sampled_from("pq"),
+        status=st.sampled_from(["done", "done", "done", "done", "failed"]),
+    ),
+    min_size=4,
+    max_size=24,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    RECORDS, st.sampled_from(METHODS), st.integers(0, 2), st.sampled_from("pq"), st.sampled_from(["failed", "timeout"])
+)
+def test_a_failed_run_never_improves_a_mean_rank(records, method, seed, gan, status):
+    before, after = mean_ranks(records), mean_ranks([*records, record(method, seed, generator=gan, status=status)])
+    assert all(after[key] >= before.get(key, 1e9) for key in after)
+
+
+@settings(deadline=None, max_examples=40)
+@given(RECORDS, st.data())
+def test_a_run_that_fails_instead_never_improves_a_mean_rank_of_its_method(records, data):
+    at = data.draw(st.integers(0, len(records) - 1))
+    victim = records[at]
+    failed = replace(victim, status="failed", reason="it broke", scores={})
+    others = [run for run in records if run.id != victim.id]
+    before, after = mean_ranks([*others, victim]), mean_ranks([*others, failed])
+    for key in after:
+        if key[1] == victim.cell.method:
+            assert after[key] >= before.get(key, 1e9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(RECORDS, st.randoms())
+def test_the_order_of_records_changes_nothing(records, shuffle):
+    shuffled = list(records)
+    shuffle.shuffle(shuffled)
+    assert leaderboard(shuffled, COLUMNS).across == leaderboard(records, COLUMNS).across
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    RECORDS,
+    st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=4, max_size=4),
+    st.sampled_from(["control", "reference"]),
+)
+def test_controls_and_references_change_no_rank(records, kappas, role):
+    added = [
+        record("other", seed, kappa, generator=gan, role=role)
+        for (gan, seed), kappa in zip([(gan, seed) for gan in "pq" for seed in (0, 1)], kappas, strict=True)
+    ]
+    assert mean_ranks([*records, *added]) == mean_ranks(records)
+
+
+@settings(deadline=None, max_examples=40)
+@given(RECORDS)
+def test_lower_is_better_mirrors_higher(records):
+    """leak is better when lower: as kappa of the negative it gives the same ranks."""
+
+    def mirrored(run):
+        if run.status != "done":
+            return run
+        leak = run.scores["rec"]["leak"]
+        return replace(run, scores={**run.scores, "rec": {"kappa": replace(leak, value=-leak.value), "leak": leak}})
+
+    found = tables(list(map(mirrored, records)))
+    lower, higher = found.get(("rec", "leak", "standard", 4)), found.get(KEY)
+    assert (lower and [(row.method, row.ranks) for row in lower.rows]) == (
+        higher and [(row.method, row.ranks) for row in higher.rows]
+    )

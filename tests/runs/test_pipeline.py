@@ -1,0 +1,324 @@
+"""The straight line of a run on the toy generator: what is recorded, resumed, repeated, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal
+from gdbench.context import SILENT, Context, Reporter, Task
+from gdbench.record import RunRecord
+from gdbench.registry import Offer, Registry, load_registry
+from gdbench.runs.pipeline import execute, is_complete, remeasure
+from gdbench.runs.planning import plan
+from gdbench.runs.request import RunRequest
+from gdbench.runs.store import RunFolder
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+def with_method(registry: Registry, discover: Callable[..., Any], **fields: Any) -> Registry:
+    offer = Offer(MethodSpec("mine", "a test", discover, **fields), registry.method("random").origin)
+    return replace(registry, methods={**registry.methods, "mine": offer})
+
+
+def with_metric(registry: Registry, measure: Callable[..., Any], **fields: Any) -> Registry:
+    spec = MetricSpec("mine", "a test", measure, (Column("a", ""), Column("b", "")), **fields)
+    return replace(registry, metrics={**registry.metrics, "mine": Offer(spec, registry.metric("cost").origin)})
+
+
+def request(out: Path, method: str = "random", **fields: Any) -> RunRequest:
+    return RunRequest("toy", method, k=4, tier="smoke", out=out, **{"metrics": ("cost", "diversity"), **fields})
+
+
+def run(out: Path, registry: Registry, method: str = "random", **fields: Any) -> tuple[RunRecord, RunFolder]:
+    return execute(plan(request(out, method, **fields), registry), registry, SILENT)
+
+
+def good(generator: Any, params: Any, context: Context) -> LinearDirections:
+    generator.render(generator.sample(5, "z", context.stream("discover").at()))
+    return LinearDirections(normal(context.stream("discover").at(1), context.k, 64), context.space)
+
+
+def test_a_run_records_scores_costs_versions_and_hashes(tmp_path: Path, registry: Registry) -> None:
+    record, folder = run(tmp_path, with_method(registry, good, version=7), "mine")
+    assert record.status == "done"
+    assert record.costs["discover"].images == 5
+    assert record.versions["method"] == 7
+    assert {"calibration", "cost", "diversity"} == set(record.scores)
+    assert {"directions.safetensors", "calibration.safetensors", "discovery.json"} <= set(record.files)
+    assert folder.read(verify=True) == record
+    assert record.domain == "toy"
+
+
+def test_the_same_request_twice_computes_once(tmp_path: Path, registry: Registry) -> None:
+    calls = []
+
+    def counted(*arguments: Any) -> LinearDirections:
+        calls.append(1)
+        return good(*arguments)
+
+    mine = with_method(registry, counted)
+    first, _ = run(tmp_path, mine, "mine")
+    assert is_complete(plan(request(tmp_path, "mine"), mine))
+    second, _ = run(tmp_path, mine, "mine")
+    assert first == second
+    assert len(calls) == 1
+    run(tmp_path, mine, "mine", fresh=True)
+    assert len(calls) == 2
+
+
+def test_numbers_repeat_and_depend_on_the_seed(tmp_path: Path, registry: Registry) -> None:
+    same = [run(tmp_path / name, registry)[0].scores for name in ("a", "b")]
+    assert same[0]["diversity"] == same[1]["diversity"]
+    assert same[0]["calibration"] == same[1]["calibration"]
+    assert run(tmp_path / "c", registry, seed=1)[0].scores["calibration"] != same[0]["calibration"]
+
+
+def test_a_new_metric_scores_an_old_run_without_discovery(tmp_path: Path, registry: Registry) -> None:
+    mine = with_method(registry, good)
+    first, folder = run(tmp_path, mine, "mine", metrics=("cost",))
+
+    def never(*_: Any) -> None:
+        raise AssertionError("discovered anew")
+
+    record = remeasure(folder, ["diversity"], with_method(registry, never), SILENT)
+    assert set(record.scores) == {"calibration", "cost", "diversity"}
+    assert record.costs["calibrate"].images > 0
+    assert {**record.costs, **first.costs} == record.costs
+
+
+def test_what_a_method_raises_is_a_record(tmp_path: Path, registry: Registry) -> None:
+    def bad(*_: Any) -> None:
+        raise RuntimeError("boom\nsecond line")
+
+    record, folder = run(tmp_path, with_method(registry, bad), "mine")
+    assert record.status == "failed"
+    assert record.reason == "RuntimeError: boom (method mine, plugin 'controls' of gdbench 0.1.0)"
+    assert "second line" in (folder.path / "traceback.txt").read_text()
+    assert folder.done
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (LinearDirections(torch.eye(64)[:3], "z"), "returned 3 directions in 'z', asked for 4 in 'z'"),
+        (LinearDirections(torch.eye(64)[:4], "w"), "returned 4 directions in 'w'"),
+        (None, "returned no Directions"),
+    ],
+)
+def test_wrong_directions_are_refused(tmp_path: Path, registry: Registry, returned: Any, reason: str) -> None:
+    record, _ = run(tmp_path, with_method(registry, lambda *_: returned), "mine")
+    assert record.status == "failed"
+    assert reason in record.reason
+
+
+def test_a_missing_capability_is_incompatible_before_anything_is_loaded(tmp_path: Path, registry: Registry) -> None:
+    record, folder = run(tmp_path, with_method(registry, good, needs=("mapping",)), "mine")
+    assert (record.status, record.reason) == ("incompatible", "mine needs mapping, which toy does not provide")
+    assert not (folder.path / "directions.json").exists()
+
+
+def test_a_space_in_which_the_method_does_not_work_is_incompatible(tmp_path: Path, registry: Registry) -> None:
+    record, _ = run(tmp_path, with_method(registry, good, spaces=("w", "s")), "mine")
+    assert (record.status, record.reason) == ("incompatible", "mine works in w and s, not in z")
+
+
+def test_a_metric_that_raises_voids_its_columns_and_spares_the_others(tmp_path: Path, registry: Registry) -> None:
+    def bad(*_: Any) -> Scores:
+        raise ZeroDivisionError("no")
+
+    record, _ = run(tmp_path, with_metric(registry, bad), metrics=("mine", "diversity"))
+    assert record.status == "failed"
+    assert {score.value for score in record.scores["mine"].values()} == {None}
+    assert record.scores["diversity"]["rank_latent"].value == pytest.approx(4)
+
+
+def test_a_domain_without_images_voids_only_what_needs_them(tmp_path: Path, registry: Registry) -> None:
+    """As photographs: a distance and features, and nothing else."""
+    toy = registry.domain("toy")
+    bare = replace(registry, domains={**registry.domains, "toy": Offer(replace(toy.spec, offers=()), toy.origin)})
+    record, _ = run(tmp_path, bare, metrics=("diversity", "path", "factors", "naturalness"))
+    assert record.status == "done"
+    assert record.scores["diversity"]["rank_image"].value is not None
+    assert record.scores["path"]["straightness"].value is not None
+    assert record.scores["factors"]["disentanglement"].void == "this domain has no factors"
+    assert record.scores["naturalness"]["naturalness"].void == "this domain has no images"
+
+
+def test_nan_and_void_are_reasons_and_undeclared_columns_are_refused(tmp_path: Path, registry: Registry) -> None:
+    scores = Scores({"a": float("nan"), "b": Void("nothing to see")})
+    record, _ = run(tmp_path / "1", with_metric(registry, lambda *_: scores), metrics=("mine",))
+    assert [score.void for score in record.scores["mine"].values()] == ["the metric returned nan", "nothing to see"]
+    record, _ = run(tmp_path / "2", with_metric(registry, lambda *_: Scores({"c": 1.0})), metrics=("mine",))
+    assert "returned columns ['c'], declared ['a', 'b']" in record.reason
+
+
+class Interrupting:
+    """Raises in the middle of the discovery, as Ctrl-C does."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def advance(self, steps: int = 1, **numbers: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
+        yield self
+
+    def log(self, text: str) -> None: ...
+
+
+def test_an_interrupted_run_is_recorded_and_resumed(tmp_path: Path, registry: Registry) -> None:
+    def slow(generator: Any, params: Any, context: Context) -> LinearDirections:
+        with context.reporter.task("discover", 4) as task:
+            for _ in range(4):
+                task.advance()
+        return good(generator, params, context)
+
+    mine = with_method(registry, slow)
+    made = plan(request(tmp_path, "mine"), mine)
+    reporter: Reporter = Interrupting(2)
+    with pytest.raises(KeyboardInterrupt):
+        execute(made, mine, reporter)
+    assert RunFolder(tmp_path / made.id).read().status == "interrupted"
+    assert not is_complete(made)
+    record, _ = execute(made, mine, SILENT)
+    assert record.status == "done"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "randm"}, "did you mean 'random'"),
+        ({"metrics": ("diversty",)}, "did you mean 'diversity'"),
+        ({"space": "w"}, "toy has no space 'w'; it has z"),
+        ({"method_params": {"nope": 1}}, "method random: unknown parameter 'nope'"),
+    ],
+)
+def test_bad_requests_are_one_line_before_anything_is_written(
+    tmp_path: Path, registry: Registry, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(request(tmp_path, **fields), registry)
+    assert not list(tmp_path.iterdir())
+
+
+def test_order_of_runs_and_careless_plugins_change_no_number(tmp_path: Path, registry: Registry) -> None:
+    def careless(generator: Any, params: Any, context: Context) -> LinearDirections:
+        torch.manual_seed(1)
+        return good(generator, params, context)
+
+    mine = with_method(registry, careless)
+    before = run(tmp_path / "1", mine)[0].scores["diversity"]
+    run(tmp_path / "2", mine, "mine")
+    after = run(tmp_path / "3", mine)[0].scores["diversity"]
+    assert before == after
+
+
+def test_an_interrupted_measurement_leaves_the_finished_run_as_it_was(tmp_path: Path, registry: Registry) -> None:
+    def interrupted(*_: Any) -> Scores:
+        raise KeyboardInterrupt
+
+    record, folder = run(tmp_path, registry)
+    with pytest.raises(KeyboardInterrupt):
+        remeasure(folder, ["mine"], with_metric(registry, interrupted), SILENT)
+    assert folder.read(verify=True) == record
+
+
+def test_the_recorded_command_asks_for_the_same_run(tmp_path: Path, registry: Registry) -> None:
+    fields = {"seed": 3, "method_params": {"steps": 40, "form": "unit"}, "metric_params": {"diversity": {}}}
+    first = plan(request(tmp_path, "voynov", **fields), registry)
+    assert first.request.command() == (
+        "gdbench run --gan toy --method voynov --k 4 --seed 3 --tier smoke --metrics cost,diversity "
+        "-p steps=40 -p 'form=\"unit\"'"
+    )
+
+
+def test_the_cost_of_an_interrupted_discovery_is_not_forgotten(tmp_path: Path, registry: Registry) -> None:
+    def slow(generator: Any, params: Any, context: Context) -> LinearDirections:
+        begun = context.resume.load() is not None
+        generator.render(generator.sample(7, "z", context.stream("discover").at()))
+        context.resume.save({"step": 1})
+        if not begun:
+            raise KeyboardInterrupt
+        return good(generator, params, context)
+
+    mine = with_method(registry, slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, mine, "mine")
+    record, _ = run(tmp_path, mine, "mine")
+    assert record.costs["discover"].images == 7 + 7 + 5
+
+
+def test_a_damaged_resume_point_is_named(tmp_path: Path, registry: Registry) -> None:
+    made = plan(request(tmp_path, "voynov"), registry)
+    (tmp_path / made.id).mkdir()
+    (tmp_path / made.id / "resume.pt").write_bytes(b"not a state")
+    record, _ = execute(made, registry, SILENT)
+    assert record.status == "failed"
+    assert "resume.pt: cannot be resumed" in record.reason
+    assert "--fresh" in record.reason
+
+
+def test_pictures_of_a_metric_are_kept_with_the_run(tmp_path: Path, registry: Registry) -> None:
+    scores = Scores({"a": 1.0, "b": 2.0}, pictures={"look": torch.zeros(2, 3, 3, 8, 8)})
+    record, folder = run(tmp_path, with_metric(registry, lambda *_: scores), metrics=("mine",))
+    assert (folder.path / "pictures" / "mine-look.png").exists()
+    assert "pictures/mine-look.png" in record.files
+
+
+def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, registry: Registry) -> None:
+    _, folder = run(tmp_path, registry)
+    record = remeasure(folder, ["reconstruction"], registry, SILENT, metric_params={"reconstruction": {"steps": 5}})
+    assert record.metric_params["reconstruction"]["steps"] == 5
+
+
+def test_a_metric_that_misleads_alone_comes_with_those_beside_it(tmp_path: Path, registry: Registry) -> None:
+    """PROTOCOL 5.3: kappa is never shown without diversity, however it was asked for."""
+    mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), beside=("diversity", "cost"))
+    record, _ = run(tmp_path, mine, metrics=("mine",))
+    assert set(record.scores) == {"calibration", "mine", "diversity", "cost"}
+    assert registry.metric("reconstruction").spec.beside == ("diversity",)
+
+
+def test_what_is_kept_once_per_generator_is_kept_apart_for_other_parameters(registry: Registry) -> None:
+    """Gates and floors depend on how codes are drawn, not on the weights alone; on no method or seed."""
+
+    def fingerprint(**fields: Any) -> str:
+        return plan(RunRequest("stylegan2", "random", k=4, tier="smoke", **fields), registry).fingerprint
+
+    assert fingerprint() == fingerprint(seed=3, method_params={"whiten": False}) != ""
+    assert fingerprint(generator_params={"psi": 0.5}) != fingerprint()
+    assert plan(request(Path("unused")), registry).fingerprint == ""  # nothing tells toy's next version from this one
+
+
+def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, registry: Registry) -> None:
+    class Killed(BaseException):
+        """What no handler sees, as a SIGKILL."""
+
+    _, folder = run(tmp_path, registry)
+
+    def dies(*_: Any) -> Scores:
+        (folder.path / "tables" / "diversity.parquet").write_bytes(b"half")
+        raise Killed
+
+    mine = with_metric(registry, dies)
+    with pytest.raises(Killed):
+        execute(plan(request(tmp_path, metrics=("mine",)), mine), mine, SILENT)
+    assert not folder.done
+    record = remeasure(folder, ["cost", "diversity"], registry, SILENT)
+    assert record.status == "done"
+    assert folder.read(verify=True) == record

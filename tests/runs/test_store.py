@@ -1,0 +1,162 @@
+"""Run folders: nothing is believed that was half written or changed, and every failing write leaves the old state."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gdbench import files
+from gdbench.errors import Busy, GdbenchError, IntegrityError
+from gdbench.files import atomic_write, sha256, write_text
+from gdbench.record import Cell, Cost, RunRecord, Score
+from gdbench.runs import store
+from gdbench.runs.store import RunFolder, find_runs, open_run, read_records
+
+CELL = Cell("toy", "none", "random", seed=0, k=4, space="z", tier="smoke")
+RECORD = RunRecord(
+    id="toy-none-random-s0-12345678",
+    cell=CELL,
+    status="done",
+    scores={"m": {"a": Score(0.5), "b": Score(None, "no factors")}},
+    costs={"discover": Cost(images=3)},
+)
+
+
+def made(out: Path, **content: str) -> RunFolder:
+    with open_run(out, RECORD.id) as folder:
+        for name, text in content.items():
+            (folder.path / name).write_text(text)
+        folder.write(RECORD)
+    return folder
+
+
+def test_a_record_survives_the_disk(tmp_path: Path) -> None:
+    folder = made(tmp_path, extra="x")
+    read = folder.read(verify=True)
+    assert folder.done
+    assert replace(read, files={}) == RECORD
+    assert read.files == {"extra": sha256(folder.path / "extra")}
+
+
+def test_a_changed_file_is_named(tmp_path: Path) -> None:
+    folder = made(tmp_path, extra="x")
+    (folder.path / "extra").write_text("y")
+    with pytest.raises(IntegrityError, match=r"extra: sha256 .* the record says"):
+        folder.read(verify=True)
+
+
+def test_a_committed_record_may_lack_its_large_files(tmp_path: Path) -> None:
+    folder = made(tmp_path, extra="x")
+    (folder.path / "extra").unlink()
+    assert folder.read(verify=True).status == "done"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 99}', RECORD.to_json()[:-40], "null"])
+def test_what_is_no_record_is_an_integrity_error_in_one_line(tmp_path: Path, text: str) -> None:
+    folder = made(tmp_path)
+    (folder.path / store.RECORD).write_text(text)
+    with pytest.raises(IntegrityError) as caught:
+        folder.read()
+    assert "record.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unfinished_run_is_listed_and_not_believed(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    (folder.path / store.DONE).unlink()
+    records, problems = read_records(find_runs(tmp_path))
+    assert records == []
+    assert "not finished" in problems[0]
+
+
+def test_one_bad_folder_hides_no_other(tmp_path: Path) -> None:
+    made(tmp_path / "good")
+    bad = made(tmp_path / "bad")
+    (bad.path / store.RECORD).write_text("{")
+    records, problems = read_records(find_runs(tmp_path))
+    assert len(records) == 1
+    assert len(problems) == 1
+
+
+def test_a_second_process_learns_who_holds_the_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from gdbench.runs.store import *\nopen_run(pathlib.Path(sys.argv[1]), 'run').__enter__()"
+    )
+    with open_run(tmp_path, "run"):
+        child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert child.returncode == 1
+    assert f"Busy: {tmp_path / 'run'}: held by process {os.getpid()} on" in child.stderr
+    assert Busy.exit_code == 4
+
+
+def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GdbenchError, match=r"cannot write here .*--out"), open_run(tmp_path / "file", "run"):
+        pass
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with atomic_write(path) as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whichever_write_fails_the_run_is_either_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the n-th replacement fail for n = 1, 2, ... until a write passes; after each, what is there is whole."""
+    folder = made(tmp_path, extra="x")
+    changed = replace(RECORD, reason="again")
+    real = Path.replace
+    for fail_at in range(1, 10):
+        count = 0
+
+        def sometimes(self: Path, target: Path) -> Path:
+            nonlocal count
+            count += 1
+            if count == fail_at:  # noqa: B023
+                raise OSError(28, "No space left on device")
+            return real(self, target)
+
+        monkeypatch.setattr(Path, "replace", sometimes)
+        try:
+            folder.write(changed)
+        except OSError:
+            records, problems = read_records(find_runs(tmp_path))
+            assert (len(records), len(problems)) == (0, 1)  # never believed, never lost
+            assert folder.read().status == "done"
+            assert not list(folder.path.glob("*.part"))
+            continue
+        break
+    assert fail_at == 3  # record.json and done
+    assert folder.read(verify=True).reason == "again"
+
+
+def test_a_full_disk_is_an_error_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(tmp_path / "a", "x")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_is_finite_or_void(value: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Score(value)
+    with pytest.raises(ValueError, match="void"):
+        Score(None)

@@ -1,0 +1,91 @@
+"""Suites: the runs a file asks for, and one line with file and key for whatever is wrong in it."""
+
+import pytest
+
+from gdbench import UsageError
+from gdbench.runs.suite import read_suite
+
+GOOD = """
+name: demo
+tier: standard
+k: 4
+seeds: [0, 1]
+metrics: [m1]
+metric_params: {m1: {pairs: 10}}
+generators:
+  - g1
+  - {gan: g2, checkpoint: small, space: w, params: {truncation: 0.7}}
+methods:
+  - random
+  - {method: learned, params: {lr: 1e-4}, seeds: [7]}
+"""
+
+
+def suite(tmp_path, text):
+    path = tmp_path / "suite.yaml"
+    path.write_text(text)
+    return read_suite(path)
+
+
+def test_cells_in_order(tmp_path):
+    made = suite(tmp_path, GOOD)
+    cells = [(request.gan, request.method, request.seed) for request in made.requests]
+    assert cells == [(g, *cell) for g in ("g1", "g2") for cell in (("random", 0), ("random", 1), ("learned", 7))]
+    last = made.requests[-1]
+    assert (last.checkpoint, last.space, last.k, last.tier, last.suite) == ("small", "w", 4, "standard", "demo")
+    assert last.method_params == {"lr": 1e-4}
+    assert last.generator_params == {"truncation": 0.7}
+    assert last.metrics == ("m1",)
+    assert last.metric_params == {"m1": {"pairs": 10}}
+    assert made.expected == {"random": 2, "learned": 1}
+
+
+def test_three_seeds_and_k_32_are_the_default(tmp_path):
+    made = suite(tmp_path, "name: a\ngenerators: [g]\nmethods: [m]\n")
+    assert [(request.seed, request.k, request.tier) for request in made.requests] == [
+        (n, 32, "quick") for n in range(3)
+    ]
+
+
+def test_a_method_may_have_its_own_k_metrics_and_generators(tmp_path):
+    own = "{method: other, k: 8, metrics: [m2], generators: [g2]}"
+    made = suite(tmp_path, GOOD + f"  - {own}\nacceptance: ../verdicts.json\n")
+    last = [(r.gan, r.k, r.metrics) for r in made.requests if r.method == "other"]
+    assert last == [("g2", 8, ("m2",))] * 2
+    assert made.acceptance == tmp_path / "../verdicts.json"
+    with pytest.raises(UsageError, match=r"methods\[2\]: generators: unknown generator 'g3': did you mean"):
+        suite(tmp_path, GOOD + f"  - {own.replace('g2', 'g3')}\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("name: demo", "name: ../x"), "name: got '../x'"),
+        (("name: demo", "nam: demo"), "unknown parameter 'nam': did you mean 'name'"),
+        (("name: demo", "name: 3"), "name: got 3, expected a valid string"),
+        (("name: demo", "name: demo\nname: demo"), "3:1: duplicate key"),
+        (("k: 4", "k: 0"), r"generators\[0\] x methods\[0\]: k: got 0"),
+        (("k: 4", "k: yes"), "k: got 'yes', expected a valid integer"),
+        (("tier: standard", "tier: standrd"), "did you mean 'standard'"),
+        (("seeds: [0, 1]", "seeds: [0, 0]"), r"seeds: got \[0, 0\]"),
+        (("seeds: [0, 1]", "seeds: []"), r"seeds: got \[\]"),
+        (("seeds: [0, 1]", "seeds: [0, a]"), r"seeds\[1\]: got 'a', expected a valid integer"),
+        (("seeds: [7]", "seeds: [-1]"), r"methods\[1\]: seed: got -1"),
+        (("gan: g2", "gn: g2"), r"generators\[1\]: unknown parameter 'gn': did you mean 'gan'"),
+        (("- random", "- 3"), r"methods\[0\]: got 3, expected a mapping"),
+        (("- random", "- {params: {}}"), r"methods\[0\]: method: a value is required"),
+        (("params: {lr: 1e-4}", "params: [1]"), r"methods\[1\]: params: got \[1\]"),
+        (("- g1", "- g1\n  - g1"), "g1 x random, seed 0, is asked for twice"),
+        (("generators:", "generators: []\nx:"), "unknown parameter 'x'"),
+    ],
+)
+def test_faults_name_file_and_key(tmp_path, change, line):
+    with pytest.raises(UsageError, match=rf"suite\.yaml:.*{line}") as caught:
+        suite(tmp_path, GOOD.replace(*change))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "3", "[a]", "name: a\ngenerators: []\nmethods: [m]", "name: a\ngenerators: [g]"])
+def test_no_suite_at_all(tmp_path, text):
+    with pytest.raises(UsageError, match=r"suite\.yaml"):
+        suite(tmp_path, text)
