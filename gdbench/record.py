@@ -12,8 +12,11 @@ from typing import Any, Literal
 from gdbench.errors import IntegrityError
 
 SCHEMA = 1
-PROTOCOL = 1
-"""Version of PROTOCOL.md: raised when a change of the protocol changes numbers."""
+DISCOVERY = 1
+"""Version of what decides directions besides the plugins: random streams and budgets. It is part of a run's id."""
+EVALUATION = 2
+"""Version of what decides scores besides the plugins: calibration and shared edits. A run made under another one keeps
+its directions; they are calibrated and measured anew."""
 
 Status = Literal["done", "incompatible", "failed", "timeout", "interrupted"]
 
@@ -69,9 +72,10 @@ class Cell:
 class RunRecord:
     """One execution of a cell.
 
-    versions: "protocol", "generator", "method", "domain" and one per metric, as "metric:NAME". roles: how the
-    leaderboard groups the row. metric_params: the parameters each metric was measured with. scores: metric -> column ->
-    Score. costs: stage -> Cost. files: relative path -> sha256.
+    versions: "discovery", "evaluation", "generator", "method", "domain" and one per metric, as "metric:NAME". role: how
+    the leaderboard groups the row. metric_params: the parameters each metric was measured with. scores: metric ->
+    column -> Score. costs: stage -> Cost. files: relative path -> sha256. migrated_from: the id under which an earlier
+    version of the protocol recorded the same directions, or "".
     """
 
     id: str
@@ -92,6 +96,7 @@ class RunRecord:
     files: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
     date: str = ""
+    migrated_from: str = ""
 
     def to_json(self) -> str:
         """Indented JSON without NaN or infinity."""

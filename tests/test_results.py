@@ -16,7 +16,7 @@ from gdbench_acceptance.runs import read as runs_of
 from gdbench.boards.leaderboard import current_versions, leaderboard_of
 from gdbench.cli.views import columns_of
 from gdbench.context import SILENT
-from gdbench.record import PROTOCOL
+from gdbench.record import DISCOVERY, EVALUATION
 from gdbench.registry import Registry, load_registry
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import missing_metrics, plan, request_of
@@ -70,7 +70,7 @@ def test_every_record_has_the_versions_of_this_code(suite: str, registry: Regist
         record = folder.read()
         request = request_of(record, Path("unused"), sorted(record.metric_params))
         made = plan(replace(request, metric_params=record.metric_params), registry)
-        assert record.versions["protocol"] == PROTOCOL
+        assert (record.versions["discovery"], record.versions["evaluation"]) == (DISCOVERY, EVALUATION)
         assert made.id == record.id, "plugin versions, parameters or weights have changed: run the suite again"
         stale = [offer.spec.name for offer in missing_metrics(record, made.metrics, made.metric_params)]
         if not stale:

@@ -20,7 +20,7 @@ from gdbench.boards.board import Board, Entry, Row
 from gdbench.boards.cells import across_grid, grid, inert, markdown, markdown_table
 from gdbench.boards.statistics import Array, alike, interval, ranks
 from gdbench.files import write_text
-from gdbench.record import PROTOCOL, RunRecord, Score
+from gdbench.record import DISCOVERY, EVALUATION, RunRecord, Score
 from gdbench.specs import Column
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ LEGEND = (
     "complete/expected seeds. ↑ higher is better, ↓ lower is better."
 )
 Versions = Mapping[tuple[str, str], int]
-"""(kind, name) -> version, with kind "protocol", "generator", "method", "domain" or "metric"."""
+"""(kind, name) -> version, with kind "discovery", "evaluation", "generator", "method", "domain" or "metric"."""
+PROTOCOL: Versions = {("discovery", "discovery"): DISCOVERY, ("evaluation", "evaluation"): EVALUATION}
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def leaderboard(
     refused: (metric, column) -> why it is shown and not ranked.
     """
     kept = sorted(_distinct(records), key=_order)
-    versions = {**_highest(kept), **(current or {}), ("protocol", "protocol"): PROTOCOL}
+    versions = {**_highest(kept), **(current or {}), **PROTOCOL}
     fresh = [record for record in kept if all(versions[key] == version for key, version in _made_with(record).items())]
     old = len(kept) - len(fresh)
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
@@ -167,7 +168,8 @@ def current_versions(registry: Registry) -> dict[tuple[str, str], int]:
 def _made_with(record: RunRecord) -> dict[tuple[str, str], int]:
     """The versions behind the directions of a record."""
     cell = record.cell
-    names = {"generator": cell.generator, "method": cell.method, "domain": record.domain, "protocol": "protocol"}
+    names = {"generator": cell.generator, "method": cell.method, "domain": record.domain}
+    names |= {kind: kind for kind, _ in PROTOCOL}
     return {(kind, name): record.versions.get(kind, 0) for kind, name in names.items()}
 
 

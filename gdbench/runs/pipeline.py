@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.subject import Subject
     from gdbench.protocols import Directions, Domain, Generator
 
-CALIBRATION_CODES = {"smoke": 8, "quick": 32, "standard": 64, "paper": 64}
+CALIBRATION_CODES = {"smoke": 8, "quick": 64, "standard": 64, "paper": 64}
 EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
 COST = "discovery.json"
 
@@ -45,9 +45,13 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
         if plan.request.fresh:
             folder.clear()
         old = _finished(folder)
+        if old is not None and not _evaluated(old, plan):
+            begun, old = _unevaluated(folder, old, plan), None
+        else:
+            begun = old or blank(plan)
         if old is not None and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
-        record = old or blank(plan)
+        record = begun
         if plan.incompatible:
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
@@ -103,7 +107,21 @@ def is_complete(plan: Plan) -> bool:
         record = _finished(RunFolder(plan.request.out / plan.id))
     except IntegrityError:
         return False
-    return record is not None and not missing_metrics(record, plan.metrics, plan.metric_params)
+    if record is None or not _evaluated(record, plan):
+        return False
+    return not missing_metrics(record, plan.metrics, plan.metric_params)
+
+
+def _evaluated(record: RunRecord, plan: Plan) -> bool:
+    """Whether a record's calibration and edits are those of the installed versions."""
+    return all(record.versions.get(kind) == plan.versions[kind] for kind in ("evaluation", "domain"))
+
+
+def _unevaluated(folder: RunFolder, record: RunRecord, plan: Plan) -> RunRecord:
+    """A finished record whose evaluation is of other versions: its directions stay, as discovered; all else goes."""
+    folder.forget_evaluation()
+    costs = {stage: cost for stage, cost in record.costs.items() if stage == "discover"}
+    return replace(record, scores={}, metric_params={}, costs=costs, versions=plan.versions)
 
 
 def _finished(folder: RunFolder) -> RunRecord | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import MissingFile, UsageError
 from gdbench.params import as_plain, build
-from gdbench.record import PROTOCOL, Cell, RunRecord
+from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.runs.request import RunRequest
 from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
@@ -42,9 +42,10 @@ class Plan:
 
     @property
     def versions(self) -> dict[str, int]:
-        """The versions that decide the numbers of the directions."""
+        """The versions behind the directions and their evaluation, without those of metrics."""
         return {
-            "protocol": PROTOCOL,
+            "discovery": DISCOVERY,
+            "evaluation": EVALUATION,
             "generator": self.generator.spec.version,
             "method": self.method.spec.version,
             "domain": self.domain.spec.version,
@@ -157,8 +158,12 @@ def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSp
 
 
 def _identity(plan: Plan) -> str:
-    """A readable name and a hash of everything that decides the directions."""
-    decides = {"cell": asdict(plan.cell), "versions": plan.versions, "weights": plan.checkpoint.sha256}
+    """A readable name and a hash of everything that decides the directions, and of nothing else."""
+    kinds = ["discovery", "generator", "method"]
+    if {"domain", *plan.domain.spec.offers} & {*plan.method.spec.needs}:  # the method looks at images of the domain
+        kinds.append("domain")
+    versions = {kind: plan.versions[kind] for kind in kinds}
+    decides = {"cell": asdict(plan.cell), "versions": versions, "weights": plan.checkpoint.sha256}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
     cell = plan.cell
     return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{digest}"

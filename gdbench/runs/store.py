@@ -6,6 +6,7 @@ A folder is believed only when ``done`` is there and every file named in the rec
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,14 @@ class RunFolder:
     def reopen(self) -> None:
         """Disown the record while files change; ``write`` makes the folder believable again."""
         (self.path / DONE).unlink(missing_ok=True)
+
+    def forget_evaluation(self) -> None:
+        """Remove calibration, tables and pictures, which another version of the evaluation made; directions stay."""
+        self.reopen()
+        for file in self.path.glob("calibration.*"):
+            file.unlink()
+        for folder in ("tables", "pictures"):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
 
     def clear(self) -> None:
         """Forget an earlier execution: every file but the lock."""

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from gdbench import Column, UsageError
 from gdbench.boards.acceptance import refused
 from gdbench.boards.leaderboard import LEGEND, NOT_CONVERGED, leaderboard
-from gdbench.record import Cell, Cost, RunRecord, Score
+from gdbench.record import DISCOVERY, EVALUATION, Cell, Cost, RunRecord, Score
 
 COLUMNS = {
     "rec": (Column("kappa", "", "higher", "", ranked=True), Column("leak", "", "lower", "", ranked=True)),
     "cost": (Column("seconds", "", "neither"),),
 }
-VERSIONS = {"protocol": 1, "generator": 1, "method": 1, "domain": 1, "metric:rec": 1, "metric:cost": 1}
+VERSIONS = {"discovery": DISCOVERY, "evaluation": EVALUATION, "generator": 1, "method": 1, "domain": 1}
+VERSIONS |= {"metric:rec": 1, "metric:cost": 1}
 
 
 def record(method="a", seed=0, kappa=0.5, leak=0.5, status="done", tier="standard", **changes):
@@ -141,7 +142,7 @@ def test_quick_and_preview_say_so_and_quick_is_unranked():
 
 
 def test_other_versions_are_counted_and_not_shown():
-    old = [replace(r, versions={**VERSIONS, "protocol": 0}) for r in three("old", [1, 1, 1])]
+    old = [replace(r, versions={**VERSIONS, "evaluation": 1}) for r in three("old", [1, 1, 1])]
     outdated = [replace(r, versions={**VERSIONS, "method": 0}) for r in three("good", [1, 1, 1], k=4, space="w")]
     made = leaderboard([*GOOD, *old, *outdated], COLUMNS)
     assert made.notes == ("6 records of other versions of protocol or plugins are not shown",)

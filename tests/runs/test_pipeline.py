@@ -13,7 +13,7 @@ import torch
 
 from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal
 from gdbench.context import SILENT, Context, Reporter, Task
-from gdbench.record import RunRecord
+from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
 from gdbench.runs.pipeline import execute, is_complete, remeasure
 from gdbench.runs.planning import plan
@@ -95,6 +95,28 @@ def test_a_new_metric_scores_an_old_run_without_discovery(tmp_path: Path, regist
     assert set(record.scores) == {"calibration", "cost", "diversity"}
     assert record.costs["calibrate"].images > 0
     assert {**record.costs, **first.costs} == record.costs
+
+
+def test_a_run_of_another_evaluation_keeps_its_directions_and_is_measured_anew(
+    tmp_path: Path, registry: Registry
+) -> None:
+    """Nothing is discovered again: the bytes of the directions stay, and so do date and cost; all scores are new."""
+    made = plan(request(tmp_path), registry)
+    first, folder = execute(made, registry, SILENT)
+    directions = (folder.path / "directions.safetensors").read_bytes()
+    other = {**first.versions, "evaluation": first.versions["evaluation"] - 1}
+    wrong = {"old": {"column": Score(1.0)}}
+    folder.write(replace(first, versions=other, scores=wrong, date="2001-01-01", migrated_from="earlier"))
+    assert not is_complete(made)
+    again, _ = execute(made, registry, SILENT)
+    assert {metric: again.scores[metric] for metric in ("calibration", "diversity")} == {
+        metric: first.scores[metric] for metric in ("calibration", "diversity")
+    }
+    assert set(again.scores) == set(first.scores)
+    assert again.versions == first.versions
+    assert (again.date, again.migrated_from) == ("2001-01-01", "earlier")
+    assert again.costs["discover"] == first.costs["discover"]
+    assert (folder.path / "directions.safetensors").read_bytes() == directions
 
 
 def test_what_a_method_raises_is_a_record(tmp_path: Path, registry: Registry) -> None:
