@@ -64,8 +64,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             **options.split_assignments(parameter, offers.metrics),
         )
         made = plan(request, offers)
-        us = crew.joined(method, made.method.spec.shareable)
-        if us.rank:
+        if (us := crew.joined(method, made.method.spec.shareable)).rank:
             assist(made, us)
             raise typer.Exit(0)
         record, folder = execute(made, offers, reporter(), us)
