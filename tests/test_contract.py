@@ -13,7 +13,8 @@ import torch
 from gdbench.registry import Registry, load_registry
 from gdbench.testing import checks, clauses, run_checks
 from gdbench.testing.runner import offers
-from gdbench.weights.checkpoints import default_folder, import_checkpoint
+from gdbench.weights.checkpoints import default_folder
+from gdbench.weights.importing import import_checkpoint
 from tests.plugins import writers_biggan, writers_progan, writers_sngan, writers_stylegan2
 
 

@@ -41,13 +41,14 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
         """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
         from gdbench import console
         from gdbench.params import parse_assignments
-        from gdbench.weights import checkpoints
+        from gdbench.weights.checkpoints import default_folder
+        from gdbench.weights.importing import import_checkpoint
 
         offers = options.registry_with(registry, plugin)
-        card = checkpoints.import_checkpoint(
+        card = import_checkpoint(
             path,
             _specs(offers) if gan is None else [offers.generator(gan).spec],
-            checkpoints.default_folder(),
+            default_folder(),
             name=name,
             domain=domain,
             licence=licence,

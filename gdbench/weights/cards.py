@@ -37,6 +37,11 @@ def read_card(path: Path) -> Checkpoint | None:
     return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
 
 
+def published(card: Checkpoint) -> str:
+    """What is known of the SHA-256 of a card's file: all of it, its first digits, or nothing."""
+    return card.sha256 or str(card.card.get("sha256_starts", ""))
+
+
 def plugin_folder(spec: GeneratorSpec) -> Path:
     """The folder of the package that offers ``spec``; shipped checkpoints lie below it. Raises PluginError if none."""
     module = spec.load.partition(":")[0] if isinstance(spec.load, str) else spec.load.__module__

@@ -30,10 +30,10 @@ from gdbench.weights.checkpoints import (
     entries,
     fetch_checkpoint,
     find,
-    import_checkpoint,
     licence_of,
     verify,
 )
+from gdbench.weights.importing import import_checkpoint
 
 
 @dataclass(frozen=True)
