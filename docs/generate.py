@@ -31,6 +31,7 @@ COMMANDS = (
     "checkpoint verify",
     "zoo train",
     "zoo export",
+    "zoo gates",
     "mnist fetch",
     "acceptance",
 )
@@ -109,6 +110,12 @@ def _classes(facts: Mapping[str, Any]) -> str:
         if kind == "agreement":
             shares = "; ".join(", ".join(f"{share:.1%}" for share in oracle) for oracle in facts[f"{name}_shares"])
             lines.append(f"- the two oracles agree on the {name} class in {value:.1%} (gate: at least 90 %)")
+            if (balance := facts["gates"].get(f"{name}_balance")) is not None:
+                lacks = ", ".join(facts["rare"][name]) or "none"
+                lines.append(
+                    f"- the rarest {name} class has {balance:.2f} of its share in the data (gate: at least 0.5);"
+                )
+                lines.append(f"  classes below that, which it lacks: {lacks}")
             lines.append(f"- share of each {name} class, by oracle A and by oracle B: {shares}")
     return "\n".join(lines)
 

@@ -114,11 +114,13 @@ class Factor:
     kind: ``"linear"`` (a number), ``"circular"`` (turns in [0, 1)), ``"class"`` (probabilities).
     visible_with: (factor, threshold): the factor can be read only where that one is above the threshold and can itself
     be read.
+    classes: the names of the classes, in the order of their probabilities; empty where they have none.
     """
 
     name: str
     kind: Literal["linear", "circular", "class"] = "linear"
     visible_with: tuple[str, float] | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Oracle(Protocol):

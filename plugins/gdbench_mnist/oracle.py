@@ -22,7 +22,7 @@ from gdbench_mnist.measures import NAMES, measure
 RESOLUTION = 32
 FEATURES = 64
 WEIGHTS = Path(__file__).parent / "weights"
-FACTORS = (Factor("digit", "class"), *(Factor(name) for name in NAMES))
+FACTORS = (Factor("digit", "class", classes=tuple("0123456789")), *(Factor(name) for name in NAMES))
 
 Which = Literal["a", "b"]
 LEVELS: Mapping[Which, tuple[float, ...]] = {"a": (0.5,), "b": (0.25, 0.75)}

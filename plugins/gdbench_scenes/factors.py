@@ -20,7 +20,7 @@ PRESENCE_VISIBLE = 0.3
 TEXTURE_VISIBLE = 0.2
 
 FACTORS = (
-    Factor("shape", "class"),
+    Factor("shape", "class", classes=SHAPES),
     Factor("x"),
     Factor("y"),
     Factor("scale"),

@@ -67,3 +67,21 @@ def export(
     chosen = recipe(family, channels(source), state.get("recipe"))
     card = exporter.export(family, chosen, state, into or folder(family), name, source)
     typer.echo(json.dumps(card, indent=1))
+
+
+@zoo.command()
+def gates(
+    family: Family,
+    domain: DomainName = "scenes",
+    into: Annotated[Path | None, typer.Option(help="folder of the checkpoint [default: the family's package]")] = None,
+    name: Annotated[str, typer.Option(help="name of the checkpoint")] = "scenes32",
+) -> None:
+    """Measure the gates of a shipped checkpoint again and write its card anew; no training state is needed."""
+    import torch
+
+    from gdbench import load_domain
+    from gdbench_zoo.export import measure_again
+    from gdbench_zoo.families import folder
+
+    torch.set_num_threads(1)
+    typer.echo(json.dumps(measure_again(family, into or folder(family), name, load_domain(domain)), indent=1))

@@ -5,7 +5,7 @@ Oracle A labels and calibrates, oracle B scores, as in the protocol. All figures
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ PIXELS = 15  # a mask below this is a frame without object
 GAUSSIAN_PAIR = 1.1283791671  # 2 / sqrt(pi): E |a - b| of two standard normal numbers
 BATCH = 200
 AGREEMENT = 0.9  # share of images of which the oracles see the same class
+BALANCE = 0.5  # share of the rarest class among generated images, as a multiple of its share among real ones
 STEERED = 0.5  # sigmas by which a supervised direction must move a factor
 
 
@@ -83,11 +84,13 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     images = torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])
     a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
     objects = b.area >= PIXELS
-    classes = [factor.name for factor in domain.factors if factor.kind == "class"]
+    classes = {factor.name: factor for factor in domain.factors if factor.kind == "class"}
+    balances = _balances(classes, (a, b), domain, objects)
     steered, unsteered = steering(generator, domain)
     gates = {
         "without_object": round(1 - float(objects.double().mean()), 4),
         **{f"{name}_agreement": agreement(a.factors[name][objects], b.factors[name][objects]) for name in classes},
+        **{f"{name}_balance": round(min(balances[name]), 4) for name in classes},
         "steered_factors": sum(value >= STEERED for value in steered.values()),
     }
     latents = {codes.space: codes.latents}
@@ -103,6 +106,7 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
         "steering": steered,
         "steering_of_random_directions": unsteered,
         **_shares(classes, a, b),
+        "rare": {name: rare(factor, balances[name]) for name, factor in classes.items()},
         "realism": realism(domain, a.pooled),
         "r2": {space: readability(domain, values, b.factors) for space, values in latents.items()},
         "samples": samples,
@@ -114,24 +118,49 @@ def agreement(a: Tensor, b: Tensor) -> float:
     return round(float((a.argmax(1) == b.argmax(1)).double().mean()), 4)
 
 
-def _shares(classes: Sequence[str], a: Readings, b: Readings) -> dict[str, Any]:
-    """For each class factor the share of each class, as oracle A and B see it, and the rare ones."""
-    figures: dict[str, Any] = {}
-    for name in classes:
-        shares = [[round(float(x), 3) for x in readings.factors[name].mean(0)] for readings in (a, b)]
-        figures |= {f"{name}_shares": shares, f"rare_{name}s": rare(shares)}
-    return figures
+def _shares(classes: Iterable[str], a: Readings, b: Readings) -> dict[str, Any]:
+    """For each class factor the share of each class, as oracle A and B see it."""
+    return {
+        f"{name}_shares": [[round(float(x), 3) for x in readings.factors[name].mean(0)] for readings in (a, b)]
+        for name in classes
+    }
 
 
-def rare(shares: list[list[float]]) -> list[int]:
-    """Classes that both oracles see less than a quarter as often as equal shares would be: dropped by the generator."""
-    return [i for i in range(len(shares[0])) if all(share[i] < 0.25 / len(share) for share in shares)]
+def _balances(
+    classes: Iterable[str], readings: Sequence[Readings], domain: Domain, objects: Tensor
+) -> dict[str, list[float]]:
+    """Class factor -> for each class the `balance` of generated images with an object, by the stricter oracle."""
+    real = _reals(domain, len(objects))[0]
+    truth = [read(domain.oracle(which), real).factors for which in ("a", "b")]
+    return {
+        name: torch.minimum(
+            *(balance(fake.factors[name][objects], true[name]) for fake, true in zip(readings, truth, strict=True))
+        ).tolist()
+        for name in classes
+    }
+
+
+def balance(fake: Tensor, real: Tensor) -> Tensor:
+    """Share of each class among generated images as a multiple of that among real ones (classes,): 0 is dropped.
+
+    fake, real: class probabilities (n, classes). An image counts for its likeliest class; one that the data lack is 1.
+    """
+    a, b = (torch.bincount(rows.argmax(1), minlength=rows.shape[1]).double() / len(rows) for rows in (fake, real))
+    return torch.where(b > 0, a / b, torch.ones_like(b))
+
+
+def rare(factor: Factor, balances: Sequence[float]) -> list[str]:
+    """The names (else the numbers) of the classes below the gate of balance: the generator drops them."""
+    names = factor.classes or tuple(str(i) for i in range(len(balances)))
+    return [name for name, value in zip(names, balances, strict=True) if value < BALANCE]
 
 
 def holds(gate: str, value: float, factors: int) -> bool:
     """Whether a gate holds, for a domain with that many factors: six must be steered, or all but one of fewer."""
     if gate == "without_object":
         return value < 0.02
+    if gate.endswith("_balance"):
+        return value >= BALANCE
     return value >= (min(6, factors - 1) if gate == "steered_factors" else AGREEMENT)
 
 

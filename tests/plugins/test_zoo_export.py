@@ -14,7 +14,7 @@ from gdbench_zoo.families import folder, load, recipe, spec
 from gdbench_zoo.trainer import Budget, train
 from torch import Tensor
 
-from gdbench import Checkpoint, GdbenchError, UsageError, sha256, uniform
+from gdbench import Checkpoint, GdbenchError, MissingFile, UsageError, sha256, uniform
 from tests.plugins.test_zoo_gates import Planted
 
 SMALL = Recipe(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=2)
@@ -65,3 +65,22 @@ def test_exported_weights_have_a_true_card(passed: bool, tmp_path: Path, monkeyp
     codes = generator.sample(4, "z", np.random.default_rng(0))
     with torch.no_grad():
         assert torch.allclose(generator.render(codes), settled(codes.latents), atol=0.02)
+
+
+def test_gates_are_measured_again_without_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporter, "measure", lambda generator, domain: {"passed": True, "gates": {}, "gone": 1})
+    train(SMALL, images, tmp_path / "run", Budget(steps=3), seed=5)
+    made = exporter.export(
+        "sngan", SMALL, exporter.read_state(tmp_path / "run" / "state.pt"), tmp_path, "small", Planted()
+    )
+    monkeypatch.setattr(exporter, "measure", lambda generator, domain: {"passed": False, "gates": {"seen": 1}})
+    again = exporter.measure_again("sngan", tmp_path, "small", Planted())
+    assert json.loads((tmp_path / "small.json").read_text()) == again
+    assert (made["status"], again["status"]) == ("ready", "preview")
+    kept = {name: value for name, value in made["card"].items() if name not in ("passed", "gates", "gone")}
+    assert again["card"] == {**json.loads(json.dumps(kept)), "passed": False, "gates": {"seen": 1}}
+    assert {name: again[name] for name in made if name not in ("card", "status")} == {
+        name: made[name] for name in made if name not in ("card", "status")
+    }
+    with pytest.raises(MissingFile, match="ships no checkpoint other; shipped: small"):
+        exporter.measure_again("sngan", tmp_path, "other", Planted())

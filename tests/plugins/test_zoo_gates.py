@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
-from gdbench_zoo.gates import change, holds, measure, rare, realism, sigma, spread_out, visible
+from gdbench_zoo.gates import balance, change, holds, measure, rare, realism, sigma, spread_out, visible
 from torch import Tensor
 
 from gdbench import Codes, Factor, normal
@@ -89,14 +89,42 @@ def test_circular_factors_lie_on_the_circle() -> None:
     assert torch.allclose(spread_out(HUE, torch.tensor([0.25])), torch.tensor([[1.0, 0.0]]), atol=1e-6)
 
 
-def test_a_class_is_rare_when_both_oracles_hardly_see_it() -> None:
-    assert rare([[0.5, 0.43, 0.06, 0.01], [0.5, 0.39, 0.1, 0.01]]) == [3]
+def test_the_balance_of_a_class_is_its_share_against_the_share_in_the_data() -> None:
+    fake = torch.eye(3)[[0, 0, 0, 0, 0, 0, 0, 1, 2, 2]]
+    real = torch.eye(3)[[0, 0, 1, 1, 1, 2, 2, 2, 2, 2]]
+    assert balance(fake, real).tolist() == pytest.approx([3.5, 1 / 3, 0.4])
+    assert balance(fake, torch.eye(3)[[0, 0, 1]])[2] == 1  # the data lack it too
+
+
+def test_rare_classes_have_less_than_half_of_their_share_and_a_name() -> None:
+    assert rare(SHAPE, [1.3, 0.5, 0.49]) == ["2"]
+    assert rare(replace(SHAPE, classes=("disc", "ring", "plus")), [1.3, 0.5, 0.49]) == ["plus"]
+
+
+@dataclass(frozen=True)
+class OneShape(Planted):
+    """A generator that draws the first class only, and the second once in fifty images."""
+
+    def render(self, codes: Codes) -> Tensor:
+        latents = codes.latents.clone()
+        latents[:, 3] = latents[:, 3].abs() * torch.where(latents[:, 7] > 2.05, -1, 1)
+        return super().render(Codes(latents, codes.space))
+
+
+def test_a_generator_that_drops_a_class_misses_the_gate_of_balance() -> None:
+    figures = measure(OneShape(), Planted(factors=(replace(SHAPE, classes=("disc", "plus")), PLACE)), samples=500)
+    assert figures["gates"]["shape_balance"] == pytest.approx(2 * 0.0202, abs=0.03)
+    assert "shape_balance" in figures["missed"]
+    assert figures["rare"] == {"shape": ["plus"]}
+    assert "shape" not in figures["lacking"]  # what is there can be told apart and steered
+    assert not figures["passed"]
 
 
 def test_gates_follow_the_number_of_factors() -> None:
     assert [holds("steered_factors", value, 11) for value in (5, 6)] == [False, True]
     assert [holds("steered_factors", value, 6) for value in (4, 5)] == [False, True]
     assert [holds("digit_agreement", value, 6) for value in (0.89, 0.9)] == [False, True]
+    assert [holds("shape_balance", value, 11) for value in (0.49, 0.5)] == [False, True]
     assert [holds("without_object", value, 6) for value in (0.02, 0.019)] == [False, True]
 
 
@@ -135,9 +163,9 @@ def test_a_domain_names_the_figures_of_its_classes() -> None:
             return Digits()
 
     figures = measure(Written(), Written(), samples=200)
-    assert list(figures["gates"]) == ["without_object", "digit_agreement", "steered_factors"]
+    assert list(figures["gates"]) == ["without_object", "digit_agreement", "digit_balance", "steered_factors"]
     assert len(figures["digit_shares"]) == 2
-    assert figures["rare_digits"] == []
+    assert figures["rare"] == {"digit": []}
 
 
 def test_visibility_follows_its_chain() -> None:
@@ -151,6 +179,7 @@ def test_a_planted_generator_gets_its_known_figures() -> None:
     figures = measure(planted, planted, samples=2000)
     assert figures["gates"]["without_object"] == pytest.approx(0.1, abs=0.02)
     assert figures["gates"]["shape_agreement"] == 1
+    assert figures["gates"]["shape_balance"] > 0.9
     assert figures["lacking"] == []  # a visible edit along its own axis moves even a factor of tiny scale
     assert figures["missed"] == ["without_object"]
     assert figures["gates"]["steered_factors"] == 4
