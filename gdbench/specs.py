@@ -104,6 +104,7 @@ class MethodSpec:
 
     ``tiers`` overrides parameters per budget (``quick``, ``standard``, ``paper``); ``needs`` names capabilities of the
     generator, or ``"domain"``; ``role`` keeps controls and supervised references apart from the ranked methods.
+    ``baseline``: a control that leaderboards set every method against ("above", "not separable", "below").
     ``spaces``: the only ones it works in; empty where it takes any. ``shape`` is that of the defaults, and
     ``curved_with`` names values of parameters (name -> values) with which a linear method gives curved directions.
     ``supervision``: nothing, edits of images (``self``), or the labels of an oracle.
@@ -122,6 +123,7 @@ class MethodSpec:
     shape: Literal["linear", "curved"] = "linear"
     curved_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     role: Literal["method", "control", "reference"] = "method"
+    baseline: bool = False
     supervision: Literal["none", "self", "labels"] = "none"
     learned: bool = False
     deterministic: bool = False
@@ -134,6 +136,8 @@ class MethodSpec:
         strange = set(self.tiers) - set(TIERS)
         if strange:
             raise PluginError(f"method {self.name!r}: unknown tier {sorted(strange)}; known: {TIERS}")
+        if self.baseline and self.role != "control":
+            raise PluginError(f"method {self.name!r}: a baseline is a control; its role is {self.role!r}")
         unknown = set(self.curved_with) - {parameter.name for parameter in fields(self.params)}
         if unknown or (self.curved_with and self.shape == "curved"):
             wrong = f"no parameter {min(unknown)!r}" if unknown else "curved anyway"
@@ -144,6 +148,9 @@ class MethodSpec:
 class Column:
     """One number of a metric: unit, direction of better and whether methods are ranked by it.
 
+    range: the least and the greatest value that it can have, None where there is no bound; intervals stay within it.
+    headline: the column that sorts a leaderboard, and that its sentences speak of; its metric comes first.
+    brief: it stands in the short table, which has room for five; a headline column always does.
     refused: the test of an acceptance matrix (PROTOCOL section 6) that a ranking column fails; it is then shown and not
     ranked, unless a suite names verdicts of its own.
     """
@@ -154,6 +161,16 @@ class Column:
     unit: str = ""
     ranked: bool = False
     refused: str = ""
+    range: tuple[float | None, float | None] = (None, None)
+    headline: bool = False
+    brief: bool = False
+
+    def __post_init__(self) -> None:
+        low, high = self.range
+        if low is not None and high is not None and not low < high:
+            raise PluginError(f"column {self.name!r}: range {self.range}: the least value comes first")
+        if self.headline and not (self.ranked and self.better != "neither"):
+            raise PluginError(f"column {self.name!r}: a headline column ranks, and says what is better")
 
 
 @dataclass(frozen=True)

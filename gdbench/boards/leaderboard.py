@@ -20,7 +20,7 @@ from gdbench.boards.board import Board, Entry, Row
 from gdbench.boards.cells import across_grid, grid, inert, markdown, markdown_table
 from gdbench.boards.statistics import Array, alike, interval, ranks
 from gdbench.files import write_text
-from gdbench.record import DISCOVERY, EVALUATION, RunRecord, Score
+from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, Score
 from gdbench.specs import Column
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ def leaderboard(
     records: Iterable[RunRecord],
     columns: Mapping[str, Sequence[Column]],
     current: Versions | None = None,
-    expected: Mapping[str, int] | None = None,
+    expected: Callable[[Cell], int] | None = None,
     refused: Mapping[tuple[str, str], str] | None = None,
 ) -> Leaderboard:
     """The leaderboard of ``records``, whatever their order.
 
     columns: metric -> what it declares, in the order of the tables; metrics without a declaration are left out.
     current: versions that count; what it does not name counts in the highest version among the records.
-    expected: method -> number of seeds; what it does not name is expected to have as many as the best method.
+    expected: the number of seeds of a row, by a cell of it; 0: as many as the best method of its board has.
     refused: (metric, column) -> why it is shown and not ranked.
     """
     kept = sorted(_distinct(records), key=_order)
@@ -132,7 +132,7 @@ def leaderboard(
     for record in fresh:
         groups.setdefault(_group(record), []).append(record)
     declared = {metric: [_ranking(metric, column, refused or {}) for column in own] for metric, own in columns.items()}
-    boards = [_board(group, declared, versions, expected or {}) for _, group in sorted(groups.items())]
+    boards = [_board(group, declared, versions, expected or _unknown) for _, group in sorted(groups.items())]
     notes = [f"{old} records of other versions of protocol or plugins are not shown"] if old else []
     notes += [f"{metric}.{name} is shown and not ranked: {why}" for (metric, name), why in (refused or {}).items()]
     return Leaderboard(tuple(boards), tuple(notes), across(boards))
@@ -151,7 +151,7 @@ def leaderboard_of(
         verdicts = refused_columns(suite.acceptance, columns, versions)
     else:
         verdicts = {(metric, one.name): one.refused for metric, own in columns.items() for one in own if one.refused}
-    return leaderboard(records, columns, versions, suite.expected if suite else {}, verdicts)
+    return leaderboard(records, columns, versions, (lambda cell: len(suite.seeds(cell))) if suite else None, verdicts)
 
 
 def current_versions(registry: Registry) -> dict[tuple[str, str], int]:
@@ -204,7 +204,7 @@ def _board(
     records: Sequence[RunRecord],
     columns: Mapping[str, Sequence[Column]],
     versions: Versions,
-    expected: Mapping[str, int],
+    expected: Callable[[Cell], int],
 ) -> Board:
     """The board of one group; ``records`` are in ``_order``."""
     comparable, apart = _comparable(records)
@@ -284,11 +284,14 @@ def _named(records: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
     return named
 
 
-def _expected(named: Mapping[str, Mapping[int, RunRecord]], given: Mapping[str, int]) -> dict[str, int]:
+def _unknown(cell: Cell) -> int:
+    return 0
+
+
+def _expected(named: Mapping[str, Mapping[int, RunRecord]], given: Callable[[Cell], int]) -> dict[str, int]:
     """Row -> N: as given, or the seeds of the best method; at least the seeds that were tried."""
     best = max((sum(run.status == "done" for run in runs.values()) for runs in named.values()), default=0)
-    methods = {name: next(iter(runs.values())).cell.method for name, runs in named.items()}
-    return {name: max(given.get(methods[name], best), len(runs)) for name, runs in named.items()}
+    return {name: max(given(next(iter(runs.values())).cell) or best, len(runs)) for name, runs in named.items()}
 
 
 def _score(record: RunRecord, metric: str, column: str, versions: Versions, common: Mapping[str, str]) -> Score:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from gdbench.errors import UsageError, unknown
 from gdbench.params import build
+from gdbench.record import Cell
 from gdbench.runs.request import RunRequest
 from gdbench.specs import NAME
 from gdbench.yamlfile import read_yaml
@@ -33,20 +34,38 @@ T = TypeVar("T")
 class Suite:
     """A named set of runs, in the order generators, methods, seeds.
 
-    expected: method -> how many seeds it is run with; the N of "n of N" in the leaderboard. acceptance: the file of
-    verdicts on metrics, None where the suite names none.
+    acceptance: the file of verdicts on metrics, None where the suite names none.
     """
 
     name: str
     requests: tuple[RunRequest, ...]
     acceptance: Path | None = None
 
-    @property
-    def expected(self) -> dict[str, int]:
-        seeds: dict[str, set[int]] = {}
+    def seeds(self, cell: Cell) -> frozenset[int]:
+        """The seeds that this suite asks for of the cell, whose own seed does not count; none where it asks for none.
+
+        A request without checkpoint, space or some parameter is for any; but one that names what the cell has speaks
+        for it alone. The number of seeds is the N of "n of N" in a leaderboard.
+        """
+        found: dict[int, set[int]] = {}
         for request in self.requests:
-            seeds.setdefault(request.method, set()).add(request.seed)
-        return {method: len(numbers) for method, numbers in seeds.items()}
+            if (named := _named(request, cell)) is not None:
+                found.setdefault(named, set()).add(request.seed)
+        return frozenset(found[max(found)]) if found else frozenset()
+
+
+def _named(request: RunRequest, cell: Cell) -> int | None:
+    """How many choices that may be left open the request makes, all as the cell has them; None: it is for others."""
+    if (request.gan, request.method, request.k, request.tier) != (cell.generator, cell.method, cell.k, cell.tier):
+        return None
+    open_choices = [(request.checkpoint, cell.checkpoint), (request.space, cell.space)]
+    made: list[tuple[Any, Any]] = [(asked, got) for asked, got in open_choices if asked is not None]
+    for asked_of, got_of in (
+        (request.generator_params, cell.generator_params),
+        (request.method_params, cell.method_params),
+    ):
+        made += [(value, got_of.get(name)) for name, value in asked_of.items()]
+    return len(made) if all(asked == got for asked, got in made) else None
 
 
 @dataclass(frozen=True)

@@ -25,5 +25,6 @@ def gdbench_methods() -> Iterable[MethodSpec]:
             params=params,
             tiers=tiers,
             role="control",
+            baseline=name == "random",
             deterministic=name == "dead",
         )

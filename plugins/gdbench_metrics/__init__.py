@@ -16,88 +16,139 @@ from gdbench_metrics.params import (
 )
 
 VOYNOV = "Voynov and Babenko, Unsupervised Discovery of Interpretable Directions in the GAN Latent Space, ICML 2020"
+SHARE, KAPPA, FROM_0 = (0.0, 1.0), (-1.0, 1.0), (0.0, None)
+"""Ranges of columns: within them intervals stay."""
 LONG = {"standard": 10_000, "paper": 20_000}
 """The tiers that take time, and the steps of the reconstructor there."""
 
 EASTWOOD = "Eastwood and Williams, Quantitative Evaluation of Disentangled Representations, ICLR 2018"
 
 RECONSTRUCTION = (
-    Column("accuracy", "share of edits whose direction a fresh reconstructor names, times the alive share"),
+    Column(
+        "accuracy", "share of edits whose direction a fresh reconstructor names, times the alive share", range=SHARE
+    ),
     Column(
         "kappa",
         "accuracy above chance: 0 guesses, 1 is always right",
         ranked=True,
+        range=KAPPA,
         refused="acceptance: dead directions fail: fails",
     ),
-    Column("kappa_resnet", "the same for a ResNet-18 reconstructor (from the standard tier on)"),
-    Column("bits", "information of the named about the true direction, times the alive share", unit="bit"),
-    Column("magnitude_error", "mean error of the visible change and its sign; .225 is a guess", "lower", "D-bar"),
-    Column("leak", "accuracy between twins that differ by an invisible pattern; up to .6 passes", "neither"),
+    Column("kappa_resnet", "the same for a ResNet-18 reconstructor (from the standard tier on)", range=KAPPA),
+    Column(
+        "bits", "information of the named about the true direction, times the alive share", unit="bit", range=FROM_0
+    ),
+    Column(
+        "magnitude_error",
+        "mean error of the visible change and its sign; .225 is a guess",
+        "lower",
+        "D-bar",
+        range=FROM_0,
+    ),
+    Column(
+        "leak", "accuracy between twins that differ by an invisible pattern; up to .6 passes", "neither", range=SHARE
+    ),
 )
 FACTORS = (
     Column(
         "coverage",
         "share of factors that some direction moves by half a spread, and little else",
         ranked=True,
+        range=SHARE,
         refused="acceptance: supervised above random: fails; shuffled truth is about zero: cannot tell",
     ),
-    Column("disentanglement", "each direction moves one factor (weighted entropy of rows), times the alive share"),
-    Column("completeness", "one direction of the living moves each factor (weighted entropy), times the alive share"),
-    Column("purity", "mean over factors of the purest direction that moves it by half a spread"),
-    Column("concentration", "mean over directions of the largest share that one factor has of its effect"),
-    Column("precision_at_k", "share of directions that are alive, move a factor by half a spread, and little else"),
-    Column("monotonicity", "does a direction's leading factor rise from - to + in every image; 0 is noise"),
-    Column("counted", "factors that count for this generator", "neither"),
+    Column(
+        "disentanglement",
+        "each direction moves one factor (weighted entropy of rows), times the alive share",
+        range=SHARE,
+    ),
+    Column(
+        "completeness",
+        "one direction of the living moves each factor (weighted entropy), times the alive share",
+        range=SHARE,
+    ),
+    Column("purity", "mean over factors of the purest direction that moves it by half a spread", range=SHARE),
+    Column("concentration", "mean over directions of the largest share that one factor has of its effect", range=SHARE),
+    Column(
+        "precision_at_k",
+        "share of directions that are alive, move a factor by half a spread, and little else",
+        range=SHARE,
+    ),
+    Column(
+        "monotonicity", "does a direction's leading factor rise from - to + in every image; 0 is noise", range=KAPPA
+    ),
+    Column("counted", "factors that count for this generator", "neither", range=FROM_0),
 )
 DIVERSITY = (
-    Column("rank_image", "effective number of different directions, seen in image features", ranked=True),
-    Column("rank_latent", "effective number of different directions in the latent space"),
-    Column("duplicates", "share of directions that are dead or do what another does (mean cosine above .9)", "lower"),
-    Column("alive_share", "directions that reach a visible change of .30; one dead sign is half a failure"),
+    Column("rank_image", "effective number of different directions, seen in image features", ranked=True, range=FROM_0),
+    Column("rank_latent", "effective number of different directions in the latent space", range=FROM_0),
+    Column(
+        "duplicates",
+        "share of directions that are dead or do what another does (mean cosine above .9)",
+        "lower",
+        range=SHARE,
+    ),
+    Column(
+        "alive_share", "directions that reach a visible change of .30; one dead sign is half a failure", range=SHARE
+    ),
 )
 COST = (
-    Column("images", "images rendered in discovery", "lower"),
-    Column("backward", "images that a gradient flowed back through", "lower"),
-    Column("cpu_seconds", "processor time of discovery", "lower", "s"),
-    Column("wall_seconds", "time that discovery took", "lower", "s"),
-    Column("peak_memory", "largest memory until the end of discovery", "lower", "MiB"),
+    Column("images", "images rendered in discovery", "lower", range=FROM_0, brief=True),
+    Column("backward", "images that a gradient flowed back through", "lower", range=FROM_0),
+    Column("cpu_seconds", "processor time of discovery", "lower", "s", range=FROM_0),
+    Column("wall_seconds", "time that discovery took", "lower", "s", range=FROM_0),
+    Column("peak_memory", "largest memory until the end of discovery", "lower", "MiB", range=FROM_0),
 )
 PATH = (
-    Column("straightness", "chord by way from -t to +t in the perceptual space; 1 is straight", ranked=True),
-    Column("evenness", "1 / (1 + variation of the ten steps); 1 is even"),
+    Column(
+        "straightness", "chord by way from -t to +t in the perceptual space; 1 is straight", ranked=True, range=SHARE
+    ),
+    Column("evenness", "1 / (1 + variation of the ten steps); 1 is even", range=SHARE),
 )
 
 
 def _realism() -> Iterable[Column]:
     yield Column("kid_real_00", "KID of unedited against real images: what the generator itself lacks", "neither")
     yield Column("kid_real_00_se", "its standard error", "neither")
-    yield Column("precision_real_00", "share of unedited images inside the real manifold", "neither")
+    yield Column("precision_real_00", "share of unedited images inside the real manifold", "neither", range=SHARE)
     for tau in ("15", "30", "45"):
         ranked = tau == "30"
         yield Column(f"kid_{tau}", f"KID of images edited by .{tau} against unedited ones", "lower", ranked=ranked)
         yield Column(f"kid_{tau}_se", "its standard error", "neither")
-        yield Column(f"precision_{tau}", f"share of images edited by .{tau} inside the unedited manifold")
+        yield Column(f"precision_{tau}", f"share of images edited by .{tau} inside the unedited manifold", range=SHARE)
         yield Column(f"kid_real_{tau}", f"KID of images edited by .{tau} against real ones", "lower")
         yield Column(f"kid_real_{tau}_se", "its standard error", "neither")
-        yield Column(f"precision_real_{tau}", f"share of images edited by .{tau} inside the real manifold")
+        yield Column(f"precision_real_{tau}", f"share of images edited by .{tau} inside the real manifold", range=SHARE)
 
 
 RCA_PAPER = (
-    Column("accuracy", "share of shifts whose direction a fresh reconstructor names, in the method's own range"),
+    Column(
+        "accuracy",
+        "share of shifts whose direction a fresh reconstructor names, in the method's own range",
+        range=SHARE,
+    ),
     Column("shift_error", "mean error of epsilon; depends on the method's own signs and steps", "neither"),
 )
 OBSERVATIONAL = (
-    Column("mig", "mutual information gap of coordinates and factors"),
-    Column("sap", "gap of the variance explained by the two best coordinates"),
-    Column("dci_disentanglement", "each coordinate predicts one factor"),
-    Column("dci_completeness", "one coordinate predicts each factor"),
-    Column("modularity", "each coordinate has information on one factor"),
+    Column("mig", "mutual information gap of coordinates and factors", range=SHARE),
+    Column("sap", "gap of the variance explained by the two best coordinates", range=SHARE),
+    Column("dci_disentanglement", "each coordinate predicts one factor", range=SHARE),
+    Column("dci_completeness", "one coordinate predicts each factor", range=SHARE),
+    Column("modularity", "each coordinate has information on one factor", range=SHARE),
 )
 NATURALNESS = (
     Column(
-        "naturalness", "2 * accuracy - 1 of classifiers that know the direction from real images alone", ranked=True
+        "naturalness",
+        "2 * accuracy - 1 of classifiers that know the direction from real images alone",
+        ranked=True,
+        range=KAPPA,
     ),
-    Column("balanced", "share of labellings with .2 to .8 of real images on one side; the others count 0", "neither"),
+    Column(
+        "balanced",
+        "share of labellings with .2 to .8 of real images on one side; the others count 0",
+        "neither",
+        range=SHARE,
+    ),
 )
 
 METRICS = (

@@ -7,25 +7,28 @@ from collections.abc import Iterable
 from gdbench import Column, MetricSpec, hookimpl
 from gdbench_saliency.params import SaliencyParams
 
+SHARE = (0.0, 1.0)
 COLUMNS = (
-    Column("IoU", "intersection over union at 0.5 on real images", ranked=True),
-    Column("F_half", "F (beta² = .3) at 0.5"),
-    Column("max_F", "largest F of the mean curve over thresholds, which the test set chooses"),
-    Column("weighted_F", "F with errors weighted by place"),
-    Column("accuracy", "share of pixels that are right at 0.5"),
-    Column("MAE", "mean absolute error of the probability", "lower"),
-    Column("S", "structure measure"),
-    Column("E", "enhanced alignment measure, mean over thresholds"),
-    Column("IoU_paper", "IoU with direction and masks at the paper's shift of 26 steps"),
+    Column("IoU", "intersection over union at 0.5 on real images", ranked=True, range=SHARE),
+    Column("F_half", "F (beta² = .3) at 0.5", range=SHARE),
+    Column("max_F", "largest F of the mean curve over thresholds, which the test set chooses", range=SHARE),
+    Column("weighted_F", "F with errors weighted by place", range=SHARE),
+    Column("accuracy", "share of pixels that are right at 0.5", range=SHARE),
+    Column("MAE", "mean absolute error of the probability", "lower", range=SHARE),
+    Column("S", "structure measure", range=SHARE),
+    Column("E", "enhanced alignment measure, mean over thresholds", range=SHARE),
+    Column("IoU_paper", "IoU with direction and masks at the paper's shift of 26 steps", range=SHARE),
     Column("score", "automatic score of the chosen direction: border whiter, centre and edges as before; 1 at most"),
     Column("tested", "images tested", "neither"),
     Column("left_white", "images left out because their background is white already", "neither"),
     Column("left_empty", "images left out because they show no object", "neither"),
-    Column("floor_none", "IoU without a shift", "neither"),
-    Column("floor_random", "IoU of the best of K random directions by the automatic score", "neither"),
-    Column("floor_coordinate", "IoU of the best of K coordinates by the automatic score", "neither"),
-    Column("ceiling_supervised", "IoU of the direction from labels; below .5 the metric is void", "neither"),
-    Column("ceiling_exact", "IoU of training on exact masks", "neither"),
+    Column("floor_none", "IoU without a shift", "neither", range=SHARE),
+    Column("floor_random", "IoU of the best of K random directions by the automatic score", "neither", range=SHARE),
+    Column("floor_coordinate", "IoU of the best of K coordinates by the automatic score", "neither", range=SHARE),
+    Column(
+        "ceiling_supervised", "IoU of the direction from labels; below .5 the metric is void", "neither", range=SHARE
+    ),
+    Column("ceiling_exact", "IoU of training on exact masks", "neither", range=SHARE),
 )
 PAPER = {
     "mask": "intensity",

@@ -40,6 +40,11 @@ def record(method="a", seed=0, kappa=0.5, leak=0.5, status="done", tier="standar
     return replace(made, **changes)
 
 
+def seeds(**numbers):
+    """What a suite expects: method -> number of seeds."""
+    return lambda cell: numbers.get(cell.method, 0)
+
+
 def number(value):
     return Score(None, "no number") if value is None else Score(value)
 
@@ -84,7 +89,7 @@ def test_a_missing_failed_or_void_seed_leaves_a_method_shown_and_unranked():
 
 
 def test_a_failure_beyond_the_expected_seeds_counts_too():
-    entry = kappas([*GOOD, record("good", 3, status="failed"), *POOR], expected={"good": 3, "poor": 3})["good"]
+    entry = kappas([*GOOD, record("good", 3, status="failed"), *POOR], expected=seeds(good=3, poor=3))["good"]
     assert (entry.n, entry.expected, entry.rank) == (3, 4, None)
 
 
@@ -115,8 +120,8 @@ def test_a_method_beyond_the_cap_of_its_tier_takes_no_part_in_ranks():
 
 
 def test_the_suite_says_how_many_seeds_are_expected():
-    assert kappas([*GOOD, *POOR], expected={"good": 5})["good"].rank is None
-    assert kappas([*GOOD, *POOR[:1]], expected={"poor": 1})["poor"].rank == 1
+    assert kappas([*GOOD, *POOR], expected=seeds(good=5))["good"].rank is None
+    assert kappas([*GOOD, *POOR[:1]], expected=seeds(poor=1))["poor"].rank == 1
 
 
 def test_controls_and_references_stand_apart():
@@ -203,7 +208,7 @@ RECORDS = st.lists(
 def all_ranks(records):
     return {
         (board.tier, row.method, entry.metric, entry.column): entry.rank
-        for board in leaderboard(records, COLUMNS, expected={"a": 3, "b": 3, "c": 3}).boards
+        for board in leaderboard(records, COLUMNS, expected=seeds(a=3, b=3, c=3)).boards
         for row in board.rows
         for entry in row.entries
     }

@@ -30,7 +30,7 @@ def runs(kappas, gans=None, **more):
 
 
 def tables(records):
-    made = leaderboard(records, COLUMNS, expected=dict.fromkeys(METHODS, 2))
+    made = leaderboard(records, COLUMNS, expected=lambda cell: 2)
     return {(table.metric, table.column, table.tier, table.k): table for table in made.across}
 
 

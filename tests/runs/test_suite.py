@@ -3,6 +3,7 @@
 import pytest
 
 from gdbench import UsageError
+from gdbench.record import Cell
 from gdbench.runs.suite import read_suite
 
 GOOD = """
@@ -27,6 +28,10 @@ def suite(tmp_path, text):
     return read_suite(path)
 
 
+def cell(gan, method, checkpoint="first", space="z", k=4, tier="standard", **more):
+    return Cell(gan, checkpoint, method, seed=0, k=k, space=space, tier=tier, **more)
+
+
 def test_cells_in_order(tmp_path):
     made = suite(tmp_path, GOOD)
     cells = [(request.gan, request.method, request.seed) for request in made.requests]
@@ -37,7 +42,30 @@ def test_cells_in_order(tmp_path):
     assert last.generator_params == {"truncation": 0.7}
     assert last.metrics == ("m1",)
     assert last.metric_params == {"m1": {"pairs": 10}}
-    assert made.expected == {"random": 2, "learned": 1}
+    assert made.seeds(cell("g1", "random")) == {0, 1}
+    assert made.seeds(cell("g1", "learned", method_params={"lr": 1e-4, "steps": 3})) == {7}
+
+
+def test_seeds_are_asked_for_by_cell_not_by_method_alone(tmp_path):
+    """A method with three seeds on one generator and one on another is complete on both, with 3 of 3 and 1 of 1."""
+    made = suite(
+        tmp_path,
+        "name: a\nk: 4\n"
+        "generators: [g1, {gan: g1, checkpoint: small}, {gan: g2, space: w, params: {psi: 0.7}}]\nmethods:\n"
+        "  - {method: m, generators: [g1]}\n  - {method: m, generators: [g2], seeds: [0]}\n"
+        "  - {method: m, generators: [g1], k: 8, seeds: [5]}\n  - {method: m, params: {form: unit}, seeds: [1, 2]}\n",
+    )
+    quick = {"tier": "quick"}
+    assert made.seeds(cell("g1", "m", **quick)) == {0, 1, 2}
+    assert made.seeds(cell("g1", "m", checkpoint="small", **quick)) == {0, 1, 2}
+    assert made.seeds(cell("g1", "m", k=8, **quick)) == {5}
+    assert made.seeds(cell("g2", "m", space="w", generator_params={"psi": 0.7}, **quick)) == {0}
+    for other in ({"space": "z"}, {"tier": "standard"}, {"generator_params": {"psi": 1.0}}):
+        assert (
+            made.seeds(cell("g2", "m", **{"space": "w", "generator_params": {"psi": 0.7}, **quick, **other})) == set()
+        )
+    assert made.seeds(cell("g1", "m", method_params={"form": "unit"}, **quick)) == {1, 2}
+    assert made.seeds(cell("g1", "m", method_params={"form": "ortho"}, **quick)) == {0, 1, 2}
 
 
 def test_three_seeds_and_k_32_are_the_default(tmp_path):
