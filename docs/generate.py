@@ -112,9 +112,8 @@ def _classes(facts: Mapping[str, Any]) -> str:
             lines.append(f"- the two oracles agree on the {name} class in {value:.1%} (gate: at least 90 %)")
             if (balance := facts["gates"].get(f"{name}_balance")) is not None:
                 lacks = ", ".join(facts["rare"][name]) or "none"
-                lines.append(
-                    f"- the rarest {name} class has {balance:.2f} of its share in the data (gate: at least 0.5);"
-                )
+                share = f"the rarest {name} class has {balance:.2f} of its share in the data"
+                lines.append(f"- {share} (gate: at least 0.5);")
                 lines.append(f"  classes below that, which it lacks: {lacks}")
             lines.append(f"- share of each {name} class, by oracle A and by oracle B: {shares}")
     return "\n".join(lines)

@@ -57,8 +57,8 @@ class Recipe:
         return first, second
 
     def rate(self, progress: float) -> float:
-        """Constant, then linear to zero over the last two fifths: too short a training to only average (appendix A)."""
-        return min(1.0, max(0.0, (1 - progress) / 0.4))
+        """Constant, then linear to zero over the last quarter: too short a training to only average (appendix A)."""
+        return min(1.0, max(0.0, (1 - progress) / 0.25))
 
     def lod(self, step: int) -> float:
         """How many resolutions are left out at `step`: a pause at 4x4, then a fade and a pause for each."""

@@ -32,8 +32,8 @@ def test_resolutions_come_one_after_another() -> None:
     assert {step: round(RECIPE.lod(step), 9) for step in steps} == steps
 
 
-def test_the_learning_rate_falls_to_zero_in_the_last_two_fifths() -> None:
-    assert [RECIPE.rate(progress) for progress in (0, 0.6, 0.8, 1, 1.01)] == pytest.approx([1, 1, 0.5, 0, 0])
+def test_the_learning_rate_falls_to_zero_in_the_last_quarter() -> None:
+    assert [RECIPE.rate(progress) for progress in (0, 0.75, 0.875, 1, 1.01)] == pytest.approx([1, 1, 0.5, 0, 0])
 
 
 def test_weights_are_normal_and_scaled_at_run_time(rng: np.random.Generator) -> None:
