@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections, orthonormal
+    from gdbench.evaluation.blocks import block_numbers, block_values
     from gdbench.evaluation.calibration import Calibration, calibrate
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.evaluation.perception import distance, embed, image_features
     from gdbench.evaluation.prior import Moments, moments
     from gdbench.evaluation.subject import Edits, Subject
-    from gdbench.evaluation.units import unit_blocks, unit_values
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
@@ -103,8 +103,10 @@ _LAZY = {
     "uniform": "streams",
     "train": "training",
     "falling": "training",
-    "unit_blocks": "evaluation.units",
-    "unit_values": "evaluation.units",
+    "block_numbers": "evaluation.blocks",
+    "block_values": "evaluation.blocks",
+    "unit_blocks": "evaluation.blocks:block_numbers",  # former names, which plugins may still use
+    "unit_values": "evaluation.blocks:block_values",
     "Edits": "evaluation.subject",
     "Subject": "evaluation.subject",
     "Record": "weights.unpickle",
@@ -146,6 +148,8 @@ __all__ = [
     "Void",
     "__version__",
     "atomic_write",
+    "block_numbers",
+    "block_values",
     "build_params",
     "calibrate",
     "checked_file",
@@ -180,8 +184,6 @@ __all__ = [
     "train",
     "turned",
     "uniform",
-    "unit_blocks",
-    "unit_values",
     "visible",
     "write_text",
 ]

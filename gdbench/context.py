@@ -103,7 +103,7 @@ class Context:
 
     k: how many directions are asked for. space: where they must live. tier: the budget's name.
     domain: what the images show, where the plugin's ``needs`` name it. resume: where a learned method keeps its state.
-    charge: ``charge(images, backward)`` adds images rendered, and images differentiated, to the run's cost. What
+    add_cost: ``add_cost(images, backward)`` adds images rendered, and images differentiated, to the run's cost. What
     ``generator.render`` does in this process is counted by itself; a method that has processes of its own charges what
     they do. Where nobody counts, it does nothing.
     """
@@ -116,7 +116,12 @@ class Context:
     domain: Domain | None = None
     reporter: Reporter = SILENT
     resume: ResumePoint = field(default_factory=ResumePoint)
-    charge: Callable[[int, int], None] = _uncounted
+    add_cost: Callable[[int, int], None] = _uncounted
+
+    @property
+    def charge(self) -> Callable[[int, int], None]:
+        """The former name of ``add_cost``."""
+        return self.add_cost
 
     def stream(self, purpose: str) -> Stream:
         """The random stream of (seed, purpose)."""

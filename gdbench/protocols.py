@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -75,7 +75,7 @@ class ModulationWeights(Protocol):
     """Capability ``"modulation"``: the first affine weights that act on a space (arXiv 2007.06600)."""
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
-        """Layer name -> weights (units, dim): one row per output unit that is linear in the code."""
+        """Layer name -> weights (outputs, dim): one row for each output that is linear in the code."""
         ...
 
 
@@ -196,10 +196,16 @@ class Scores:
 
     A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
     pictures: name -> images (rows, columns, c, h, w), kept as contact sheets with the run.
-    units: column -> what each block of the evaluation sample says of it, as ``unit_values`` gives it, for intervals.
+    blocks: column -> what each block of the evaluation sample says of it, as ``block_values`` gives it, for intervals;
+    ``units`` is its former name.
     """
 
     values: Mapping[str, float | Void]
     directions: Mapping[str, Sequence[float]] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
-    units: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    blocks: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    units: InitVar[Mapping[str, Sequence[float]] | None] = None
+
+    def __post_init__(self, units: Mapping[str, Sequence[float]] | None) -> None:
+        if units:
+            object.__setattr__(self, "blocks", {**self.blocks, **units})

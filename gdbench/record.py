@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,21 +25,22 @@ Status = Literal["done", "incompatible", "failed", "timeout", "interrupted"]
 class Score:
     """One number of a metric, or None with the reason why it is void.
 
-    units: what each block of the evaluation sample says of it; empty where the metric does not say.
+    blocks: what each block of the evaluation sample says of it; empty where the metric does not say. In JSON its key
+    is ``units``, as in the records of every version.
     """
 
     value: float | None
     void: str | None = None
-    units: tuple[float, ...] = ()
+    blocks: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "units", tuple(self.units))
+        object.__setattr__(self, "blocks", tuple(self.blocks))
         if (self.value is None) == (self.void is None):
             raise ValueError("a score is a number, or void with a reason")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a score must be finite, got {self.value}")
-        if not all(map(math.isfinite, self.units)):
-            raise ValueError("units must be finite")
+        if not all(map(math.isfinite, self.blocks)):
+            raise ValueError("blocks must be finite")
 
 
 @dataclass(frozen=True)
@@ -102,26 +103,31 @@ class RunRecord:
         """Indented JSON without NaN or infinity."""
         data = dataclasses.asdict(self)
         for score in (score for columns in data["scores"].values() for score in columns.values()):
-            if not score["units"]:
-                del score["units"]
+            if blocks := score.pop("blocks"):
+                score["units"] = blocks
         return json.dumps(data, indent=1, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str, origin: str = "record") -> RunRecord:
+    def from_json(cls, text: str, where: str = "record") -> RunRecord:
         """The record in ``text``; unknown fields of an older or newer schema are refused by name.
 
-        Raises IntegrityError, naming ``origin``, when the text is no record that this version can read.
+        Raises IntegrityError, naming ``where``, when the text is no record that this version can read.
         """
         try:
             data = json.loads(text)
             if data["schema"] != SCHEMA:
-                raise IntegrityError(f"{origin}: schema {data['schema']}, this gdbench reads {SCHEMA}")
+                raise IntegrityError(f"{where}: schema {data['schema']}, this gdbench reads {SCHEMA}")
             data["cell"] = Cell(**data["cell"])
             data["costs"] = {stage: Cost(**cost) for stage, cost in data["costs"].items()}
             data["scores"] = {
-                metric: {column: Score(**score) for column, score in columns.items()}
+                metric: {column: _score(**score) for column, score in columns.items()}
                 for metric, columns in data["scores"].items()
             }
             return cls(**data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IntegrityError(f"{origin}: not a run record ({error})") from None
+            raise IntegrityError(f"{where}: not a run record ({error})") from None
+
+
+def _score(value: float | None, void: str | None = None, units: Sequence[float] = ()) -> Score:
+    """The score that is written with these keys."""
+    return Score(value, void, tuple(units))

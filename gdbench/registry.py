@@ -1,4 +1,4 @@
-"""Who offers what: guarded discovery of plugins, the origin of every offer, and the list of what is broken.
+"""Who offers what: guarded discovery of plugins, the provider of every offer, and the list of what is broken.
 
 pluggy's own entry-point loader stops at the first plugin that fails to import, and its calls lose who answered; so each
 plugin is loaded, checked and asked here in a guard of its own. The result is one frozen value without global state.
@@ -41,7 +41,7 @@ S = TypeVar("S", bound=GeneratorSpec | MethodSpec | MetricSpec | DomainSpec)
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provider:
     """Where an offer comes from: entry point or file name, distribution (or path of the file) and its version."""
 
     plugin: str
@@ -57,7 +57,7 @@ class Offer(Generic[S]):
     """A spec and who offers it."""
 
     spec: S
-    origin: Origin
+    provider: Provider
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ class Broken:
     offer: str = ""
 
     def __str__(self) -> str:
-        return f"{Origin(self.name, self.distribution, self.version)}: {self.reason}"
+        return f"{Provider(self.name, self.distribution, self.version)}: {self.reason}"
 
 
 @dataclass(frozen=True)
 class Plugin:
     """A plugin that loaded: the module it is imported from ("" for a file) and the hooks it answers."""
 
-    origin: Origin
+    provider: Provider
     module: str
     hooks: tuple[str, ...]
 
@@ -87,7 +87,7 @@ class Plugin:
 class _Source:
     """Where a plugin is imported from: its module ("" for a file), top-level package, and the call that imports it."""
 
-    origin: Origin
+    provider: Provider
     module: str
     package: str
     load: Callable[[], Any]
@@ -95,7 +95,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Implementation:
-    origin: Origin
+    provider: Provider
     hook: str
     function: Callable[..., Any]
     arguments: tuple[str, ...]
@@ -140,7 +140,7 @@ class Registry:
         """Add the plugins' sub-commands to ``app``; what raised or would shadow a command of ``app`` is left out."""
         broken: list[Broken] = []
         for implementation in self._answering("gdbench_commands"):
-            with _guard(implementation.origin, broken):
+            with _guard(implementation.provider, broken):
                 _add_commands(app, implementation)
         return tuple(broken)
 
@@ -148,7 +148,7 @@ class Registry:
         """Tell every observer of a finished run; what they raise is logged and changes nothing."""
         for implementation in self._answering("gdbench_run_finished"):
             broken: list[Broken] = []
-            with _guard(implementation.origin, broken):
+            with _guard(implementation.provider, broken):
                 implementation(record=record, folder=folder)
             for fault in broken:
                 reporter.log(f"observer failed, the run is not affected: {fault}")
@@ -176,7 +176,7 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
     loaded: list[tuple[_Source, Any]] = []
     with contextlib.redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
         for source in [*_installed(), *_files(plugins)]:
-            with _guard(source.origin, broken):
+            with _guard(source.provider, broken):
                 loaded.append((source, source.load()))
         accepted, implementations = _register(loaded, broken)
         offers = {kind: _collect(kind, implementations, broken) for kind in KINDS}
@@ -201,21 +201,21 @@ def generator_specs() -> Mapping[str, GeneratorSpec]:
 
 
 @contextlib.contextmanager
-def _guard(origin: Origin, broken: list[Broken], offer: str = "") -> Iterator[None]:
+def _guard(provider: Provider, broken: list[Broken], offer: str = "") -> Iterator[None]:
     """Turn whatever a plugin raises, SystemExit and KeyboardInterrupt too, into an entry of ``broken``."""
     try:
         yield
     except BaseException as error:
         text = " ".join(str(error).split())
         reason = text if isinstance(error, GdbenchError) else f"{type(error).__name__}: {text}".rstrip(": ")
-        broken.append(Broken(origin.plugin, origin.distribution, origin.version, reason, offer))
+        broken.append(Broken(provider.plugin, provider.distribution, provider.version, reason, offer))
 
 
 def _installed() -> Iterator[_Source]:
     # Built-ins first, so that equal names are always judged in the same order.
     for point in sorted(entry_points(group=GROUP), key=_rank):
         name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        yield _Source(Origin(point.name, name, version), point.module, point.module.partition(".")[0], point.load)
+        yield _Source(Provider(point.name, name, version), point.module, point.module.partition(".")[0], point.load)
 
 
 def _rank(point: EntryPoint) -> tuple[bool, str, str]:
@@ -232,7 +232,7 @@ def _files(paths: Sequence[Path]) -> Iterator[_Source]:
         if name in taken:
             raise UsageError(f"--plugin {path}: {taken[name]} has the same file name; rename one")
         taken[name] = path
-        yield _Source(Origin(path.stem, str(path), ""), "", name, partial(_load_file, name, path))
+        yield _Source(Provider(path.stem, str(path), ""), "", name, partial(_load_file, name, path))
 
 
 def _load_file(name: str, path: Path) -> ModuleType:
@@ -257,16 +257,16 @@ def _register(
     manager.add_hookspecs(hooks)
     accepted: dict[str, _Source] = {}
     for source, plugin in loaded:
-        with _guard(source.origin, broken):
+        with _guard(source.provider, broken):
             _check_names(manager, plugin)
-            name = f"{source.origin.distribution}/{source.origin.plugin}"
+            name = f"{source.provider.distribution}/{source.provider.plugin}"
             try:
                 manager.register(plugin, name)
             except pluggy.PluginValidationError as error:
                 raise PluginError(f"{_cause(error)}; the right signatures: {_signatures(manager)}") from None
             accepted[name] = source
     implementations = tuple(
-        _Implementation(accepted[found.plugin_name].origin, hook, found.function, tuple(found.argnames))
+        _Implementation(accepted[found.plugin_name].provider, hook, found.function, tuple(found.argnames))
         for hook in _hook_names(manager)
         for found in getattr(manager.hook, hook).get_hookimpls()
     )
@@ -307,10 +307,10 @@ def _collect(kind: str, implementations: Iterable[_Implementation], broken: list
     for implementation in implementations:
         if implementation.hook != f"gdbench_{kind}":
             continue
-        with _guard(implementation.origin, broken):
+        with _guard(implementation.provider, broken):
             for spec in list(implementation()):
-                with _guard(implementation.origin, broken):
-                    found[_checked(spec, kind).name].append(Offer(spec, implementation.origin))
+                with _guard(implementation.provider, broken):
+                    found[_checked(spec, kind).name].append(Offer(spec, implementation.provider))
     return MappingProxyType({name: offer for name in sorted(found) for offer in _unique(found[name], kind, broken)})
 
 
@@ -322,19 +322,19 @@ def _checked(spec: Any, kind: str) -> Any:
 
 def _unique(offers: Sequence[Offer[Any]], kind: str, broken: list[Broken]) -> Sequence[Offer[Any]]:
     """The one offer that keeps its name, the only one or the built-in one; others are refused, both sides named."""
-    built_in = [offer for offer in offers if offer.origin.distribution == BUILT_IN]
+    built_in = [offer for offer in offers if offer.provider.distribution == BUILT_IN]
     kept = offers if len(offers) == 1 else built_in if len(built_in) == 1 else []
     for offer in offers:
         if offer not in kept:
-            others = " and ".join(str(other.origin) for other in offers if other is not offer)
-            with _guard(offer.origin, broken, offer.spec.name):
+            others = " and ".join(str(other.provider) for other in offers if other is not offer)
+            with _guard(offer.provider, broken, offer.spec.name):
                 raise PluginError(f"{kind[:-1]} {offer.spec.name!r} is also offered by {others}: rename or remove one")
     return kept
 
 
 def _summary(accepted: Iterable[_Source], implementations: Iterable[_Implementation]) -> tuple[Plugin, ...]:
     return tuple(
-        Plugin(source.origin, source.module, tuple(a.hook for a in implementations if a.origin == source.origin))
+        Plugin(source.provider, source.module, tuple(a.hook for a in implementations if a.provider == source.provider))
         for source in accepted
     )
 

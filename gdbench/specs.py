@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import InitVar, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -178,8 +178,8 @@ class MetricSpec:
     """A measurement of directions: ``measure(subject, params, context) -> Scores``.
 
     ``default``: measured by every run; the others on request. ``needs`` names what the domain must offer
-    (``"factors"``, ``"masks"``) or capabilities of the generator. ``beside`` names metrics without which its columns
-    mislead: who asks for it gets them too.
+    (``"factors"``, ``"masks"``) or capabilities of the generator. ``measured_with`` names metrics without which its
+    columns mislead: who asks for it gets them too; ``beside`` is its former name.
     """
 
     name: str
@@ -190,12 +190,14 @@ class MetricSpec:
     smoke: Mapping[str, Any] = field(default_factory=dict)
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
+    measured_with: tuple[str, ...] = ()
     default: bool = False
     version: int = 1
     citation: str = ""
+    beside: InitVar[tuple[str, ...]] = ()
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, beside: tuple[str, ...]) -> None:
+        object.__setattr__(self, "measured_with", tuple(dict.fromkeys((*self.measured_with, *beside))))
         _check("metric", self.name, self.params, {"measure": self.measure})
         names = [column.name for column in self.columns]
         if not names or len(set(names)) != len(names):

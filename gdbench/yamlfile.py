@@ -105,12 +105,12 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(_read(path), str(path))
 
 
-def parse_yaml(text: str, origin: str) -> Any:
-    """The content of YAML ``text``; ``origin`` names it in errors. Otherwise as ``read_yaml``."""
+def parse_yaml(text: str, where: str) -> Any:
+    """The content of YAML ``text``; ``where`` names it in errors. Otherwise as ``read_yaml``."""
     try:
         return yaml.load(text, Loader=_Strict)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise UsageError(f"{origin}{_place(error, text)}: {_problem(error)}") from None
+        raise UsageError(f"{where}{_place(error, text)}: {_problem(error)}") from None
 
 
 def parse_scalar(text: str) -> Any:

@@ -20,7 +20,7 @@ from tests.plugins import writers_biggan, writers_progan, writers_sngan, writers
 
 def first_party(registry: Registry) -> list[str]:
     kinds = (registry.generators, registry.methods, registry.metrics, registry.domains)
-    return sorted({name for kind in kinds for name, offer in kind.items() if offer.origin.distribution == "gdbench"})
+    return sorted({name for kind in kinds for name, offer in kind.items() if offer.provider.distribution == "gdbench"})
 
 
 @pytest.mark.gdbench_checks(*first_party(load_registry()))
@@ -35,7 +35,7 @@ def test_no_first_party_plugin_is_broken() -> None:
 
 def test_what_is_shipped_is_checked_and_not_skipped() -> None:
     registry = load_registry()
-    specs = [offer.spec for offer in registry.generators.values() if offer.origin.distribution == "gdbench"]
+    specs = [offer.spec for offer in registry.generators.values() if offer.provider.distribution == "gdbench"]
     cards = {spec.name: [card for card in spec.checkpoints if card.shipped] for spec in specs}
     names = {spec.name for spec in specs if cards[spec.name] or spec.domain}
     domains = {spec.domain for spec in specs if spec.domain} | {card.domain for kept in cards.values() for card in kept}

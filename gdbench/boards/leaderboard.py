@@ -341,12 +341,12 @@ def _beyond_notes(named: Mapping[str, Mapping[int, RunRecord]]) -> Iterator[str]
 
 
 def _numbers(scores: Mapping[int, Score]) -> dict[int, Array]:
-    """Seed -> the score, or its units, moved so that their mean is the score."""
+    """Seed -> the score, or its values of blocks, moved so that their mean is the score."""
     numbers = {}
     for seed, score in sorted(scores.items()):
         if score.value is not None:
-            units = np.array(score.units or (score.value,))
-            numbers[seed] = score.value + units - units.mean()
+            blocks = np.array(score.blocks or (score.value,))
+            numbers[seed] = score.value + blocks - blocks.mean()
     return numbers
 
 

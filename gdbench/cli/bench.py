@@ -33,13 +33,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         from gdbench import progress
         from gdbench.cli import views
-        from gdbench.runs import crew
+        from gdbench.runs import process_group
         from gdbench.runs.bench import Bench
         from gdbench.runs.pipeline import is_complete
         from gdbench.runs.planning import plan_all
         from gdbench.runs.suite import read_suite
 
-        crew.refuse("bench")
+        process_group.refuse("bench")
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite)
         out = out or Path("results") / asked.name

@@ -35,11 +35,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench import console, progress
         from gdbench.cli import views
         from gdbench.errors import GdbenchError, UsageError
-        from gdbench.runs import crew
+        from gdbench.runs import process_group
         from gdbench.runs.pipeline import remeasure
         from gdbench.runs.store import find_runs
 
-        crew.refuse("measure")
+        process_group.refuse("measure")
         offers = options.registry_with(registry, plugin)
         folders = [folder for root in runs for folder in find_runs(root)]
         if not folders:

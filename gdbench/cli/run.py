@@ -40,9 +40,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
         from gdbench.cli import views
         from gdbench.progress import reporter
-        from gdbench.runs import crew
-        from gdbench.runs.pipeline import assist, execute
-        from gdbench.runs.planning import plan
+        from gdbench.runs import pipeline, planning, process_group
         from gdbench.runs.request import RunRequest
 
         offers = options.registry_with(registry, plugin)
@@ -63,10 +61,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
             fresh=fresh,
             **options.split_assignments(parameter, offers.metrics),
         )
-        made = plan(request, offers)
-        if (us := crew.joined(method, made.method.spec.shareable)).rank:
-            assist(made, us)
+        made = planning.plan(request, offers)
+        group = process_group.joined(method, made.method.spec.shareable)
+        if group.rank:
+            pipeline.join_discovery(made, group)
             raise typer.Exit(0)
-        record, folder = execute(made, offers, reporter(), us)
+        record, folder = pipeline.execute(made, offers, reporter(), group)
         views.show_run(record, folder.path, offers, as_json=as_json)
         raise typer.Exit(record.status != "done")

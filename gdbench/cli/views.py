@@ -140,7 +140,7 @@ def _offered(registry: Registry) -> dict[str, Rows]:
         ],
         "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
         "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
-        "plugins": [{**_plain(plugin.origin), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
+        "plugins": [{**_plain(plugin.provider), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
         "broken": [_plain(fault) for fault in registry.broken],
     }
 
@@ -210,7 +210,7 @@ def _here(rows: Rows, generator: str) -> list[str]:
 
 
 def _row(offer: Offer[Any], **more: Any) -> dict[str, Any]:
-    source = f"{offer.origin.distribution} {offer.origin.version}".rstrip()
+    source = f"{offer.provider.distribution} {offer.provider.version}".rstrip()
     return {"name": offer.spec.name, "summary": offer.spec.summary, **_plain(more), "from": source}
 
 
@@ -281,7 +281,7 @@ def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     if kind == "method":
         own = {**_traits(offer.spec), "tiers": {tier: _plain(offer.spec.tiers.get(tier, {})) for tier in TIERS}}
     spec = _plain(offer.spec, (*_CODE, "spaces", "curved_with") if own else _CODE)
-    return {"kind": kind, **spec, **own, "parameters": described, "from": str(offer.origin)}
+    return {"kind": kind, **spec, **own, "parameters": described, "from": str(offer.provider)}
 
 
 def _show_facts(facts: dict[str, Any]) -> None:

@@ -90,25 +90,28 @@ class Subject:
 
     def edits(self, tau: float = HEADLINE) -> Edits:
         """The edits at ``tau``, rendered at the first call and kept for all metrics of this call."""
-        return self._once_in_memory(("edits", tau), lambda: self._edit(tau))
+        return self._in_memory(("edits", tau), lambda: self._edit(tau))
 
     def prior(self, n: int = 2_000) -> Readings:
         """Readings of ``n`` unedited images, independent of the edited ones."""
-        return self._once_in_memory(("prior", n), lambda: self._read_all(self.codes(n, "metric/prior"), None, None))
+        return self._in_memory(("prior", n), lambda: self._read_all(self.codes(n, "metric/prior"), None, None))
 
-    def once(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+    def cached(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         """A table that depends on generator and domain alone: built once, kept in memory and in the cache folder.
 
         ``key`` names it with its version and parameters. A cached table that cannot be read is built again.
         """
-        return self._once_in_memory(("once", key), lambda: self._once_on_disk(key, build))
+        return self._in_memory(("cached", key), lambda: self._cached_on_disk(key, build))
 
-    def _once_in_memory(self, key: object, build: Callable[[], T]) -> T:
+    once = cached
+    """The former name of ``cached``."""
+
+    def _in_memory(self, key: object, build: Callable[[], T]) -> T:
         if key not in self._kept:
             self._kept[key] = build()
         return self._kept[key]  # type: ignore[return-value]
 
-    def _once_on_disk(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+    def _cached_on_disk(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         if self.cache is None or not self.fingerprint:
             return build()
         path = self.cache / f"{self.fingerprint[:16]}-{key}.json"

@@ -41,8 +41,8 @@ class Counted:
         own = self._generator.features  # type: ignore[attr-defined]
         return self._count(computed(lambda part: own(part, layer), codes, self._batch), len(codes))
 
-    def charge(self, images: int, backward: int) -> None:
-        """Count what other processes computed for this run and cannot report themselves: ``Context.charge``."""
+    def add_cost(self, images: int, backward: int) -> None:
+        """Count what other processes computed for this run and cannot report themselves: ``Context.add_cost``."""
         self.images += images
         self.backward += backward
 

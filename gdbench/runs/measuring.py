@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import PluginError
-from gdbench.evaluation.units import UNITS
+from gdbench.evaluation.blocks import BLOCKS
 from gdbench.files import atomic_write, write_text
 from gdbench.params import as_plain
 from gdbench.record import RunRecord, Score
@@ -46,7 +46,7 @@ def measure(
                 columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
-            failed[spec.name] = f"metric {spec.name} ({offer.origin}) failed: {first_line(error)}"
+            failed[spec.name] = f"metric {spec.name} ({offer.provider}) failed: {first_line(error)}"
             continue
         record = replace(
             record,
@@ -81,26 +81,26 @@ def _one_metric(
         _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
     for name, images in scores.pictures.items():
         _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
-    return as_scores(scores.values, scores.units)
+    return as_scores(scores.values, scores.blocks)
 
 
-def as_scores(values: Mapping[str, Any], units: Mapping[str, Sequence[float]] | None = None) -> dict[str, Score]:
-    """Raises PluginError for units of no column, or of another number than ``UNITS``."""
-    given = units or {}
+def as_scores(values: Mapping[str, Any], blocks: Mapping[str, Sequence[float]] | None = None) -> dict[str, Score]:
+    """Raises PluginError for blocks of no column, or of another number than ``BLOCKS``."""
+    given = blocks or {}
     if strange := sorted(given.keys() - values.keys()):
-        raise PluginError(f"returned units of {strange[0]}, which is no column")
+        raise PluginError(f"returned blocks of {strange[0]}, which is no column")
     return {name: _score(value, given.get(name, ())) for name, value in values.items()}
 
 
-def _score(value: Any, units: Sequence[float]) -> Score:
+def _score(value: Any, blocks: Sequence[float]) -> Score:
     if hasattr(value, "reason"):
         return Score(None, value.reason)
     number = float(value)
     if not math.isfinite(number):
         return Score(None, f"the metric returned {number}")
-    if len(units) not in (0, UNITS):
-        raise PluginError(f"returned {len(units)} units, expected {UNITS}")
-    return Score(number, units=tuple(float(f"{unit:.6g}") for unit in units))
+    if len(blocks) not in (0, BLOCKS):
+        raise PluginError(f"returned {len(blocks)} blocks, expected {BLOCKS}")
+    return Score(number, blocks=tuple(float(f"{block:.6g}") for block in blocks))
 
 
 def _save_picture(path: Path, images: Tensor, title: str) -> None:

@@ -17,8 +17,8 @@ from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
 from gdbench.files import write_text
 from gdbench.record import Cost, RunRecord
 from gdbench.registry import Offer, Registry
-from gdbench.runs.crew import ALONE, Crew
 from gdbench.runs.planning import Plan, missing_metrics, plan, request_of
+from gdbench.runs.process_group import ALONE, ProcessGroup
 from gdbench.runs.store import RunFolder, open_run
 from gdbench.specs import MethodSpec, resolve
 
@@ -33,15 +33,17 @@ EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
 COST = "discovery.json"
 
 
-def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALONE) -> tuple[RunRecord, RunFolder]:
+def execute(
+    plan: Plan, registry: Registry, reporter: Reporter, group: ProcessGroup = ALONE
+) -> tuple[RunRecord, RunFolder]:
     """Run a plan to its record. What a plugin raises becomes a failed record; an interruption is recorded and raised.
 
     A run that is done already is read back, and only metrics that it lacks (or has in an older version) are measured;
     if that is interrupted or fails, the finished record keeps what it had, and the error is raised.
-    crew: the processes that share discovery, of which this is rank 0; the others call ``assist``.
+    group: the processes that share discovery, of which this is rank 0; the others call ``join_discovery``.
     Raises Busy when another process holds the folder.
     """
-    with crew.dismissed(), open_run(plan.request.out, plan.id) as folder, terminable():
+    with group.released(), open_run(plan.request.out, plan.id) as folder, terminable():
         if plan.request.fresh:
             folder.clear()
         old = _finished(folder)
@@ -56,7 +58,7 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
         try:
-            record, failed = _compute(plan, registry, folder, record, reporter, crew)
+            record, failed = _compute(plan, registry, folder, record, reporter, group)
         except (KeyboardInterrupt, SystemExit):
             reason = "interrupted; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
@@ -78,15 +80,15 @@ def execute(plan: Plan, registry: Registry, reporter: Reporter, crew: Crew = ALO
     return record, folder
 
 
-def assist(plan: Plan, crew: Crew) -> None:
-    """Take part in the discovery of a run that rank 0 of ``crew`` holds, if there is one; write nothing.
+def join_discovery(plan: Plan, group: ProcessGroup) -> None:
+    """Take part in the discovery of a run that rank 0 of ``group`` holds, if there is one; write nothing.
 
     An error in one line is left to rank 0, which meets the same in the same discovery, to record.
     """
     from gdbench.context import SILENT
     from gdbench.runs.counting import Counted, Meter, threads
 
-    if not crew.called():
+    if not group.called():
         return
     folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
     if device.type == "cuda":
@@ -98,7 +100,7 @@ def assist(plan: Plan, crew: Crew) -> None:
         meter = Meter(generator, Cost(**context.resume.spent()))
         with suppress(GdbenchError):
             _found(plan, generator, context)
-        crew.report(meter.cost())
+        group.report(meter.cost())
 
 
 def is_complete(plan: Plan) -> bool:
@@ -153,7 +155,7 @@ def blank(plan: Plan) -> RunRecord:
 
 
 def _compute(
-    plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, crew: Crew
+    plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, group: ProcessGroup
 ) -> tuple[RunRecord, dict[str, str]]:
     """Load, discover, calibrate, measure; each stage's value is saved before the next begins.
 
@@ -169,7 +171,7 @@ def _compute(
         batch = _bounded_batch(plan, bare, domain, reporter)
         generator = Counted(bare, batch)
         context = _context(plan, folder, reporter, device, domain)
-        directions, cost = _discover(plan, registry, folder, generator, context, crew)
+        directions, cost = _discover(plan, registry, folder, generator, context, group)
         meter = Meter(generator)
         calibration, moments = _calibrate(plan, folder, generator, directions, domain, batch, reporter)
         costs = {"discover": cost, "calibrate": meter.cost(), **record.costs}  # of the first time, if measured again
@@ -242,7 +244,7 @@ def _context(plan: Plan, folder: RunFolder, reporter: Reporter, device: Any, dom
 
 
 def _discover(
-    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context, crew: Crew
+    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context, group: ProcessGroup
 ) -> tuple[Directions, Cost]:
     from gdbench.directions import load_directions
     from gdbench.runs.counting import Meter
@@ -253,10 +255,10 @@ def _discover(
     meter = Meter(generator, Cost(**context.resume.spent()))
     resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
     context = replace(context, resume=resume)
-    crew.call()
+    group.call()
     directions = _found(plan, generator, context)
     check_directions(directions, plan.request.k, plan.cell.space, plan.method)
-    cost = crew.total(meter.cost())
+    cost = group.total(meter.cost())
     directions.save(folder.path)
     write_text(folder.path / COST, json.dumps(asdict(cost)))
     context.resume.clear()
@@ -266,7 +268,7 @@ def _discover(
 def _found(plan: Plan, generator: Any, context: Context) -> Directions:
     """What the method finds; it sees the domain only if it asked for it."""
     needs_domain = "domain" in plan.method.spec.needs
-    context = replace(context, domain=context.domain if needs_domain else None, charge=generator.charge)
+    context = replace(context, domain=context.domain if needs_domain else None, add_cost=generator.add_cost)
     directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
     return directions
 
@@ -330,10 +332,10 @@ def check_directions(directions: Directions, k: int, space: str, offer: Offer[Me
     try:
         found = len(directions), directions.space
     except (AttributeError, TypeError) as error:
-        raise PluginError(f"method {offer.spec.name} ({offer.origin}) returned no Directions: {error}") from None
+        raise PluginError(f"method {offer.spec.name} ({offer.provider}) returned no Directions: {error}") from None
     if found != (k, space):
         raise PluginError(
-            f"method {offer.spec.name} ({offer.origin}) returned {found[0]} directions in {found[1]!r}, "
+            f"method {offer.spec.name} ({offer.provider}) returned {found[0]} directions in {found[1]!r}, "
             f"asked for {k} in {space!r}"
         )
 
@@ -355,7 +357,7 @@ def _one_line(error: Exception, plan: Plan) -> str:
 
     if isinstance(error, GdbenchError):
         return first_line(error)
-    return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.origin})"
+    return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.provider})"
 
 
 @contextmanager

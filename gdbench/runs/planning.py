@@ -138,7 +138,7 @@ def _metrics(registry: Registry, names: Sequence[str]) -> tuple[Offer[MetricSpec
         return tuple(registry.metrics.values())
     if names:
         asked = dict.fromkeys(names)
-        needed = (beside for name in names for beside in registry.metric(name).spec.beside)
+        needed = (other for name in names for other in registry.metric(name).spec.measured_with)
         return tuple(registry.metric(name) for name in asked | dict.fromkeys(needed))
     return tuple(offer for offer in registry.metrics.values() if offer.spec.default)
 

@@ -51,7 +51,7 @@ class RunFolder:
             raise IntegrityError(f"{self.path}: no {RECORD}: no run folder, or its run never finished") from None
         except (OSError, UnicodeDecodeError) as error:
             raise IntegrityError(f"{path}: cannot be read ({error})") from None
-        record = RunRecord.from_json(text, origin=str(path))
+        record = RunRecord.from_json(text, where=str(path))
         if verify:
             self._verify(record)
         return record

@@ -216,7 +216,7 @@ def check_generator_features(case: GeneratorCase) -> None:
 
 
 def check_generator_modulation(case: GeneratorCase) -> None:
-    """Capability modulation: weights (units, dim) in at least one space, one column for each of its dimensions."""
+    """Capability modulation: weights (outputs, dim) in at least one space, one column for each of its dimensions."""
     generator: Any = case.load()
     tables = {space: generator.modulation_weights(space) for space in generator.spaces}
     expect(any(tables.values()), "no space has modulation weights")
@@ -225,7 +225,7 @@ def check_generator_modulation(case: GeneratorCase) -> None:
             found = f"{layer!r} in {space!r} has shape {tuple(weight.shape)}"
             expect(
                 weight.dim() == 2 and weight.shape[1] == generator.dim(space),
-                f"{found}, expected (units, {generator.dim(space)})",
+                f"{found}, expected (outputs, {generator.dim(space)})",
             )
 
 

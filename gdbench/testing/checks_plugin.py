@@ -25,7 +25,7 @@ def checks(subject: str, case: PluginCase) -> Iterator[Check]:
 
 def check_plugin_import_is_free(case: PluginCase) -> None:
     """Importing the plugin imports none of torch, numpy, pandas, matplotlib, scipy, sklearn: a list costs nothing."""
-    modules = [plugin.module for plugin in case.registry.plugins if plugin.origin == case.offer.origin]
+    modules = [plugin.module for plugin in case.registry.plugins if plugin.provider == case.offer.provider]
     if not modules or not modules[0]:
         raise Skipped("a single file may import what it needs")
     code = f"import sys, json, {modules[0]}; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"

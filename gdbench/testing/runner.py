@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import unknown
-from gdbench.registry import Offer, Origin, Registry
+from gdbench.registry import Offer, Provider, Registry
 from gdbench.specs import CAPABILITIES, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
 from gdbench.testing.results import Check, CheckResult
 
@@ -87,7 +87,7 @@ def clauses() -> list[tuple[str, str]]:
     )
     found = {"P01 check_plugin_loads": "The plugin imports, and its hooks have the right names, arguments and results."}
     for spec in specs:
-        for check in checks(Offer(spec, Origin("all", "", "")), empty):
+        for check in checks(Offer(spec, Provider("all", "", "")), empty):
             found[f"{check.clause} {check.name}"] = str(check.function.__doc__)
     return list(found.items())
 
@@ -103,7 +103,7 @@ def offers(name: str, registry: Registry) -> list[Offer[Any]]:
 def _named(name: str, registry: Registry) -> list[Offer[Any]]:
     everything = _everything(registry)
     named = [offer for offer in everything if offer.spec.name == name]
-    return named or [offer for offer in everything if offer.origin.plugin == name]
+    return named or [offer for offer in everything if offer.provider.plugin == name]
 
 
 def _everything(registry: Registry) -> list[Offer[Any]]:

@@ -19,14 +19,14 @@ class Paths:
     """t -> t * vector + t² * aside.
 
     vectors (k, dim) of any length and sign; unit (k,): the method's own step; aside (k, dim): zeros where the path is
-    straight. tossed: a coin that a code's last digits decide swaps the sides of a path for that code.
+    straight. swapped_by_code: a coin that a code's last digits decide swaps the sides of a path for that code.
     """
 
     vectors: Tensor
     space: str
     unit: Tensor
     aside: Tensor | None = None
-    tossed: bool = False
+    swapped_by_code: bool = False
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -34,7 +34,7 @@ class Paths:
     def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
         """Codes moved along path ``index`` (n,) by ``magnitude`` (n,)."""
         t = magnitude.to(codes.latents)[:, None]
-        t = t * _coin(codes.latents) if self.tossed else t
+        t = t * _coin(codes.latents) if self.swapped_by_code else t
         moved = t * self.vectors.to(t)[index.to(t.device)]
         if self.aside is not None:
             moved = moved + t.square() * self.aside.to(t)[index.to(t.device)]
@@ -45,7 +45,7 @@ class Paths:
         tensors = {"vectors": self.vectors, "unit": self.unit}
         tensors |= {} if self.aside is None else {"aside": self.aside}
         save_weights(folder / TENSORS, {name: value.contiguous() for name, value in tensors.items()}, {})
-        facts = {"class": "gdbench_acceptance.directions:Paths", "space": self.space, "tossed": self.tossed}
+        facts = {"class": "gdbench_acceptance.directions:Paths", "space": self.space, "tossed": self.swapped_by_code}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod

@@ -27,14 +27,14 @@ LABELLED = 5000  # images from which guided directions are made
 IMAGES, BACKWARD = 48, 16  # what ``bent`` costs, counted by hand
 
 
-def steady(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
+def fixed_random(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
     """K random directions, orthonormal in whitened coordinates, the same at every seed."""
     return _straight(_rows(generator, context), generator, context)
 
 
 def scrambled(generator: Generator, params: NoParams, context: Context) -> Paths:
-    """The steady directions in an order, with signs and lengths that the seed draws."""
-    straight = steady(generator, params, context)
+    """The fixed random directions in an order, with signs and lengths that the seed draws."""
+    straight = fixed_random(generator, params, context)
     rng = context.stream("discover").at()
     order = torch.from_numpy(rng.permutation(context.k))
     factor = uniform(rng, *LENGTHS, context.k) * (1.0 - 2.0 * integers(rng, 2, context.k))
@@ -43,31 +43,34 @@ def scrambled(generator: Generator, params: NoParams, context: Context) -> Paths
 
 
 def half_dead(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
-    """The first half of the steady directions, and zeros."""
-    straight = steady(generator, params, context)
+    """The first half of the fixed random directions, and zeros."""
+    straight = fixed_random(generator, params, context)
     vectors = straight.vectors.clone()
     vectors[context.k // 2 :] = 0
     return LinearDirections(vectors, context.space, straight.unit)
 
 
 def bent(generator: Generator, params: NoParams, context: Context) -> Paths:
-    """The steady directions, each bent towards the next one. Renders IMAGES images, BACKWARD of them with gradient."""
-    straight = steady(generator, params, context)
+    """The fixed random directions, each bent towards the next one.
+
+    Renders IMAGES images, BACKWARD of them with gradient.
+    """
+    straight = fixed_random(generator, params, context)
     assert straight.unit is not None
     aside = straight.vectors.roll(1, 0) * (straight.unit.roll(1) / straight.unit.square() / BEND)[:, None]
     _spend(generator, context)
     return Paths(straight.vectors, context.space, straight.unit, aside)
 
 
-def tossed(generator: Generator, params: NoParams, context: Context) -> Paths:
-    """The steady directions, + and - of which look alike: each code's own coin swaps them."""
-    straight = steady(generator, params, context)
+def swapped_by_code(generator: Generator, params: NoParams, context: Context) -> Paths:
+    """The fixed random directions, + and - of which look alike: each code's own coin swaps them."""
+    straight = fixed_random(generator, params, context)
     assert straight.unit is not None
-    return Paths(straight.vectors, context.space, straight.unit, tossed=True)
+    return Paths(straight.vectors, context.space, straight.unit, swapped_by_code=True)
 
 
 def degrading(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
-    """Steady directions of all but the last latent, each with DEGRADE times as much of that."""
+    """Fixed random directions of all but the last latent, each with DEGRADE times as much of that."""
     rows = _rows(generator, context)
     rows[:, -1] = 0
     straight = _straight(rows, generator, context)
@@ -80,7 +83,7 @@ def degrading(generator: Generator, params: NoParams, context: Context) -> Linea
 def guided(generator: Generator, params: NoParams, context: Context) -> LinearDirections:
     """Steering directions of the domain's factors by true labels, even where the domain's truth is shuffled.
 
-    Steady directions follow where there are fewer factors than K.
+    Fixed random directions follow where there are fewer factors than K.
     """
     domain = getattr(context.domain, "true", context.domain)
     if domain is None or not domain.factors:
@@ -90,7 +93,7 @@ def guided(generator: Generator, params: NoParams, context: Context) -> LinearDi
         parts = [domain.oracle("a").read(generator.render(chunk).clamp(-1, 1)) for chunk in codes.chunks(250)]
     readings = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     found = [steering(factor, codes.latents, readings, domain.factors) for factor in domain.factors]
-    vectors = torch.cat([*found, steady(generator, params, context).vectors])
+    vectors = torch.cat([*found, fixed_random(generator, params, context).vectors])
     return LinearDirections(vectors[: context.k], context.space)
 
 

@@ -101,20 +101,20 @@ def above(better: str, worse: str, suffix: str, runs: Runs, column: str) -> Iter
 
 
 def dead(runs: Runs, column: str) -> Iterator[Evidence]:
-    """Is nothing scored where all directions are dead, and less than by the steady ones where half of them are?
+    """Is nothing scored where all directions are dead, and less than by the fixed random ones where half of them are?
 
     A metric that drops the dead passes the first and fails the second. The second is not asked of a score that is about
-    zero for the steady directions already.
+    zero for the fixed random directions already.
     """
     deviation = runs.deviation(column)
     for generator in runs.generators:
         for value in runs.numbers(generator, "dead", column):
             yield Evidence(generator, value <= 1e-9, f"all dead {value:.3g}")
-        steady = runs.numbers(generator, "steady", column)
-        if deviation is not None and steady and mean(steady) > 2 * deviation:
+        fixed = runs.numbers(generator, "steady", column)
+        if deviation is not None and fixed and mean(fixed) > 2 * deviation:
             for value in runs.numbers(generator, "half-dead", column):
-                numbers = f"half dead {value:.3g}, steady {mean(steady):.3g}, s.d. {deviation:.2g}"
-                yield Evidence(generator, mean(steady) - value > 2 * deviation, numbers)
+                numbers = f"half dead {value:.3g}, steady {mean(fixed):.3g}, s.d. {deviation:.2g}"
+                yield Evidence(generator, mean(fixed) - value > 2 * deviation, numbers)
 
 
 def shuffled(runs: Runs, column: str) -> Iterator[Evidence]:
@@ -154,7 +154,7 @@ def counted(runs: Runs, column: str) -> Iterator[Evidence]:
 
 
 def unmoved(runs: Runs, column: str) -> Iterator[Evidence]:
-    """Are means over seeds of steady and scrambled directions within two deviations?"""
+    """Are means over seeds of fixed random and scrambled directions within two deviations?"""
     deviation = runs.deviation(column)
     for generator in runs.generators:
         first = runs.numbers(generator, "steady", column)

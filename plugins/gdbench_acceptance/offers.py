@@ -19,11 +19,11 @@ BASES = {"sngan": ("scenes", "z"), "stylegan2": ("scenes", "w"), "toy": ("toy", 
 
 DIRECTIONS = {
     "steady": "random directions, the same at every seed: seeds repeat the measurement only",
-    "scrambled": "the steady directions in another order, with other signs and lengths",
-    "half-dead": "the first half of the steady directions, and as many that do nothing",
-    "bent": "the steady directions, each bent towards another one; renders 48 images, 16 with gradient",
-    "tossed": "the steady directions, but for each code a coin decides which side is +",
-    "degrading": "the steady directions, each with a step along the last latent, which is noise",
+    "scrambled": "the fixed random directions in another order, with other signs and lengths",
+    "half-dead": "the first half of the fixed random directions, and as many that do nothing",
+    "bent": "the fixed random directions, each bent towards another one; renders 48 images, 16 with gradient",
+    "tossed": "the fixed random directions, but for each code a coin decides which side is +",
+    "degrading": "the fixed random directions, each with a step along the last latent, which is noise",
     "guided": "steering directions of the factors by true labels, even where the domain's truth is shuffled",
     "planted": "the directions that were planted in the toy",
 }

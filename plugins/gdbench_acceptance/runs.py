@@ -10,7 +10,7 @@ from typing import Any
 
 from gdbench import UsageError, read_run
 
-STEADY = ("steady", "scrambled")
+FIXED = ("steady", "scrambled")
 """Methods whose directions are the same at every seed: their seeds are test and retest."""
 
 
@@ -34,8 +34,8 @@ class Runs:
 
     @property
     def generators(self) -> tuple[str, ...]:
-        """Those on which the steady directions were measured."""
-        return tuple(sorted({run.generator for run in self.measured if run.method == STEADY[0]}))
+        """Those on which the fixed random directions were measured."""
+        return tuple(sorted({run.generator for run in self.measured if run.method == FIXED[0]}))
 
     def of(self, generator: str, method: str, column: str) -> list[Measured]:
         """The runs that have a column, be it a number or void."""
@@ -52,7 +52,7 @@ class Runs:
 
         None where nothing was measured twice.
         """
-        groups = [self.numbers(generator, method, column) for generator in self.generators for method in STEADY]
+        groups = [self.numbers(generator, method, column) for generator in self.generators for method in FIXED]
         freedom = sum(len(group) - 1 for group in groups if group)
         squares = sum((value - mean(group)) ** 2 for group in groups for value in group)
         return math.sqrt(squares / freedom) if freedom else None

@@ -67,7 +67,7 @@ class BigGAN:
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
-        """First layers that see z, (units, dim): the linear one, and the z columns of each block's conditional norms.
+        """First layers that see z, (outputs, dim): the linear one, and the z columns of each block's conditional norms.
 
         Spectrally normalised, as applied. With slots a layer sees its own slot only and the other columns are zero, so
         every SeFa direction lives in one slot.

@@ -87,6 +87,6 @@ def _codes(generator: Inner, params: JacobianParams, context: Context) -> Codes:
         return generator.sample(max(1, params.jvps // generator.dim(context.space)), context.space, rng)
     if context.space != "z" and not hasattr(generator, "map"):
         raise PluginError(f"jacobian: at=centre in {context.space} needs a generator that maps z there; take at=prior")
-    origin = generator.sample(1, "z", rng)
-    origin = replace(origin, latents=torch.zeros_like(origin.latents))
-    return origin if context.space == "z" else generator.map(origin)
+    zero = generator.sample(1, "z", rng)
+    zero = replace(zero, latents=torch.zeros_like(zero.latents))
+    return zero if context.space == "z" else generator.map(zero)

@@ -46,7 +46,7 @@ RECONSTRUCTION = (
         range=FROM_0,
     ),
     Column(
-        "leak", "accuracy between twins that differ by an invisible pattern; up to .6 passes", "neither", range=SHARE
+        "leak", "accuracy between copies that differ by an invisible pattern; up to .6 passes", "neither", range=SHARE
     ),
 )
 FACTORS = (
@@ -160,7 +160,7 @@ METRICS = (
         params=ReconstructionParams,
         smoke={"steps": 12, "test": 256, "leak_steps": 8},
         tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000, "resnet": True} for tier, steps in LONG.items()},
-        beside=("diversity",),
+        measured_with=("diversity",),
         default=True,
         citation=VOYNOV,
     ),

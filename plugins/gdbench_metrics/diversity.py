@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gdbench import Context, Edits, NoParams, Scores, Subject, unit_values
+from gdbench import Context, Edits, NoParams, Scores, Subject, block_values
 
 DUPLICATE = 0.9  # mean cosine beyond which two directions do the same
 
@@ -26,8 +26,8 @@ def measure(subject: Subject, params: NoParams, context: Context) -> Scores:
         "duplicates": float(((nearest > DUPLICATE) | (share == 0)).double().mean()),
         "alive_share": float(share.mean()),
     }
-    units = unit_values(lambda kept: {"rank_image": effective_rank(gram(moved[kept], edits.alive))}, len(moved))
-    return Scores(values, {"nearest": nearest.tolist(), "alive": share.tolist()}, units=units)
+    blocks = block_values(lambda kept: {"rank_image": effective_rank(gram(moved[kept], edits.alive))}, len(moved))
+    return Scores(values, {"nearest": nearest.tolist(), "alive": share.tolist()}, blocks=blocks)
 
 
 def _latent_displacements(subject: Subject, edits: Edits) -> Tensor:

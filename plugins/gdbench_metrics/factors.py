@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void, unit_values
-from gdbench_metrics import gates
+from gdbench import Context, Domain, Factor, Scores, Subject, Void, block_values
+from gdbench_metrics import factor_gates
 from gdbench_metrics.effects import effects, monotonicity, of_codes
 from gdbench_metrics.factor_scores import Effects, scores
 from gdbench_metrics.params import FactorsParams
@@ -21,7 +21,7 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
     domain = subject.domain
     assert domain is not None
     numbers = gate_numbers(subject, domain, params.samples)
-    failed = gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
+    failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
     counted = [factor for factor in domain.factors if factor.name not in failed]
     for name, gate in failed.items():
         context.reporter.log(f"factor {name} does not count for this generator: {gate}")
@@ -41,14 +41,14 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
         again = monotonicity(part, domain.factors, leading)
         return {**scores(effects(part, domain.factors, counted, spreads)), "monotonicity": float(again.mean())}
 
-    units = unit_values(of_part, len(edits.codes))
-    units = {name: parts for name, parts in units.items() if name not in alone}
-    return Scores({**values, **alone}, _table(found, counted, failed, domain.factors, ordered), units=units)
+    blocks = block_values(of_part, len(edits.codes))
+    blocks = {name: parts for name, parts in blocks.items() if name not in alone}
+    return Scores({**values, **alone}, _table(found, counted, failed, domain.factors, ordered), blocks=blocks)
 
 
 def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float]:
     """The numbers behind the gates, built once per checkpoint."""
-    return subject.once(f"factors-{VERSION}-{samples}", lambda: gates.measured(subject, domain, samples))
+    return subject.cached(f"factors-{VERSION}-{samples}", lambda: factor_gates.measured(subject, domain, samples))
 
 
 def _table(

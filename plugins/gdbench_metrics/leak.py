@@ -1,4 +1,4 @@
-"""The twin test of the reconstruction metric: can its reconstructor read what nobody can see? (PROTOCOL 5.1, leak)"""
+"""The leak test of the reconstruction metric: can its reconstructor read what nobody can see? (PROTOCOL 5.1, leak)"""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Augment = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
 
 
 def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: Augment = augment) -> float | Void:
-    """Accuracy in [0, 1] of telling two twins of one direction apart; .5 is chance, up to .6 passes.
+    """Accuracy in [0, 1] of telling two copies of one direction apart; .5 is chance, up to .6 passes.
 
-    The twins are one alive direction, drawn by the seed; the edited images of the second carry a fixed pattern of
+    Both copies are one alive direction, drawn by the seed; the edited images of the second carry a fixed pattern of
     random signs, ``LEVELS`` / 255 high. The reader sees residuals, which it would else have to learn, slowly: this way
     a few hundred steps read the pattern where nothing hides it. Void where no direction is alive.
     """
@@ -34,20 +34,20 @@ def leak(subject: Subject, steps: int, batch: int, context: Context, augmented: 
     if not len(alive):
         return Void("no direction is alive")
     rng = stream.at()
-    twin = alive[integers(rng, len(alive), 1)]
+    direction = alive[integers(rng, len(alive), 1)]
     pattern = (2.0 * integers(rng, 2, *subject.generator.image_shape).float() - 1) * LEVELS / 127.5
-    pairs = draw(subject, twin, min(POOL, SHARED * steps), stream.of("pairs").at())
+    pairs = draw(subject, direction, min(POOL, SHARED * steps), stream.of("pairs").at())
     network = fresh(LeNet, subject.generator.image_shape[0], 2, subject.generator.device, stream.of("weights").at())
 
     def training(step: int) -> Batch:
         rng = stream.of("augment").at(step)
-        return _twins(pairs, integers(rng, len(pairs), batch), pattern, augmented, rng)
+        return _copies(pairs, integers(rng, len(pairs), batch), pattern, augmented, rng)
 
     train(network, training, steps, RATE)
-    return _accuracy(network, subject, twin, pattern, augmented, len(pairs), context)
+    return _accuracy(network, subject, direction, pattern, augmented, len(pairs), context)
 
 
-def _twins(pairs: Pairs, index: Tensor, pattern: Tensor, augmented: Augment, rng: np.random.Generator) -> Batch:
+def _copies(pairs: Pairs, index: Tensor, pattern: Tensor, augmented: Augment, rng: np.random.Generator) -> Batch:
     """The pairs at ``index``, each with or without the pattern by the toss of a coin, which is the class."""
     first, second = pairs.images(index)
     carries = integers(rng, 2, len(index)).to(first.device)
@@ -62,12 +62,18 @@ def residual(images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _accuracy(
-    network: nn.Module, subject: Subject, twin: Tensor, pattern: Tensor, augmented: Augment, n: int, context: Context
+    network: nn.Module,
+    subject: Subject,
+    direction: Tensor,
+    pattern: Tensor,
+    augmented: Augment,
+    n: int,
+    context: Context,
 ) -> float:
     stream = context.stream("reconstruct-test").of("leak")
-    pairs = draw(subject, twin, n, stream.of("pairs").at())
+    pairs = draw(subject, direction, n, stream.of("pairs").at())
     right = []
     for step, index in enumerate(torch.split(torch.arange(n).repeat(4), 128)):
-        batch = _twins(pairs, index, pattern, augmented, stream.of("augment").at(step))
+        batch = _copies(pairs, index, pattern, augmented, stream.of("augment").at(step))
         right.append(network(batch.images)[0].argmax(1) == batch.direction)
     return float(torch.cat(right).double().mean())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdbench import Context, Scores, Stream, Subject, initialised, integers, unit_values
+from gdbench import Context, Scores, Stream, Subject, block_values, initialised, integers
 from gdbench_metrics.params import NaturalnessParams
 
 BALANCE = (0.2, 0.8)  # share of real images on one side beyond which the labels say nothing
@@ -57,8 +57,8 @@ def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Sc
             natural[index], balanced[index] = score(images, real, params, stream.of(f"part{number}"))
             task.advance(len(index))
     values = {"naturalness": float(natural.mean()), "balanced": float(balanced.mean())}
-    units = unit_values(lambda kept: {"naturalness": float(natural[:, kept].mean())}, tests)
-    return Scores(values, {"naturalness": natural.mean(1).tolist(), "balanced": balanced.tolist()}, units=units)
+    blocks = block_values(lambda kept: {"naturalness": float(natural[:, kept].mean())}, tests)
+    return Scores(values, {"naturalness": natural.mean(1).tolist(), "balanced": balanced.tolist()}, blocks=blocks)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdbench import Context, Domain, Factor, Scores, Subject, Void, coordinates, visible
-from gdbench_metrics import gates
+from gdbench_metrics import factor_gates
 from gdbench_metrics.factor_scores import concentration
 from gdbench_metrics.factors import gate_numbers
 from gdbench_metrics.params import FactorsParams, ObservationalParams
@@ -78,7 +78,7 @@ def _void(reason: str) -> Scores:
 
 def _counted(subject: Subject, domain: Domain) -> list[Factor]:
     numbers = gate_numbers(subject, domain, FactorsParams().samples)
-    failed = gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
+    failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
     return [factor for factor in domain.factors if factor.name not in failed]
 
 

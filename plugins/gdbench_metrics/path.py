@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, embed, unit_values
+from gdbench import Codes, Context, Scores, Subject, block_values, embed
 from gdbench_metrics.params import PathParams
 
 POINTS = 11
@@ -33,8 +33,10 @@ def measure(subject: Subject, params: PathParams, context: Context) -> Scores:
             task.advance()
     found = {"straightness": straight, "evenness": even}
     values = {name: float(part.mean()) for name, part in found.items()}
-    units = unit_values(lambda kept: {name: float(part[:, kept].mean()) for name, part in found.items()}, params.codes)
-    return Scores(values, {name: part.mean(1).tolist() for name, part in found.items()}, units=units)
+    blocks = block_values(
+        lambda kept: {name: float(part[:, kept].mean()) for name, part in found.items()}, params.codes
+    )
+    return Scores(values, {name: part.mean(1).tolist() for name, part in found.items()}, blocks=blocks)
 
 
 def _points(subject: Subject, codes: Codes, k: int, walk: Tensor) -> Tensor:

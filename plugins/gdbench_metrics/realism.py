@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, UsageError, Void, image_features, integers, unit_values
+from gdbench import Codes, Context, Scores, Subject, UsageError, Void, block_values, image_features, integers
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.sample_distances import inside, kid, precision
@@ -40,7 +40,7 @@ def measure(subject: Subject, params: RealismParams, context: Context) -> Scores
         return {f"kid_{name}": kid(images[kept], own[kept])[0] for name, images in edited.items()}
 
     table = _table(drawn[0], inside(own, edited["30"]), subject.k) if drawn else {}
-    return Scores(values, table, units=unit_values(of_part, n))
+    return Scores(values, table, blocks=block_values(of_part, n))
 
 
 def _compared(name: str, images: Tensor | Void, reference: Tensor | Void) -> dict[str, float | Void]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gdbench import Context, Scores, Stream, Subject, Void, integers, unit_blocks, unit_values
+from gdbench import Context, Scores, Stream, Subject, Void, block_numbers, block_values, integers
 from gdbench_metrics.augment import augment
 from gdbench_metrics.leak import leak
 from gdbench_metrics.pairs import RANGE, Pairs, alive_directions, capacity, draw
@@ -18,7 +18,7 @@ from gdbench_metrics.params import ReconstructionParams
 from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
 UNIT = 0.05  # visible change that counts as 1 in the regression: the shifts are then 3 to 6, as large as the paper's
-LEAKS = 0.6  # accuracy between twins above which the reader sees what no eye can (PROTOCOL 5.1)
+LEAKS = 0.6  # accuracy of telling copies apart above which the reader sees what no eye can (PROTOCOL 5.1)
 GUESS = sum(RANGE) / 2  # the mean error of always answering 0
 
 
@@ -56,7 +56,7 @@ def measure(subject: Subject, params: ReconstructionParams, context: Context) ->
 
 def _leaky(made: Scores, found: float) -> Scores:
     """Scores of a reader that cannot be trusted: all but the leak is void."""
-    void = Void(f"twins that differ by an invisible pattern are told apart with accuracy {found:.2f}, above {LEAKS}")
+    void = Void(f"copies that differ by an invisible pattern are told apart with accuracy {found:.2f}, above {LEAKS}")
     return Scores({**dict.fromkeys(made.values, void), "leak": found})
 
 
@@ -74,7 +74,7 @@ def _trained(form: Form, subject: Subject, flips: Tensor, params: Reconstruction
     stream = context.stream("reconstruct-train")
     size = capacity(subject.generator.image_shape, params.batch, params.steps * params.batch // params.reuse)
     alive = alive_directions(subject.calibration)
-    chapter = lru_cache(maxsize=1)(lambda number: draw(subject, alive, size, stream.of("pairs").at(number)))
+    drawn = lru_cache(maxsize=1)(lambda number: draw(subject, alive, size, stream.of("pairs").at(number)))
     channels, device = subject.generator.image_shape[0], subject.generator.device
     network = fresh(form, channels, subject.k, device, stream.of("weights").at())
     with context.reporter.task("reconstruction", params.steps) as task:
@@ -82,7 +82,7 @@ def _trained(form: Form, subject: Subject, flips: Tensor, params: Reconstruction
         def batch(step: int) -> Batch:
             task.advance()
             start = step * params.batch
-            held = chapter(start // (size * params.reuse))
+            held = drawn(start // (size * params.reuse))
             index = _shuffled(size, start // size, stream)[start % size :][: params.batch]
             return _batch(held, index, flips, stream.of("augment").at(step))
 
@@ -107,13 +107,13 @@ def _tested(
     network: nn.Module, subject: Subject, flips: Tensor, params: ReconstructionParams, context: Context
 ) -> Outcome:
     stream = context.stream("reconstruct-test")
-    blocks = unit_blocks(params.test)
+    blocks = block_numbers(params.test)
     parts = int(blocks.max()) + 1
     confusion, errors = torch.zeros(parts, subject.k, subject.k), torch.zeros(parts, dtype=torch.float64)
     alive = alive_directions(subject.calibration)
     size, step = capacity(subject.generator.image_shape, 4 * params.batch, params.test), 0
-    for chapter, start in enumerate(range(0, params.test, size)):
-        pairs = draw(subject, alive, min(size, params.test - start), stream.of("pairs").at(chapter))
+    for part, start in enumerate(range(0, params.test, size)):
+        pairs = draw(subject, alive, min(size, params.test - start), stream.of("pairs").at(part))
         for index in torch.split(torch.arange(len(pairs)), 4 * params.batch):
             batch = _batch(pairs, index, flips, stream.of("augment").at(step))
             logits, shift = network(batch.images)
@@ -143,8 +143,8 @@ def scores(outcome: Outcome, alive: Tensor, resnet: Outcome | None, leaked: floa
         found = _columns(outcome.of(kept), share, len(alive))
         return {name: value for name, value in found.items() if not isinstance(value, Void)}
 
-    units = unit_values(of_part, len(outcome.parts))
-    return Scores(values, {"recall": recall.tolist()}, units=units)
+    blocks = block_values(of_part, len(outcome.parts))
+    return Scores(values, {"recall": recall.tolist()}, blocks=blocks)
 
 
 def _columns(outcome: Outcome, share: float, k: int) -> dict[str, float | Void]:

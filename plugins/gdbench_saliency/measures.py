@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, distance_transform_edt
 from torch import Tensor
 
-from gdbench import unit_values
+from gdbench import block_values
 
 Array = NDArray[np.float64]
 Truths = NDArray[np.bool_]
@@ -81,14 +81,14 @@ def summary(images: PerImage) -> dict[str, float]:
     return {name: float(values[0]) for name, values in _means(images, equal).items()}
 
 
-def units(images: PerImage) -> dict[str, list[float]]:
+def blocks(images: PerImage) -> dict[str, list[float]]:
     """What each block of the test images says of the columns."""
 
     def of_part(kept: Tensor) -> dict[str, float]:
         weights = kept.double().numpy()[None] / int(kept.sum())
         return {name: float(values[0]) for name, values in _means(images, weights).items()}
 
-    return unit_values(of_part, len(images))
+    return block_values(of_part, len(images))
 
 
 def intervals(

@@ -35,7 +35,7 @@ def rows(
     """
     decides = repr((asdict(params), subject.k, subject.space, fingerprint))
     key = f"saliency-{VERSION}-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
-    return dict(subject.once(key, lambda: _made(subject, tests, params, context)))
+    return dict(subject.cached(key, lambda: _made(subject, tests, params, context)))
 
 
 def good_enough(found: Mapping[str, float], labelled: bool) -> bool:

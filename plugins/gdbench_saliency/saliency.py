@@ -54,7 +54,7 @@ def measure(subject: Subject, params: SaliencyParams, context: Context) -> Score
     columns |= {"tested": float(len(found.images)), "left_white": float(found.white), "left_empty": float(found.empty)}
     columns |= {"score": fitted.choice.score, "IoU_paper": _at_paper_shift(subject, params, context, tests)}
     pictures = {"masks": drawn(subject, fitted, params, PICTURES)}
-    return Scores(columns, _table(found, fitted.choice, context), pictures, measures.units(found.images))
+    return Scores(columns, _table(found, fitted.choice, context), pictures, measures.blocks(found.images))
 
 
 def panels(subject: Subject, params: SaliencyParams, context: Context, n: int = 8) -> Tensor:

@@ -45,8 +45,8 @@ class Held:
     n: int
 
     def __iter__(self) -> Iterator[Group]:
-        for chapter, start in enumerate(range(0, self.n, 1000)):
-            images, masks = self.domain.pairs(min(1000, self.n - start), Stream(0, "saliency/test").at(chapter))
+        for part, start in enumerate(range(0, self.n, 1000)):
+            images, masks = self.domain.pairs(min(1000, self.n - start), Stream(0, "saliency/test").at(part))
             truths = (masks > 0.5).cpu().numpy()
             white, empty = left_out(((images.mean(1) + 1) / 2).cpu().numpy(), truths)
             yield Group(images, truths, white, empty)

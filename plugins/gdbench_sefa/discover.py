@@ -30,7 +30,7 @@ def discover(generator: Modulated, params: NoParams, context: Context) -> Linear
 
 
 def factorise(weights: list[Tensor]) -> Tensor:
-    """Weights [(units, dim)] -> eigenvectors (dim, dim) of AᵀA as rows, float64, largest eigenvalue first.
+    """Weights [(outputs, dim)] -> eigenvectors (dim, dim) of AᵀA as rows, float64, largest eigenvalue first.
 
     Each unit's weights are scaled to length one, as in the official code (a unit without weights stays zero).
     """

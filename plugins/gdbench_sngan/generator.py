@@ -54,7 +54,7 @@ class SNGAN:
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
-        """The first linear layer (units, dim)."""
+        """The first linear layer (outputs, dim)."""
         self.dim(space)
         return {"linear": self.network.linear.weight}
 

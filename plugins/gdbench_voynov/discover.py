@@ -90,7 +90,7 @@ def prepare(generator: Generator, params: VoynovParams, context: Context, ranks:
     root = None
     if params.whiten and context.space != "z":  # the prior of z is white already
         root = moments(generator, context.space).root().float().to(context.device)
-    calls = arrange(form, reconstructor, generator, params, context.charge, ranks)
+    calls = arrange(form, reconstructor, generator, params, context.add_cost, ranks)
     return Training(form, reconstructor, optimiser, root, calls)
 
 
@@ -107,7 +107,7 @@ def train_step(training: Training, batch: Batch, shift_weight: float) -> Tensor:
     loss = F.cross_entropy(logits, index) + shift_weight * F.l1_loss(shift, batch.shift[mine])
     training.optimiser.zero_grad()
     calls.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-    calls.charge(*[calls.ranks.unreported(len(batch.index))] * 2)
+    calls.add_cost(*[calls.ranks.unreported(len(batch.index))] * 2)
     calls.scaler.step(training.optimiser)
     calls.scaler.update()
     return calls.ranks.mean(torch.stack([loss.detach(), (logits.detach().argmax(1) == index).float().mean()]))

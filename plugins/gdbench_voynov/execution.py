@@ -27,20 +27,20 @@ class Calls:
     """The parts of a step as they are to be called.
 
     form: directions (n,) and shifts (n,) -> displacements (n, dim). render: codes -> images. read: images and shifted
-    images -> logits and shifts. charge: ``Context.charge``, for what forked processes compute. scaler: scales the loss
-    of fp16, and does nothing else.
+    images -> logits and shifts. add_cost: ``Context.add_cost``, for what forked processes compute. scaler: scales the
+    loss of fp16, and does nothing else.
     """
 
     form: Callable[[Tensor, Tensor], Tensor]
     render: Callable[[Codes], Tensor]
     read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    charge: Callable[[int, int], None]
+    add_cost: Callable[[int, int], None]
     ranks: Ranks = ALONE
     scaler: torch.amp.GradScaler = field(default_factory=partial(torch.amp.GradScaler, "cpu", enabled=False))
 
     def base(self, codes: Codes) -> Tensor:
         """The images of a batch of codes, of which each process renders its share."""
-        self.charge(self.ranks.unreported(len(codes)), 0)
+        self.add_cost(self.ranks.unreported(len(codes)), 0)
         return self.ranks.whole(self.render(codes[self.ranks.share(len(codes))]))
 
 
@@ -49,7 +49,7 @@ def arrange(
     reconstructor: nn.Module,
     generator: Generator,
     params: VoynovParams,
-    charge: Callable[[int, int], None],
+    add_cost: Callable[[int, int], None],
     ranks: Ranks,
 ) -> Calls:
     """The parts, computed as ``params`` say. Raises UsageError for fp16 on a device that is not CUDA."""
@@ -65,7 +65,7 @@ def arrange(
     if params.micro_batch:
         render = partial(_in_parts, render, params.micro_batch)
     scaler = torch.amp.GradScaler(device.type, enabled=params.precision == "fp16")
-    return Calls(ranks.joined(form), render, read, charge, ranks, scaler)
+    return Calls(ranks.joined(form), render, read, add_cost, ranks, scaler)
 
 
 def compiled(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gdbench import Domain, GdbenchError, Generator, MissingFile, Stream, save_weights, sha256, write_text
 from gdbench_zoo.families import load, recipe
-from gdbench_zoo.gates import measure
+from gdbench_zoo.quality import measure
 from gdbench_zoo.trainer import Recipe, channels, fields, new_players
 
 LICENCE = "MIT"
@@ -48,7 +48,7 @@ def read_state(file: Path) -> dict[str, Any]:
     return state
 
 
-def origin(family: str, chosen: Recipe, minutes: float, seed: int, domain: Domain) -> dict[str, str]:
+def provenance(family: str, chosen: Recipe, minutes: float, seed: int, domain: Domain) -> dict[str, str]:
     """How the generator was trained and on what, for the card; the command names what differs from the recipe."""
     usual = fields(recipe(family, channels(domain)))
     changed = {name: value for name, value in fields(chosen).items() if value != usual[name]}
@@ -81,7 +81,7 @@ def export(
         "status": "preview",
         "shipped": True,
         "card": {
-            **origin(family, chosen, minutes, state["seed"], domain),
+            **provenance(family, chosen, minutes, state["seed"], domain),
             "cpu_minutes": minutes,
             "steps": state["step"],
             "seed": state["seed"],

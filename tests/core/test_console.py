@@ -15,7 +15,7 @@ from gdbench import Checkpoint, Column, DomainSpec, GeneratorSpec, MethodSpec, M
 from gdbench import console as shown
 from gdbench.cli import views
 from gdbench.record import Cell, Cost, RunRecord, Score
-from gdbench.registry import Broken, Offer, Origin, Plugin, Registry
+from gdbench.registry import Broken, Offer, Plugin, Provider, Registry
 
 NASTY = [
     "[/foo]", "[link=http://x]y[/link]", "[bold red]x", "a\x1b[2Jb", "a\x9b31mb", "a\rb", "a\nb", "\u202egnp.exe",
@@ -65,17 +65,17 @@ def test_strangers_text_is_text(text):
 
 def registry(text="text"):
     """A registry whose offers carry ``text`` wherever text is free."""
-    origin = Origin("plug", text, text)
+    provider = Provider("plug", text, text)
     card = Checkpoint("small", "toys", "file", licence=text, card={text: [1, text]})
     return Registry(
-        generators={"g": Offer(GeneratorSpec("g", text, "a:b", checkpoints=(card,), provides=("mapping",)), origin)},
+        generators={"g": Offer(GeneratorSpec("g", text, "a:b", checkpoints=(card,), provides=("mapping",)), provider)},
         methods={
-            "m": Offer(MethodSpec("m", text, "a:b", citation=text, tiers={"quick": {"steps": (1, 2)}}), origin),
-            "other": Offer(MethodSpec("other", text, "a:b"), origin),
+            "m": Offer(MethodSpec("m", text, "a:b", citation=text, tiers={"quick": {"steps": (1, 2)}}), provider),
+            "other": Offer(MethodSpec("other", text, "a:b"), provider),
         },
-        metrics={"score": Offer(MetricSpec("score", text, "a:b", (Column("low", text, "lower", text),)), origin)},
-        domains={"toys": Offer(DomainSpec("toys", text, "a:b"), origin)},
-        plugins=(Plugin(origin, text, (text,)),),
+        metrics={"score": Offer(MetricSpec("score", text, "a:b", (Column("low", text, "lower", text),)), provider)},
+        domains={"toys": Offer(DomainSpec("toys", text, "a:b"), provider)},
+        plugins=(Plugin(provider, text, (text,)),),
         broken=(Broken("bad", text, text, text),),
         packages=frozenset(),
     )

@@ -14,7 +14,7 @@ import typer
 
 from gdbench.errors import UsageError
 from gdbench.record import Cell, RunRecord
-from gdbench.registry import Origin, Registry, load_registry
+from gdbench.registry import Provider, Registry, load_registry
 from gdbench.testing import check_plugin, run_checks
 
 LOADING = Path(__file__).parents[1] / "bad_plugins" / "loading"
@@ -53,11 +53,11 @@ def reasons(registry: Registry, distribution: str) -> list[str]:
 def test_an_offer_keeps_its_origin(distribution: Distribution) -> None:
     distribution("strangers-method", METHOD.format(name="spread", summary="theirs"), entry="spread")
     registry = load_registry()
-    assert registry.method("spread").origin == Origin("spread", "strangers-method", "2.1")
-    assert str(registry.method("spread").origin) == "plugin 'spread' of strangers-method 2.1"
+    assert registry.method("spread").provider == Provider("spread", "strangers-method", "2.1")
+    assert str(registry.method("spread").provider) == "plugin 'spread' of strangers-method 2.1"
     assert "strangers_method" in registry.packages
     assert {"gdbench", "gdbench_toy"} <= registry.packages
-    assert registry.generator("toy").origin.distribution == "gdbench"
+    assert registry.generator("toy").provider.distribution == "gdbench"
 
 
 def test_names_are_in_alphabetical_order() -> None:
@@ -155,7 +155,7 @@ def test_a_plugin_name_used_by_two_distributions_loses_neither(distribution: Dis
 def test_a_built_in_cannot_be_shadowed() -> None:
     path = LOADING / "shadows_a_built_in.py"
     registry = load_registry([path])
-    assert registry.generator("toy").origin.distribution == "gdbench"
+    assert registry.generator("toy").provider.distribution == "gdbench"
     (reason,) = reasons(registry, str(path))
     assert "also offered by plugin 'toy' of gdbench" in reason
 

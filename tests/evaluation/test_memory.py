@@ -123,7 +123,7 @@ def registry_of(most: int, kept: list[Small]) -> Registry:
         return kept[-1]
 
     spec: GeneratorSpec = replace(offer.spec, load=load)
-    return replace(registry, generators={**registry.generators, "toy": Offer(spec, offer.origin)})
+    return replace(registry, generators={**registry.generators, "toy": Offer(spec, offer.provider)})
 
 
 def test_a_whole_run_is_the_same_run_where_little_memory_is(tmp_path: Path) -> None:

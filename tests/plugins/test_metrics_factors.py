@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gdbench_metrics import gates
+from gdbench_metrics import factor_gates
 from gdbench_metrics.effects import effects, monotonicity
+from gdbench_metrics.factor_gates import Sample, agreement, explained, reasons
 from gdbench_metrics.factor_scores import Effects, scores
 from gdbench_metrics.factors import measure
-from gdbench_metrics.gates import Sample, agreement, explained, reasons
 from gdbench_metrics.params import FactorsParams
 from torch import Tensor
 
@@ -249,7 +249,7 @@ def test_supervised_direction_is_the_covariance_with_the_code(rng: np.random.Gen
 
 
 def test_supervised_directions_of_the_toy_are_the_planted_ones() -> None:
-    sample = gates._sample(subject(PLANTED[:1]), DOMAIN, 3000)
+    sample = factor_gates._sample(subject(PLANTED[:1]), DOMAIN, 3000)
     for row, factor in zip(PLANTED, DOMAIN.factors, strict=True):
         found = torch.nn.functional.normalize(steering(factor, sample.codes.latents, sample.a, DOMAIN.factors), dim=1)
         assert float((found @ row).abs().max()) > 0.95
@@ -303,8 +303,8 @@ def test_dead_directions_of_the_toy_fail() -> None:
 
 def test_gates_are_measured_once_for_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
-    original = gates.measured
-    monkeypatch.setattr(gates, "measured", lambda *args: built.append(1) or original(*args))
+    original = factor_gates.measured
+    monkeypatch.setattr(factor_gates, "measured", lambda *args: built.append(1) or original(*args))
     for _ in range(2):
         again = replace(subject(PLANTED[:2]), cache=tmp_path, fingerprint="ab" * 32, _kept={})
         measure(again, QUICK, context(2))
@@ -312,7 +312,7 @@ def test_gates_are_measured_once_for_a_checkpoint(tmp_path: Path, monkeypatch: p
 
 
 def test_without_a_factor_that_counts_the_scores_are_void(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates, "STEERED", math.inf)
+    monkeypatch.setattr(factor_gates, "STEERED", math.inf)
     values = measure(subject(PLANTED[:2]), QUICK, context(2)).values
     assert isinstance(values["coverage"], Void)
     assert "level (steering)" in values["coverage"].reason
@@ -320,8 +320,8 @@ def test_without_a_factor_that_counts_the_scores_are_void(monkeypatch: pytest.Mo
 
 
 def test_a_void_factor_leaves_every_denominator(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = gates.measured
-    monkeypatch.setattr(gates, "measured", lambda *args: original(*args) | {"steered:hue": 0.1})
+    original = factor_gates.measured
+    monkeypatch.setattr(factor_gates, "measured", lambda *args: original(*args) | {"steered:hue": 0.1})
     found = measure(subject(PLANTED), QUICK, context(8))
     assert found.values["counted"] == 7
     assert found.values["coverage"] == 1

@@ -23,8 +23,8 @@ class Linear(Convnet):
         return {f"layer{i}": weight for i, weight in enumerate(self.weights)}
 
 
-def _weights(units: int, seed: int) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal((units, DIM), dtype=np.float32))
+def _weights(outputs: int, seed: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((outputs, DIM), dtype=np.float32))
 
 
 def test_directions_are_the_right_singular_vectors_of_the_stacked_unit_rows() -> None:

@@ -220,7 +220,7 @@ def test_the_loss_is_cross_entropy_plus_a_quarter_of_the_absolute_error() -> Non
     index = rng.integers(0, 4, 6)
     generator, fixed = Convnet(), Fixed(torch.tensor(logits), torch.tensor(guess))
     form = forms.build("ortho", Stream(0, "discover"), 4, DIM)
-    how = Calls(form, generator.render, fixed, context().charge)
+    how = Calls(form, generator.render, fixed, context().add_cost)
     training = Training(form, fixed, torch.optim.Adam([*form.parameters(), *fixed.parameters()]), None, how)
     codes = generator.sample(6, "z", rng)
     batch = Batch(codes, generator.render(codes), torch.from_numpy(index), torch.from_numpy(truth))

@@ -15,7 +15,7 @@ from gdbench_zoo.trainer import Budget, train
 from torch import Tensor
 
 from gdbench import Checkpoint, GdbenchError, MissingFile, UsageError, sha256, uniform
-from tests.plugins.test_zoo_gates import Planted
+from tests.plugins.test_zoo_quality import Planted
 
 SMALL = Recipe(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=2)
 

@@ -27,13 +27,13 @@ def registry() -> Registry:
 
 
 def with_method(registry: Registry, discover: Callable[..., Any], **fields: Any) -> Registry:
-    offer = Offer(MethodSpec("mine", "a test", discover, **fields), registry.method("random").origin)
+    offer = Offer(MethodSpec("mine", "a test", discover, **fields), registry.method("random").provider)
     return replace(registry, methods={**registry.methods, "mine": offer})
 
 
 def with_metric(registry: Registry, measure: Callable[..., Any], **fields: Any) -> Registry:
     spec = MetricSpec("mine", "a test", measure, (Column("a", ""), Column("b", "")), **fields)
-    return replace(registry, metrics={**registry.metrics, "mine": Offer(spec, registry.metric("cost").origin)})
+    return replace(registry, metrics={**registry.metrics, "mine": Offer(spec, registry.metric("cost").provider)})
 
 
 def request(out: Path, method: str = "random", **fields: Any) -> RunRequest:
@@ -168,7 +168,7 @@ def test_a_metric_that_raises_voids_its_columns_and_spares_the_others(tmp_path: 
 def test_a_domain_without_images_voids_only_what_needs_them(tmp_path: Path, registry: Registry) -> None:
     """As photographs: a distance and features, and nothing else."""
     toy = registry.domain("toy")
-    bare = replace(registry, domains={**registry.domains, "toy": Offer(replace(toy.spec, offers=()), toy.origin)})
+    bare = replace(registry, domains={**registry.domains, "toy": Offer(replace(toy.spec, offers=()), toy.provider)})
     record, _ = run(tmp_path, bare, metrics=("diversity", "path", "factors", "naturalness"))
     assert record.status == "done"
     assert record.scores["diversity"]["rank_image"].value is not None
@@ -310,10 +310,10 @@ def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, regist
 
 def test_a_metric_that_misleads_alone_comes_with_those_beside_it(tmp_path: Path, registry: Registry) -> None:
     """PROTOCOL 5.3: kappa is never shown without diversity, however it was asked for."""
-    mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), beside=("diversity", "cost"))
+    mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), measured_with=("diversity", "cost"))
     record, _ = run(tmp_path, mine, metrics=("mine",))
     assert set(record.scores) == {"calibration", "mine", "diversity", "cost"}
-    assert registry.metric("reconstruction").spec.beside == ("diversity",)
+    assert registry.metric("reconstruction").spec.measured_with == ("diversity",)
 
 
 def test_what_is_kept_once_per_generator_is_kept_apart_for_other_parameters(registry: Registry) -> None:

@@ -7,12 +7,12 @@ from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from gdbench import UsageError
 from gdbench.record import Cost
-from gdbench.runs.crew import ALONE, Crew, joined, refuse
+from gdbench.runs.process_group import ALONE, ProcessGroup, joined, refuse
 
 
-def two() -> tuple[Crew, Crew]:
+def two() -> tuple[ProcessGroup, ProcessGroup]:
     store = HashStore()
-    return Crew(0, 2, store), Crew(1, 2, store)
+    return ProcessGroup(0, 2, store), ProcessGroup(1, 2, store)
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_others_are_called_when_discovery_begins_and_dismissed_where_it_does_not() -> None:
     first, other = two()
-    with first.dismissed():
+    with first.released():
         first.call()
     assert other.called()
     first, other = two()
-    with pytest.raises(ZeroDivisionError), first.dismissed():
+    with pytest.raises(ZeroDivisionError), first.released():
         raise ZeroDivisionError
     assert not other.called()
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gdbench_zoo.gates import balance, change, holds, measure, rare, realism, sigma, spread_out, visible
+from gdbench_zoo.quality import balance, change, holds, measure, rare, realism, sigma, spread_out, visible
 from torch import Tensor
 
 from gdbench import Codes, Factor, normal

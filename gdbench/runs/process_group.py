@@ -1,6 +1,6 @@
 """The processes that torchrun started for one run: the first claims, writes and measures, the others share discovery.
 
-They talk through torchrun's own key-value store, so that the process group stays the method's.
+They talk through torchrun's own key-value store, so that torch.distributed's own group stays the method's.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CALL = "gdbench/discover"
 
 
 @dataclass(frozen=True)
-class Crew:
-    """This process among the ``world`` of a run; alone by default."""
+class ProcessGroup:
+    """This process, of number ``rank``, among the ``size`` processes of a run; alone by default."""
 
     rank: int = 0
-    world: int = 1
+    size: int = 1
     store: Store | None = None
 
     def call(self) -> None:
@@ -38,7 +38,7 @@ class Crew:
             self.store.set(CALL, "yes")
 
     @contextmanager
-    def dismissed(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Rank 0: whatever happens inside, nobody waits for a call that did not come."""
         try:
             yield
@@ -59,7 +59,7 @@ class Crew:
         """Rank 0: the sum of what all spent; of wall-clock seconds the longest."""
         costs = [own]
         if self.store is not None:
-            costs += [Cost(**json.loads(self.store.get(f"gdbench/cost/{rank}"))) for rank in range(1, self.world)]
+            costs += [Cost(**json.loads(self.store.get(f"gdbench/cost/{rank}"))) for rank in range(1, self.size)]
         return Cost(
             images=sum(cost.images for cost in costs),
             backward=sum(cost.backward for cost in costs),
@@ -69,11 +69,11 @@ class Crew:
         )
 
 
-ALONE = Crew()
+ALONE = ProcessGroup()
 
 
-def joined(method: str, shareable: bool) -> Crew:
-    """The crew of this process: alone, but under torchrun. Raises UsageError where ``method`` cannot be shared."""
+def joined(method: str, shareable: bool) -> ProcessGroup:
+    """The group of this process: alone, but under torchrun. Raises UsageError where ``method`` cannot be shared."""
     world = _world()
     if world == 1:
         return ALONE
@@ -82,7 +82,7 @@ def joined(method: str, shareable: bool) -> Crew:
     from torch.distributed.rendezvous import rendezvous
 
     store, rank, _ = next(rendezvous("env://", int(os.environ["RANK"]), world, timeout=PATIENCE))
-    return Crew(rank, world, store)
+    return ProcessGroup(rank, world, store)
 
 
 def refuse(command: str) -> None:
