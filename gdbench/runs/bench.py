@@ -16,8 +16,9 @@ from pathlib import Path
 from gdbench.context import Reporter
 from gdbench.errors import GdbenchError
 from gdbench.record import Status
-from gdbench.runs.pipeline import blank, terminable
+from gdbench.runs.pipeline import blank
 from gdbench.runs.planning import Plan
+from gdbench.runs.process import terminable
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder, open_run
 

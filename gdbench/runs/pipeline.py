@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from gdbench.files import write_text
 from gdbench.record import Cost, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.runs.planning import Plan, missing_metrics, plan, request_of
+from gdbench.runs.process import terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
 from gdbench.runs.store import RunFolder, open_run
 from gdbench.specs import MethodSpec, resolve
@@ -358,24 +358,6 @@ def _one_line(error: Exception, plan: Plan) -> str:
     if isinstance(error, GdbenchError):
         return first_line(error)
     return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.provider})"
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM end a run as tidily as Ctrl-C does; only possible in the main thread."""
-
-    def stop(*_: object) -> None:
-        raise SystemExit(143)
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def remeasure(
