@@ -12,19 +12,20 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from gdbench import hooks
-from gdbench.errors import GdbenchError, PluginError, UsageError, unknown
+from gdbench.errors import PluginError, UsageError, unknown
+from gdbench.offers import BUILT_IN, Broken, Implementation, Offer, Provider, S, collected, guard, with_known_needs
+from gdbench.places import at, defined_at
 from gdbench.specs import KINDS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
 
 if TYPE_CHECKING:
@@ -33,45 +34,9 @@ if TYPE_CHECKING:
     from gdbench.context import Reporter
     from gdbench.record import RunRecord
 
+__all__ = ["Broken", "Offer", "Plugin", "Provider", "Registry", "generator_specs", "load_registry"]
+
 GROUP = "gdbench"
-BUILT_IN = "gdbench"
-"""The distribution whose offers nobody can shadow."""
-
-S = TypeVar("S", bound=GeneratorSpec | MethodSpec | MetricSpec | DomainSpec)
-
-
-@dataclass(frozen=True)
-class Provider:
-    """Where an offer comes from: entry point or file name, distribution (or path of the file) and its version."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} of {self.distribution} {self.version}".rstrip()
-
-
-@dataclass(frozen=True)
-class Offer(Generic[S]):
-    """A spec and who offers it."""
-
-    spec: S
-    provider: Provider
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A plugin that cannot be used, or one ``offer`` of it that was refused, with the reason."""
-
-    name: str
-    distribution: str
-    version: str
-    reason: str
-    offer: str = ""
-
-    def __str__(self) -> str:
-        return f"{Provider(self.name, self.distribution, self.version)}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -85,23 +50,11 @@ class Plugin:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a plugin is imported from: its module ("" for a file), top-level package, and the call that imports it."""
+    """Where a plugin is imported from: its module ("" for a file), and the call that imports it."""
 
     provider: Provider
     module: str
-    package: str
     load: Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class _Implementation:
-    provider: Provider
-    hook: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-    def __call__(self, **known: Any) -> Any:
-        return self.function(*(known[name] for name in self.arguments))
 
 
 @dataclass(frozen=True)
@@ -118,7 +71,7 @@ class Registry:
     plugins: tuple[Plugin, ...]
     broken: tuple[Broken, ...]
     packages: frozenset[str]
-    _implementations: tuple[_Implementation, ...] = ()
+    _implementations: tuple[Implementation, ...] = ()
 
     def generator(self, name: str) -> Offer[GeneratorSpec]:
         """The generator ``name``. Raises UsageError with the nearest name."""
@@ -140,7 +93,7 @@ class Registry:
         """Add the plugins' sub-commands to ``app``; what raised or would shadow a command of ``app`` is left out."""
         broken: list[Broken] = []
         for implementation in self._answering("gdbench_commands"):
-            with _guard(implementation.provider, broken):
+            with guard(implementation.provider, broken):
                 _add_commands(app, implementation)
         return tuple(broken)
 
@@ -148,12 +101,16 @@ class Registry:
         """Tell every observer of a finished run; what they raise is logged and changes nothing."""
         for implementation in self._answering("gdbench_run_finished"):
             broken: list[Broken] = []
-            with _guard(implementation.provider, broken):
+            with guard(implementation.provider, broken):
                 implementation(record=record, folder=folder)
             for fault in broken:
                 reporter.log(f"observer failed, the run is not affected: {fault}")
 
-    def _answering(self, hook: str) -> Iterator[_Implementation]:
+    def offers(self) -> Mapping[str, Mapping[str, Offer[Any]]]:
+        """All offers: ``"generator"``, ``"method"``, ``"metric"`` and ``"domain"`` -> name -> offer."""
+        return MappingProxyType({kind.removesuffix("s"): getattr(self, kind) for kind in KINDS})
+
+    def _answering(self, hook: str) -> Iterator[Implementation]:
         return (implementation for implementation in self._implementations if implementation.hook == hook)
 
     def _find(self, kind: str, name: str, offers: Mapping[str, Offer[S]]) -> Offer[S]:
@@ -168,29 +125,34 @@ class Registry:
 def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None) -> Registry:
     """Ask all installed plugins, and the files ``plugins``, what they offer.
 
-    Never raises for a plugin's fault: whatever a plugin does while it is imported or asked, it is listed in
-    ``broken`` (and logged, when there is a ``reporter``) and the others are unaffected.
-    Raises UsageError for a file in ``plugins`` that does not exist.
+    Never raises for the fault of an installed plugin: whatever it does while it is imported or asked, it is listed in
+    ``broken`` (and logged, when there is a ``reporter``) and the others are unaffected. A file was named by the user,
+    who would otherwise get another plugin's answer: raises UsageError where one of ``plugins`` does not exist, cannot
+    be loaded or offers what is refused. Ctrl-C is no plugin's fault, and is raised.
     """
     broken: list[Broken] = []
     loaded: list[tuple[_Source, Any]] = []
     with contextlib.redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
         for source in [*_installed(), *_files(plugins)]:
-            with _guard(source.provider, broken):
+            with guard(source.provider, broken):
                 loaded.append((source, source.load()))
         accepted, implementations = _register(loaded, broken)
-        offers = {kind: _collect(kind, implementations, broken) for kind in KINDS}
+        offers = with_known_needs({kind: collected(kind, implementations, broken) for kind in KINDS}, broken)
+    named = {str(path) for path in plugins}
+    refused = [f"--plugin {fault.distribution}: {fault.reason}" for fault in broken if fault.distribution in named]
+    if refused:
+        raise UsageError("; ".join(refused))
     if reporter is not None:
         for fault in broken:
             reporter.log(f"ignored: {fault}")
     return Registry(
-        generators=cast(Mapping[str, Offer[GeneratorSpec]], offers["generators"]),
-        methods=cast(Mapping[str, Offer[MethodSpec]], offers["methods"]),
-        metrics=cast(Mapping[str, Offer[MetricSpec]], offers["metrics"]),
-        domains=cast(Mapping[str, Offer[DomainSpec]], offers["domains"]),
+        generators=cast(Mapping[str, Offer[GeneratorSpec]], MappingProxyType(offers["generators"])),
+        methods=cast(Mapping[str, Offer[MethodSpec]], MappingProxyType(offers["methods"])),
+        metrics=cast(Mapping[str, Offer[MetricSpec]], MappingProxyType(offers["metrics"])),
+        domains=cast(Mapping[str, Offer[DomainSpec]], MappingProxyType(offers["domains"])),
         plugins=_summary(accepted, implementations),
         broken=tuple(broken),
-        packages=frozenset({BUILT_IN, *(source.package for source, _ in loaded)}),
+        packages=frozenset({BUILT_IN, *(source.provider.package for source, _ in loaded)}),
         _implementations=implementations,
     )
 
@@ -200,22 +162,12 @@ def generator_specs() -> Mapping[str, GeneratorSpec]:
     return {name: offer.spec for name, offer in load_registry().generators.items()}
 
 
-@contextlib.contextmanager
-def _guard(provider: Provider, broken: list[Broken], offer: str = "") -> Iterator[None]:
-    """Turn whatever a plugin raises, SystemExit and KeyboardInterrupt too, into an entry of ``broken``."""
-    try:
-        yield
-    except BaseException as error:
-        text = " ".join(str(error).split())
-        reason = text if isinstance(error, GdbenchError) else f"{type(error).__name__}: {text}".rstrip(": ")
-        broken.append(Broken(provider.plugin, provider.distribution, provider.version, reason, offer))
-
-
 def _installed() -> Iterator[_Source]:
     # Built-ins first, so that equal names are always judged in the same order.
     for point in sorted(entry_points(group=GROUP), key=_rank):
         name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        yield _Source(Provider(point.name, name, version), point.module, point.module.partition(".")[0], point.load)
+        package = point.module.partition(".")[0]
+        yield _Source(Provider(point.name, name, version, package), point.module, point.load)
 
 
 def _rank(point: EntryPoint) -> tuple[bool, str, str]:
@@ -232,7 +184,7 @@ def _files(paths: Sequence[Path]) -> Iterator[_Source]:
         if name in taken:
             raise UsageError(f"--plugin {path}: {taken[name]} has the same file name; rename one")
         taken[name] = path
-        yield _Source(Provider(path.stem, str(path), ""), "", name, partial(_load_file, name, path))
+        yield _Source(Provider(path.stem, str(path), "", name), "", partial(_load_file, name, path))
 
 
 def _load_file(name: str, path: Path) -> ModuleType:
@@ -251,22 +203,25 @@ def _load_file(name: str, path: Path) -> ModuleType:
 
 def _register(
     loaded: Iterable[tuple[_Source, Any]], broken: list[Broken]
-) -> tuple[tuple[_Source, ...], tuple[_Implementation, ...]]:
+) -> tuple[tuple[_Source, ...], tuple[Implementation, ...]]:
     """The plugins that keep to the hooks, and their implementations."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
     accepted: dict[str, _Source] = {}
     for source, plugin in loaded:
-        with _guard(source.provider, broken):
+        with guard(source.provider, broken):
             _check_names(manager, plugin)
             name = f"{source.provider.distribution}/{source.provider.plugin}"
             try:
                 manager.register(plugin, name)
             except pluggy.PluginValidationError as error:
-                raise PluginError(f"{_cause(error)}; the right signatures: {_signatures(manager)}") from None
+                hooks_of_it = [name for name in _hook_names(manager) if f"{name!r}" in str(error)]
+                wrong = [defined_at(getattr(plugin, name)) for name in hooks_of_it]
+                reason = f"{_cause(error)}; the right signatures: {_signatures(manager)}"
+                raise PluginError(at(reason, next(iter(wrong), ""))) from None
             accepted[name] = source
     implementations = tuple(
-        _Implementation(accepted[found.plugin_name].provider, hook, found.function, tuple(found.argnames))
+        Implementation(accepted[found.plugin_name].provider, hook, found.function, tuple(found.argnames))
         for hook in _hook_names(manager)
         for found in getattr(manager.hook, hook).get_hookimpls()
     )
@@ -282,10 +237,12 @@ def _check_names(manager: pluggy.PluginManager, plugin: Any) -> None:
         meant = (options and options.get("specname")) or name
         if options is not None and meant not in known:
             near = difflib.get_close_matches(meant, known, n=1, cutoff=0)
-            raise PluginError(f"unknown hook {meant!r}: did you mean {near[0]!r}? known: {', '.join(known)}")
+            reason = f"unknown hook {meant!r}: did you mean {near[0]!r}? known: {', '.join(known)}"
+            raise PluginError(at(reason, defined_at(cast(Callable[..., Any], value))))
         if options is None and inspect.isfunction(value) and name.startswith("gdbench_"):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            raise PluginError(f"function {name!r} is no hook: write @hookimpl above it and call it {near[0]!r}")
+            reason = f"function {name!r} is no hook: write @hookimpl above it and call it {near[0]!r}"
+            raise PluginError(at(reason, defined_at(value)))
 
 
 def _hook_names(manager: pluggy.PluginManager) -> list[str]:
@@ -301,45 +258,14 @@ def _cause(error: pluggy.PluginValidationError) -> str:
     return " ".join(str(error).split())
 
 
-def _collect(kind: str, implementations: Iterable[_Implementation], broken: list[Broken]) -> Mapping[str, Offer[Any]]:
-    """All offers of one kind, without those whose name is taken."""
-    found: defaultdict[str, list[Offer[Any]]] = defaultdict(list)
-    for implementation in implementations:
-        if implementation.hook != f"gdbench_{kind}":
-            continue
-        with _guard(implementation.provider, broken):
-            for spec in list(implementation()):
-                with _guard(implementation.provider, broken):
-                    found[_checked(spec, kind).name].append(Offer(spec, implementation.provider))
-    return MappingProxyType({name: offer for name in sorted(found) for offer in _unique(found[name], kind, broken)})
-
-
-def _checked(spec: Any, kind: str) -> Any:
-    if not isinstance(spec, KINDS[kind]):
-        raise PluginError(f"gdbench_{kind} must yield {KINDS[kind].__name__}, got {type(spec).__name__}")
-    return spec
-
-
-def _unique(offers: Sequence[Offer[Any]], kind: str, broken: list[Broken]) -> Sequence[Offer[Any]]:
-    """The one offer that keeps its name, the only one or the built-in one; others are refused, both sides named."""
-    built_in = [offer for offer in offers if offer.provider.distribution == BUILT_IN]
-    kept = offers if len(offers) == 1 else built_in if len(built_in) == 1 else []
-    for offer in offers:
-        if offer not in kept:
-            others = " and ".join(str(other.provider) for other in offers if other is not offer)
-            with _guard(offer.provider, broken, offer.spec.name):
-                raise PluginError(f"{kind[:-1]} {offer.spec.name!r} is also offered by {others}: rename or remove one")
-    return kept
-
-
-def _summary(accepted: Iterable[_Source], implementations: Iterable[_Implementation]) -> tuple[Plugin, ...]:
+def _summary(accepted: Iterable[_Source], implementations: Iterable[Implementation]) -> tuple[Plugin, ...]:
     return tuple(
         Plugin(source.provider, source.module, tuple(a.hook for a in implementations if a.provider == source.provider))
         for source in accepted
     )
 
 
-def _add_commands(app: typer.Typer, implementation: _Implementation) -> None:
+def _add_commands(app: typer.Typer, implementation: Implementation) -> None:
     """Let the plugin write into an app of its own and take that over whole, so that no half of it is ever added."""
     import typer
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import InitVar, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,9 @@ from gdbench.errors import PluginError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CAPABILITIES = ("mapping", "features", "modulation")
+OFFERS = ("factors", "masks", "images")
+STANDARD = (*CAPABILITIES, *OFFERS, "domain")
+"""What ``needs`` may name in any installation; a plugin's ``provides`` and ``offers`` may add names of its own."""
 TIERS = ("quick", "standard", "paper")
 
 Lazy = Callable[..., Any] | str
@@ -42,6 +46,20 @@ def _check(kind: str, name: str, params: type, lazies: Mapping[str, Lazy | None]
     for role, lazy in lazies.items():
         if lazy is not None and not callable(lazy) and not re.fullmatch(r"[\w.]+:\w+", lazy):
             raise PluginError(f"{kind} {name!r}: {role} must be a callable or 'module:attribute', got {lazy!r}")
+
+
+def _check_tiers(kind: str, name: str, tiers: Iterable[str]) -> None:
+    strange = set(tiers) - set(TIERS)
+    if strange:
+        raise PluginError(f"{kind} {name!r}: unknown tier {sorted(strange)}; known: {TIERS}")
+
+
+def _no_misspelling(kind: str, name: str, field: str, given: Iterable[str]) -> None:
+    """Refuse a name that is nearly one of the standard ones: nobody would ever meet what it offers."""
+    for word in given:
+        near = difflib.get_close_matches(word, STANDARD, n=1, cutoff=0.8)
+        if near and word not in STANDARD:
+            raise PluginError(f"{kind} {name!r}: {field} has {word!r}: did you mean {near[0]!r}?")
 
 
 @dataclass(frozen=True)
@@ -93,9 +111,7 @@ class GeneratorSpec:
     def __post_init__(self) -> None:
         lazies = {"load": self.load, "recognise": self.recognise, "convert": self.convert, "recipe": self.recipe}
         _check("generator", self.name, self.params, lazies)
-        strange = set(self.provides) - set(CAPABILITIES)
-        if strange:
-            raise PluginError(f"generator {self.name!r}: unknown capability {sorted(strange)}; known: {CAPABILITIES}")
+        _no_misspelling("generator", self.name, "provides", self.provides)
 
 
 @dataclass(frozen=True)
@@ -133,9 +149,7 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         _check("method", self.name, self.params, {"discover": self.discover})
-        strange = set(self.tiers) - set(TIERS)
-        if strange:
-            raise PluginError(f"method {self.name!r}: unknown tier {sorted(strange)}; known: {TIERS}")
+        _check_tiers("method", self.name, self.tiers)
         if self.baseline and self.role != "control":
             raise PluginError(f"method {self.name!r}: a baseline is a control; its role is {self.role!r}")
         unknown = set(self.curved_with) - {parameter.name for parameter in fields(self.params)}
@@ -199,6 +213,7 @@ class MetricSpec:
     def __post_init__(self, beside: tuple[str, ...]) -> None:
         object.__setattr__(self, "measured_with", tuple(dict.fromkeys((*self.measured_with, *beside))))
         _check("metric", self.name, self.params, {"measure": self.measure})
+        _check_tiers("metric", self.name, self.tiers)
         names = [column.name for column in self.columns]
         if not names or len(set(names)) != len(names):
             raise PluginError(f"metric {self.name!r}: columns must be named, once each; got {names}")
@@ -241,6 +256,7 @@ class DomainSpec:
 
     def __post_init__(self) -> None:
         _check("domain", self.name, NoParams, {"load": self.load})
+        _no_misspelling("domain", self.name, "offers", self.offers)
 
 
 Spec = GeneratorSpec | MethodSpec | MetricSpec | DomainSpec

@@ -26,7 +26,7 @@ from gdbench.specs import Column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.registry import Offer, Registry
+    from gdbench.registry import Registry
     from gdbench.runs.suite import Suite
 
 UNRANKED = ("quick", "smoke")
@@ -156,13 +156,8 @@ def leaderboard_of(
 
 def current_versions(registry: Registry) -> dict[tuple[str, str], int]:
     """The versions of what is installed."""
-    kinds: dict[str, Mapping[str, Offer[Any]]] = {
-        "generator": registry.generators,
-        "method": registry.methods,
-        "metric": registry.metrics,
-        "domain": registry.domains,
-    }
-    return {(kind, name): offer.spec.version for kind, offers in kinds.items() for name, offer in offers.items()}
+    kinds = registry.offers().items()
+    return {(kind, name): offer.spec.version for kind, offers in kinds for name, offer in offers.items()}
 
 
 def _made_with(record: RunRecord) -> dict[tuple[str, str], int]:

@@ -15,7 +15,7 @@ Noun = Literal["all", "generators", "checkpoints", "methods", "metrics", "domain
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``list``, ``info`` and ``check-plugin``."""
-    names = sorted({*registry.generators, *registry.methods, *registry.metrics, *registry.domains})
+    names = sorted({name for offers in registry.offers().values() for name in offers})
 
     @app.command("list")
     def list_(

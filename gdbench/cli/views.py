@@ -140,7 +140,9 @@ def _offered(registry: Registry) -> dict[str, Rows]:
         ],
         "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
         "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
-        "plugins": [{**_plain(plugin.provider), "hooks": list(plugin.hooks)} for plugin in registry.plugins],
+        "plugins": [
+            {**_plain(plugin.provider, ("package",)), "hooks": list(plugin.hooks)} for plugin in registry.plugins
+        ],
         "broken": [_plain(fault) for fault in registry.broken],
     }
 
@@ -254,12 +256,7 @@ def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
     """Show everything about the offers called ``name``. Raises UsageError where there is none."""
     from gdbench.errors import unknown
 
-    kinds: dict[str, Mapping[str, Offer[Any]]] = {
-        "generator": registry.generators,
-        "method": registry.methods,
-        "metric": registry.metrics,
-        "domain": registry.domains,
-    }
+    kinds = registry.offers()
     found = {kind: offers[name] for kind, offers in kinds.items() if name in offers}
     if not found:
         raise unknown("name", name, {known for offers in kinds.values() for known in offers})

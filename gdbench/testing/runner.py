@@ -107,8 +107,7 @@ def _named(name: str, registry: Registry) -> list[Offer[Any]]:
 
 
 def _everything(registry: Registry) -> list[Offer[Any]]:
-    kinds = (registry.generators, registry.methods, registry.metrics, registry.domains)
-    return [offer for kind in kinds for offer in kind.values()]
+    return [offer for offers in registry.offers().values() for offer in offers.values()]
 
 
 def _kind(spec: Any) -> str:

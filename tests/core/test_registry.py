@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from gdbench.errors import UsageError
+from gdbench import Column, DomainSpec, GeneratorSpec, MetricSpec
+from gdbench.cli import build_app
+from gdbench.errors import PluginError, UsageError
 from gdbench.record import Cell, RunRecord
 from gdbench.registry import Provider, Registry, load_registry
 from gdbench.testing import check_plugin, run_checks
@@ -72,11 +75,10 @@ def test_names_are_in_alphabetical_order() -> None:
         "raise ImportError('no module named cupy')",
         "def broken(:",
         "raise SystemExit(3)",
-        "raise KeyboardInterrupt",
         "import os; os.no_such_attribute",
         "class Odd(BaseException): pass\nraise Odd('strange')",
     ],
-    ids=["ImportError", "SyntaxError", "SystemExit", "KeyboardInterrupt", "AttributeError", "BaseException"],
+    ids=["ImportError", "SyntaxError", "SystemExit", "AttributeError", "BaseException"],
 )
 def test_a_plugin_that_cannot_be_imported_is_listed_and_hurts_nobody(distribution: Distribution, source: str) -> None:
     healthy = load_registry()
@@ -89,36 +91,112 @@ def test_a_plugin_that_cannot_be_imported_is_listed_and_hurts_nobody(distributio
     assert "broken_one" not in registry.packages
 
 
+REFUSED = [
+    ("import_error", "ModuleNotFoundError: No module named 'a_package_that_nobody_has' (import_error.py:3)"),
+    ("system_exit", "SystemExit: 3 (system_exit.py:3)"),
+    ("syntax_error", "SyntaxError: '(' was never closed (syntax_error.py:4)"),
+    ("misspelt_hook", "unknown hook 'gdbench_method': did you mean 'gdbench_methods'?"),
+    ("misspelt_hook", "(misspelt_hook.py:6)"),
+    ("undecorated", "function 'gdbench_methods' is no hook: write @hookimpl above it"),
+    ("undecorated", "(undecorated.py:4)"),
+    ("wrong_argument", "gdbench_run_finished(record, folder)"),
+    ("wrong_argument", "(wrong_argument.py:6)"),
+    ("hook_raises", "ZeroDivisionError: no columns (hook_raises.py:8)"),
+    ("not_a_spec", "gdbench_methods must yield MethodSpec, got str (not_a_spec.py:11)"),
+    ("nothing", "TypeError: 'NoneType' object is not iterable (nothing.py:6)"),
+    ("bad_name", "method name '../etc': use lower-case letters"),
+    ("bad_name", "(bad_name.py:8)"),
+    ("needs_a_misspelt", "metric 'flat' needs 'mappping', which no generator provides and no domain offers: "),
+    ("needs_a_misspelt", "did you mean 'mapping'?"),
+    ("needs_a_misspelt", "(needs_a_misspelt.py:6)"),
+    ("shadows_a_built_in", "generator 'toy' is also offered by plugin 'toy' of gdbench"),
+    ("shadows_a_built_in", "(shadows_a_built_in.py:6)"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason"), REFUSED)
+def test_a_bad_plugin_file_stops_at_once_with_reason_file_and_line(name: str, reason: str, tmp_path: Path) -> None:
+    path = loadable(name, tmp_path)
+    with pytest.raises(UsageError) as stopped:
+        load_registry([path])
+    assert str(stopped.value).startswith(f"--plugin {path}: ")
+    assert reason in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in REFUSED}))
+@pytest.mark.parametrize("command", ["run --gan toy --method random", "list", "check-plugin random"])
+def test_no_command_hides_a_broken_plugin_file(name: str, command: str, tmp_path: Path) -> None:
+    path = loadable(name, tmp_path)
+    done = CliRunner().invoke(build_app(load_registry()), [*command.split(), "--plugin", str(path)])
+    assert isinstance(done.exception, UsageError), done.output
+    assert f"{name}.py" in str(done.exception)
+    assert done.stdout == ""
+
+
+def loadable(name: str, folder: Path) -> Path:
+    """A bad plugin file of this name; one that no tool could read is written here."""
+    if name != "syntax_error":
+        return LOADING / f"{name}.py"
+    (folder / "syntax_error.py").write_text("import os\n\n\nprint(os.sep\n")
+    return folder / "syntax_error.py"
+
+
+def test_ctrl_c_while_plugins_load_is_no_fault_of_theirs(distribution: Distribution) -> None:
+    distribution("slow-to-import", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load_registry()
+
+
+def test_one_wrong_spec_does_not_cost_the_others(distribution: Distribution) -> None:
+    distribution("half-right", (LOADING / "not_a_spec.py").read_text())
+    assert "spread" in load_registry().methods
+
+
+def test_check_plugin_shows_a_broken_plugin_as_a_failure(distribution: Distribution) -> None:
+    distribution("broken-one", (LOADING / "import_error.py").read_text(), entry="import_error")
+    (result,) = check_plugin("import_error", load_registry())
+    assert (result.clause, result.status) == ("P01", "failed")
+
+
+CACHING = """
+    from gdbench import GeneratorSpec, MethodSpec, hookimpl
+
+    @hookimpl
+    def gdbench_generators():
+        yield GeneratorSpec("caching", "keeps its activations", print, provides=("activation-cache",))
+
+    @hookimpl
+    def gdbench_methods():
+        yield MethodSpec("reader", "reads kept activations", print, needs=("activation-cache",))
+"""
+
+
+def test_a_plugin_may_declare_a_capability_of_its_own(distribution: Distribution) -> None:
+    distribution("caching-lab", CACHING)
+    registry = load_registry()
+    assert reasons(registry, "caching-lab") == []
+    assert registry.method("reader").spec.needs == ("activation-cache",)
+
+
+def test_a_need_that_only_an_uninstalled_plugin_declares_is_told(distribution: Distribution) -> None:
+    distribution("caching-lab", CACHING.replace('"activation-cache",)', '"activation-cash",)', 1))
+    (reason,) = reasons(load_registry(), "caching-lab")
+    assert "method 'reader' needs 'activation-cache'" in reason
+    assert "did you mean 'activation-cash'" in reason
+
+
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("declare", "message"),
     [
-        ("import_error", "ModuleNotFoundError: No module named 'a_package_that_nobody_has'"),
-        ("system_exit", "SystemExit: 3"),
-        ("keyboard_interrupt", "KeyboardInterrupt"),
-        ("misspelt_hook", "unknown hook 'gdbench_method': did you mean 'gdbench_methods'?"),
-        ("undecorated", "function 'gdbench_methods' is no hook: write @hookimpl above it"),
-        ("wrong_argument", "gdbench_run_finished(record, folder)"),
-        ("hook_raises", "ZeroDivisionError: no columns"),
-        ("not_a_spec", "gdbench_methods must yield MethodSpec, got str"),
-        ("nothing", "TypeError: 'NoneType' object is not iterable"),
-        ("bad_name", "method name '../etc': use lower-case letters"),
+        (lambda: GeneratorSpec("g", "", print, provides=("feature",)), r"'feature': did you mean 'features'\?"),
+        (lambda: DomainSpec("d", "", print, offers=("image",)), r"'image': did you mean 'images'\?"),
+        (lambda: MetricSpec("m", "", print, (Column("a", ""),), tiers={"fast": {}}), "unknown tier"),
     ],
 )
-def test_a_bad_plugin_file_is_refused_with_the_reason(name: str, reason: str) -> None:
-    path = LOADING / f"{name}.py"
-    (found,) = reasons(load_registry([path]), str(path))
-    assert reason in found
-    assert "\n" not in found
-
-
-def test_one_wrong_spec_does_not_cost_the_others() -> None:
-    assert "spread" in load_registry([LOADING / "not_a_spec.py"]).methods
-
-
-def test_check_plugin_shows_a_broken_plugin_as_a_failure() -> None:
-    registry = load_registry([LOADING / "import_error.py"])
-    (result,) = check_plugin("import_error", registry)
-    assert (result.clause, result.status) == ("P01", "failed")
+def test_a_declaration_that_nobody_would_ever_meet_is_refused(declare: Callable[[], object], message: str) -> None:
+    with pytest.raises(PluginError, match=message):
+        declare()
 
 
 def test_what_a_plugin_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,12 +230,19 @@ def test_a_plugin_name_used_by_two_distributions_loses_neither(distribution: Dis
     assert {"one", "two"} <= set(load_registry().methods)
 
 
-def test_a_built_in_cannot_be_shadowed() -> None:
-    path = LOADING / "shadows_a_built_in.py"
-    registry = load_registry([path])
+def test_a_built_in_cannot_be_shadowed(distribution: Distribution) -> None:
+    distribution("bold", (LOADING / "shadows_a_built_in.py").read_text())
+    registry = load_registry()
     assert registry.generator("toy").provider.distribution == "gdbench"
-    (reason,) = reasons(registry, str(path))
+    (reason,) = reasons(registry, "bold")
     assert "also offered by plugin 'toy' of gdbench" in reason
+
+
+def test_offers_are_tabled_once() -> None:
+    registry = load_registry()
+    offers = registry.offers()
+    assert list(offers) == ["generator", "method", "metric", "domain"]
+    assert offers["domain"]["toy"] is registry.domain("toy")
 
 
 def test_unknown_names_come_with_the_nearest() -> None:
