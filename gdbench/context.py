@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -15,6 +15,7 @@ from gdbench.errors import IntegrityError, PluginError
 from gdbench.files import atomic_write
 from gdbench.protocols import Domain, Generator
 from gdbench.streams import Stream
+from gdbench.tiers import Tier
 
 
 class Task(Protocol):
@@ -112,7 +113,7 @@ class Context:
     device: torch.device
     k: int
     space: str
-    tier: Literal["quick", "standard", "paper", "smoke"] = "quick"
+    tier: Tier = "quick"
     domain: Domain | None = None
     reporter: Reporter = SILENT
     resume: ResumePoint = field(default_factory=ResumePoint)

@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from gdbench.errors import PluginError
+from gdbench.tiers import TIERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CAPABILITIES = ("mapping", "features", "modulation")
 OFFERS = ("factors", "masks", "images")
 STANDARD = (*CAPABILITIES, *OFFERS, "domain")
 """What ``needs`` may name in any installation; a plugin's ``provides`` and ``offers`` may add names of its own."""
-TIERS = ("quick", "standard", "paper")
 
 Lazy = Callable[..., Any] | str
 """A callable, or ``"module:attribute"`` which is imported at the first call, so that declaring costs nothing."""

@@ -29,7 +29,18 @@ NAMES = re.compile(
     r"|scenes|mnist|ffhq|celeba|ecssd|duts|rca_paper",
     re.IGNORECASE,
 )
-LAYERS = ("errors", "specs", "hooks", "registry", "runs.planning", "runs.pipeline", "runs.api", "cli")
+LAYERS = (
+    "errors",
+    "specs",
+    "hooks",
+    "registry",
+    "runs.planning",
+    "runs.stages",
+    "runs.measuring",
+    "runs.pipeline",
+    "runs.api",
+    "cli",
+)
 ROOMS = {  # room -> the rooms that its modules may enter; "" is the ground, which every room stands on
     "": set(),
     "weights": {""},

@@ -18,8 +18,9 @@ from gdbench.cli.views import columns_of
 from gdbench.context import SILENT
 from gdbench.record import DISCOVERY, EVALUATION
 from gdbench.registry import Registry, load_registry
+from gdbench.runs.measuring import missing_metrics
 from gdbench.runs.pipeline import execute
-from gdbench.runs.planning import missing_metrics, plan, request_of
+from gdbench.runs.planning import plan, request_of
 from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.suite import read_suite
 

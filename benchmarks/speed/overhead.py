@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from gdbench import specs
 from gdbench.progress import reporter
 from gdbench.registry import load_registry
 from gdbench.runs import counting, measuring, pipeline
@@ -56,7 +57,7 @@ def main() -> None:
     torch.optim.Adam.step = clock.wrap(torch.optim.Adam.step)  # type: ignore[method-assign]
     counting.Counted.render = clock.wrap(counting.Counted.render)  # type: ignore[method-assign]
     counting.Counted.features = clock.wrap(counting.Counted.features)  # type: ignore[method-assign]
-    measuring.resolve = lambda lazy: clock.wrap(pipeline.resolve(lazy))  # type: ignore[assignment]
+    measuring.resolve = lambda lazy: clock.wrap(specs.resolve(lazy))  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as out:
         registry = load_registry()
         request = RunRequest(asked.gan, asked.method, tier=asked.tier, out=Path(out), threads=1)

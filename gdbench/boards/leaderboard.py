@@ -22,6 +22,7 @@ from gdbench.boards.statistics import Array, alike, interval, ranks
 from gdbench.files import write_text
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, Score
 from gdbench.specs import Column
+from gdbench.tiers import CAPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 UNRANKED = ("quick", "smoke")
 ROLES = ("method", "control", "reference")
-CAPS = {"quick": 100_000, "standard": 1_000_000}
-"""Images that discovery may render in a tier (PROTOCOL section 2); ``paper`` is what each method's authors took."""
 NOT_CONVERGED = "learned methods not converged: tier quick is a demonstration and is not ranked"
 LEGEND = (
     "Mean over seeds (95 % interval over seeds, and over parts of the evaluation sample where records hold them) "

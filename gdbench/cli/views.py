@@ -160,7 +160,7 @@ def _traits(spec: MethodSpec) -> dict[str, str]:
 
 def _tiers(spec: MethodSpec) -> str:
     """The tiers, those of the same settings joined."""
-    from gdbench.specs import TIERS
+    from gdbench.tiers import TIERS
 
     alike: dict[str, list[str]] = {}
     for tier in TIERS:
@@ -270,7 +270,7 @@ def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
 
 def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     from gdbench.params import describe
-    from gdbench.specs import TIERS
+    from gdbench.tiers import TIERS
 
     parameters = describe(offer.spec.params) if hasattr(offer.spec, "params") else []
     described = [dict(parameter._asdict()) for parameter in parameters]

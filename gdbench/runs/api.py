@@ -13,9 +13,10 @@ from gdbench.context import SILENT, Reporter
 from gdbench.params import build
 from gdbench.record import RunRecord
 from gdbench.registry import load_registry
-from gdbench.runs.pipeline import execute, pick_device
+from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
+from gdbench.runs.stages import pick_device
 from gdbench.runs.store import RunFolder
 from gdbench.specs import resolve
 

@@ -16,7 +16,8 @@ from gdbench.params import as_plain
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer
 from gdbench.runs.counting import Meter
-from gdbench.runs.planning import Plan, missing_metrics
+from gdbench.runs.planning import Plan
+from gdbench.runs.stages import Execution
 from gdbench.runs.store import RunFolder
 from gdbench.specs import MetricSpec, resolve
 
@@ -27,15 +28,27 @@ if TYPE_CHECKING:
     from gdbench.evaluation.subject import Subject
 
 
-def measure(
-    plan: Plan, folder: RunFolder, record: RunRecord, subject: Subject, context: Context
-) -> tuple[RunRecord, dict[str, str]]:
+def missing_metrics(
+    record: RunRecord, metrics: Sequence[Offer[MetricSpec]], params: Mapping[str, Any]
+) -> list[Offer[MetricSpec]]:
+    """The metrics that ``record`` does not hold in this version and with these parameters."""
+    return [
+        offer
+        for offer in metrics
+        if record.versions.get(f"metric:{offer.spec.name}") != offer.spec.version
+        or record.metric_params.get(offer.spec.name) != as_plain(params[offer.spec.name])
+    ]
+
+
+def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRecord, dict[str, str]]:
     """Measure what the record lacks: the record with it, and metric -> why it failed, of those that did."""
+    plan, folder = run.plan, run.folder
+    context = replace(run.context, domain=subject.domain)
     failed: dict[str, str] = {}
     offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
-        meter = Meter(subject.generator)  # type: ignore[arg-type]
+        meter = Meter(run.generator)
         params = plan.metric_params[spec.name]
         missing = [need for need in spec.needs if need not in offered]
         try:
@@ -43,7 +56,7 @@ def measure(
                 reason = f"this domain has no {', '.join(missing)}"
                 columns = {column.name: Score(None, reason) for column in spec.columns}
             else:
-                columns = _one_metric(offer, subject, params, replace(context, domain=subject.domain), folder)
+                columns = _one_metric(offer, subject, params, context, folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
             failed[spec.name] = f"metric {spec.name} ({offer.provider}) failed: {first_line(error)}"

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gdbench.errors import GdbenchError, IntegrityError, PluginError, UsageError
+from gdbench.context import SILENT, Reporter
+from gdbench.errors import GdbenchError, IntegrityError, UsageError
 from gdbench.files import write_text
 from gdbench.record import Cost, RunRecord
-from gdbench.registry import Offer, Registry
-from gdbench.runs.planning import Plan, missing_metrics, plan, request_of
+from gdbench.registry import Registry
+from gdbench.runs import stages
+from gdbench.runs.counting import Meter, threads
+from gdbench.runs.environment import describe
+from gdbench.runs.measuring import as_scores, first_line, measure, missing_metrics, voided
+from gdbench.runs.planning import Plan, plan, request_of
 from gdbench.runs.process import terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
 from gdbench.runs.store import RunFolder, open_run
-from gdbench.specs import MethodSpec, resolve
-
-if TYPE_CHECKING:
-    from gdbench.context import Context, Reporter
-    from gdbench.evaluation.calibration import Calibration
-    from gdbench.evaluation.subject import Subject
-    from gdbench.protocols import Directions, Domain, Generator
-
-CALIBRATION_CODES = {"smoke": 8, "quick": 64, "standard": 64, "paper": 64}
-EDIT_CODES = {"smoke": 16, "quick": 128, "standard": 128, "paper": 128}
-COST = "discovery.json"
 
 
 def execute(
@@ -58,7 +51,7 @@ def execute(
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
         try:
-            record, failed = _compute(plan, registry, folder, record, reporter, group)
+            record, failed = _computed(plan, registry, folder, record, reporter, group)
         except (KeyboardInterrupt, SystemExit):
             reason = "interrupted; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
@@ -70,8 +63,6 @@ def execute(
             write_text(folder.path / "traceback.txt", traceback.format_exc())
             record, failed = replace(record, status="failed", reason=_one_line(error, plan)), {}
         if failed and old is None:
-            from gdbench.runs.measuring import voided
-
             record = voided(record, plan, failed)
         record = folder.write(record)
         if failed and old is not None:
@@ -83,23 +74,20 @@ def execute(
 def join_discovery(plan: Plan, group: ProcessGroup) -> None:
     """Take part in the discovery of a run that rank 0 of ``group`` holds, if there is one; write nothing.
 
-    An error in one line is left to rank 0, which meets the same in the same discovery, to record.
+    A plugin's error that gdbench knows is not reported here: rank 0 runs the same discovery, meets the same error and
+    records it.
     """
-    from gdbench.context import SILENT
-    from gdbench.runs.counting import Counted, Meter, threads
-
     if not group.called():
         return
-    folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
+    folder, device = RunFolder(plan.request.out / plan.id), stages.pick_device(plan.request.device)
     if device.type == "cuda":
-        device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        device = stages.pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
     with threads(plan.request.threads), terminable():
-        generator = Counted(resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device))
-        context = _context(plan, folder, SILENT, device, resolve(plan.domain.spec.load)(device))
-        context = replace(context, resume=replace(context.resume, every=math.inf))
-        meter = Meter(generator, Cost(**context.resume.spent()))
+        run = stages.load(plan, folder, SILENT, device)
+        resume = replace(run.context.resume, every=math.inf)  # rank 0 saves the state
+        meter = Meter(run.generator, Cost(**resume.spent()))
         with suppress(GdbenchError):
-            _found(plan, generator, context)
+            stages.search(replace(run, context=replace(run.context, resume=resume)))
         group.report(meter.cost())
 
 
@@ -135,8 +123,6 @@ def _finished(folder: RunFolder) -> RunRecord | None:
 
 def blank(plan: Plan) -> RunRecord:
     """The record of a run of which nothing is known yet."""
-    from gdbench.runs.environment import describe
-
     card = plan.checkpoint.checkpoint
     return RunRecord(
         id=plan.id,
@@ -154,207 +140,25 @@ def blank(plan: Plan) -> RunRecord:
     )
 
 
-def _compute(
+def _computed(
     plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, group: ProcessGroup
 ) -> tuple[RunRecord, dict[str, str]]:
-    """Load, discover, calibrate, measure; each stage's value is saved before the next begins.
-
-    The record, and the metrics that failed with their reasons.
-    """
-    from gdbench.runs.counting import Counted, Meter, threads
-    from gdbench.runs.measuring import as_scores, measure
-
-    device = pick_device(plan.request.device)
+    """Load, discover, calibrate, measure, draw: the record, and the metrics that failed with their reasons."""
     with threads(plan.request.threads):
-        bare: Generator = resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device)
-        domain: Domain = resolve(plan.domain.spec.load)(device)
-        batch = _bounded_batch(plan, bare, domain, reporter)
-        generator = Counted(bare, batch)
-        context = _context(plan, folder, reporter, device, domain)
-        directions, cost = _discover(plan, registry, folder, generator, context, group)
-        meter = Meter(generator)
-        calibration, moments = _calibrate(plan, folder, generator, directions, domain, batch, reporter)
-        costs = {"discover": cost, "calibrate": meter.cost(), **record.costs}  # of the first time, if measured again
-        subject = _subject(plan, generator, directions, calibration, domain, moments, cost, batch, reporter)
-        record = replace(record, status="done", reason="", distance=domain.distance, costs=costs)
-        record = replace(record, scores={**record.scores, "calibration": as_scores(calibration.scores())})
-        record, failed = measure(plan, folder, record, subject, context)
-        _draw(folder, subject, record, reporter)
+        run = stages.load(plan, folder, reporter, stages.pick_device(plan.request.device))
+        found = stages.discover(run, registry.packages, group)
+        meter = Meter(run.generator)
+        calibrated = stages.calibrate(run, found.directions)
+        costs = {"discover": found.cost, "calibrate": meter.cost(), **record.costs}  # what is known already stays
+        scores = {**record.scores, "calibration": as_scores(calibrated.calibration.scores())}
+        record = replace(record, status="done", reason="", distance=run.domain.distance, costs=costs, scores=scores)
+        subject = stages.subject(run, found, calibrated)
+        record, failed = measure(run, record, subject)
+        stages.draw(run, subject, record)
         return record, failed
 
 
-def _bounded_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
-    """How many images fit within ``--max-memory``; None where no bound is asked for."""
-    from gdbench.evaluation.memory import fitting_batch
-
-    limit = plan.request.max_memory
-    if limit is None:
-        return None
-    batch = fitting_batch(generator, plan.cell.space, domain, int(limit))
-    reporter.log(f"rendering {batch} images at a time, to stay within {int(limit) / 1e9:.2f} GB")
-    return batch
-
-
-def _draw(folder: RunFolder, subject: Subject, record: RunRecord, reporter: Reporter) -> None:
-    """The picture grid of the directions, each named by the factor that it moves most; a fault spoils no numbers."""
-    from gdbench.evaluation import pictures
-
-    cell = record.cell
-    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, {cell.tier}: -t to +t at 0.45"
-    try:
-        (folder.path / "pictures").mkdir(exist_ok=True)
-        image = pictures.direction_grid(
-            subject.generator,
-            subject.directions,
-            subject.calibration,
-            subject.codes(3, "pictures"),
-            names=_leading_factors(folder, subject),
-            title=title,
-        )
-        pictures.save(image, folder.path / "pictures" / "directions.png")
-    except (ValueError, ImportError) as error:
-        reporter.log(f"no picture was made: {error}")
-
-
-def _leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
-    """Direction -> factor, where a metric's table has a column ``leading`` (see ``gdbench.Scores``)."""
-    import pandas as pd
-
-    factors = [factor.name for factor in subject.domain.factors] if subject.domain else []
-    for table in sorted((folder.path / "tables").glob("*.parquet")):
-        frame = pd.read_parquet(table)
-        if "leading" in frame:
-            return {k: factors[int(j)] for k, j in enumerate(frame["leading"]) if 0 <= j < len(factors)}
-    return {}
-
-
-def _context(plan: Plan, folder: RunFolder, reporter: Reporter, device: Any, domain: Domain) -> Context:
-    from gdbench.context import Context, ResumePoint
-
-    return Context(
-        seed=plan.request.seed,
-        device=device,
-        k=plan.request.k,
-        space=plan.cell.space,
-        tier=plan.request.tier,
-        domain=domain,
-        reporter=reporter,
-        resume=ResumePoint(folder.resume),
-    )
-
-
-def _discover(
-    plan: Plan, registry: Registry, folder: RunFolder, generator: Any, context: Context, group: ProcessGroup
-) -> tuple[Directions, Cost]:
-    from gdbench.directions import load_directions
-    from gdbench.runs.counting import Meter
-
-    if (folder.path / COST).exists():
-        cost = Cost(**json.loads((folder.path / COST).read_text()))
-        return load_directions(folder.path, registry.packages, generator), cost
-    meter = Meter(generator, Cost(**context.resume.spent()))
-    resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
-    context = replace(context, resume=resume)
-    group.call()
-    directions = _found(plan, generator, context)
-    check_directions(directions, plan.request.k, plan.cell.space, plan.method)
-    cost = group.total(meter.cost())
-    directions.save(folder.path)
-    write_text(folder.path / COST, json.dumps(asdict(cost)))
-    context.resume.clear()
-    return directions, cost
-
-
-def _found(plan: Plan, generator: Any, context: Context) -> Directions:
-    """What the method finds; it sees the domain only if it asked for it."""
-    needs_domain = "domain" in plan.method.spec.needs
-    context = replace(context, domain=context.domain if needs_domain else None, add_cost=generator.add_cost)
-    directions: Directions = resolve(plan.method.spec.discover)(generator, plan.method_params, context)
-    return directions
-
-
-def _calibrate(
-    plan: Plan,
-    folder: RunFolder,
-    generator: Generator,
-    directions: Directions,
-    domain: Domain,
-    batch: int | None,
-    reporter: Reporter,
-) -> tuple[Calibration, Any]:
-    from gdbench.evaluation.calibration import TENSORS, Calibration, calibrate
-    from gdbench.evaluation.memory import BATCH
-    from gdbench.evaluation.prior import moments
-    from gdbench.streams import Stream
-
-    spread = moments(generator, directions.space)
-    if (folder.path / TENSORS).exists():
-        return Calibration.load(folder.path), spread
-    stream = Stream(plan.request.seed, "calibrate")
-    codes, oracle = CALIBRATION_CODES[plan.request.tier], domain.oracle("a")
-    calibration = calibrate(generator, directions, oracle, spread, stream, codes, batch or BATCH, reporter)
-    calibration.save(folder.path)
-    return calibration, spread
-
-
-def _subject(
-    plan: Plan,
-    generator: Generator,
-    directions: Directions,
-    calibration: Calibration,
-    domain: Domain,
-    moments: Any,
-    cost: Cost,
-    batch: int | None,
-    reporter: Reporter,
-) -> Subject:
-    from gdbench.evaluation.memory import BATCH
-    from gdbench.evaluation.subject import Subject
-
-    return Subject(
-        generator=generator,
-        directions=directions,
-        calibration=calibration,
-        domain=domain,
-        moments=moments,
-        seed=plan.request.seed,
-        n=EDIT_CODES[plan.request.tier],
-        batch=batch or BATCH,
-        cost=cost,
-        cache=plan.request.out / ".cache",
-        fingerprint=plan.fingerprint,
-        reporter=reporter,
-    )
-
-
-def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:
-    """Raise PluginError, naming the plugin, unless there are ``k`` directions in ``space``."""
-    try:
-        found = len(directions), directions.space
-    except (AttributeError, TypeError) as error:
-        raise PluginError(f"method {offer.spec.name} ({offer.provider}) returned no Directions: {error}") from None
-    if found != (k, space):
-        raise PluginError(
-            f"method {offer.spec.name} ({offer.provider}) returned {found[0]} directions in {found[1]!r}, "
-            f"asked for {k} in {space!r}"
-        )
-
-
-def pick_device(name: str) -> Any:
-    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:n``. Raises UsageError where it does not exist."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: {torch.cuda.device_count()} CUDA devices here; try --device cpu")
-    return device
-
-
 def _one_line(error: Exception, plan: Plan) -> str:
-    from gdbench.runs.measuring import first_line
-
     if isinstance(error, GdbenchError):
         return first_line(error)
     return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.provider})"
@@ -372,7 +176,7 @@ def remeasure(
 ) -> RunRecord:
     """Measure more on saved directions, discovering nothing anew: ``gdbench measure RUN --metric NAME``."""
     record = folder.read(verify=folder.done)
-    if record.status != "done" or not (folder.path / COST).exists():
+    if record.status != "done" or not (folder.path / stages.COST).exists():
         raise IntegrityError(f"{folder.path}: {record.status} {record.reason}; there are no directions to measure")
     request = request_of(record, folder.path.parent, names)
     request = replace(request, device=device, threads=threads, metric_params=metric_params or {}, max_memory=max_memory)

@@ -169,18 +169,6 @@ def _identity(plan: Plan) -> str:
     return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{digest}"
 
 
-def missing_metrics(
-    record: RunRecord, metrics: Sequence[Offer[MetricSpec]], params: Mapping[str, Any]
-) -> list[Offer[MetricSpec]]:
-    """The metrics that ``record`` does not hold in this version and with these parameters."""
-    return [
-        offer
-        for offer in metrics
-        if record.versions.get(f"metric:{offer.spec.name}") != offer.spec.version
-        or record.metric_params.get(offer.spec.name) != as_plain(params[offer.spec.name])
-    ]
-
-
 def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:
     """The request that repeats a record's cell."""
     cell = record.cell

@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gdbench.errors import UsageError, unknown
-from gdbench.specs import TIERS
+from gdbench.tiers import TIERS, Tier
 
 MAX_K = 10_000
 LEAST_MEMORY = 1_000_000
@@ -35,7 +35,7 @@ class RunRequest:
     space: str | None = None
     k: int = 32
     seed: int = 0
-    tier: Literal["quick", "standard", "paper", "smoke"] = "quick"
+    tier: Tier = "quick"
     metrics: tuple[str, ...] = ()
     device: str = "auto"
     threads: int | None = None

@@ -22,6 +22,7 @@ from gdbench.runs.counting import Counted
 from gdbench.streams import Stream
 from gdbench.testing.cases import Interrupt, K, MethodCase, cheapest, load_generator, same
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
+from gdbench.tiers import CAPS
 
 MEMBERS = ("__len__", "space", "displace", "save")
 RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
@@ -30,7 +31,6 @@ RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
 PATIENCE = 3.0
 """Seconds of processor time after which the budget is left to the record of a real run."""
 
-QUICK_CAP = 100_000
 """Images that the tier quick allows in discovery (PROTOCOL section 2)."""
 
 
@@ -203,7 +203,7 @@ def check_method_quick_budget(case: MethodCase) -> None:
         case.discover(generator=counted, tier="quick")
     except Interrupt:
         raise Skipped(f"a quick run takes more than {PATIENCE:.0f} s; its record counts the images") from None
-    expect(counted.images <= QUICK_CAP, f"rendered {counted.images:,} images")
+    expect(counted.images <= CAPS["quick"], f"rendered {counted.images:,} images")
 
 
 def check_method_resumes(case: MethodCase) -> None:

@@ -1,0 +1,224 @@
+"""The stages of a run, each from a value to a value: load, discover, calibrate, prepare what metrics see, draw.
+
+Each saves what it made before the next begins, and reads it back where an interrupted run left it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from gdbench.context import Context, Reporter, ResumePoint
+from gdbench.directions import load_directions
+from gdbench.errors import PluginError, UsageError
+from gdbench.evaluation import pictures
+from gdbench.evaluation.calibration import TENSORS, Calibration
+from gdbench.evaluation.calibration import calibrate as calibrate_directions
+from gdbench.evaluation.memory import BATCH, fitting_batch
+from gdbench.evaluation.prior import Moments, moments
+from gdbench.evaluation.subject import Subject
+from gdbench.files import write_text
+from gdbench.protocols import Directions, Domain, Generator
+from gdbench.record import Cost, RunRecord
+from gdbench.registry import Offer
+from gdbench.runs.counting import Counted, Meter
+from gdbench.runs.planning import Plan
+from gdbench.runs.process_group import ProcessGroup
+from gdbench.runs.store import RunFolder
+from gdbench.specs import MethodSpec, resolve
+from gdbench.streams import Stream
+from gdbench.tiers import CALIBRATION_CODES, EDIT_CODES
+
+COST = "discovery.json"
+"""What discovery cost; it is written last, so that a folder which has it has the directions too."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of a plan: what its stages share.
+
+    generator: counts what it renders. domain: with its oracles on the generator's device. context: what plugins are
+    given. batch: the most images rendered at once, None where ``--max-memory`` sets no bound.
+    """
+
+    plan: Plan
+    folder: RunFolder
+    generator: Counted
+    domain: Domain
+    context: Context
+    batch: int | None = None
+
+    @property
+    def reporter(self) -> Reporter:
+        """Where progress and messages go."""
+        return self.context.reporter
+
+
+@dataclass(frozen=True)
+class Found:
+    """What discovery gave, and what it cost."""
+
+    directions: Directions
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The calibration of directions, and the moments of their space that it was made with."""
+
+    calibration: Calibration
+    moments: Moments
+
+
+def load(plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device) -> Execution:
+    """Load the generator and its domain. Raises what plugins raise, and UsageError where memory is too small."""
+    bare: Generator = resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device)
+    domain: Domain = resolve(plan.domain.spec.load)(device)
+    batch = _fitting_batch(plan, bare, domain, reporter)
+    context = Context(
+        seed=plan.request.seed,
+        device=device,
+        k=plan.request.k,
+        space=plan.cell.space,
+        tier=plan.request.tier,
+        domain=domain,
+        reporter=reporter,
+        resume=ResumePoint(folder.resume),
+    )
+    return Execution(plan, folder, Counted(bare, batch), domain, context, batch)
+
+
+def _fitting_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
+    """How many images fit within ``--max-memory``; None where no bound is asked for."""
+    limit = plan.request.max_memory
+    if limit is None:
+        return None
+    batch = fitting_batch(generator, plan.cell.space, domain, int(limit))
+    reporter.log(f"rendering {batch} images at a time, to stay within {int(limit) / 1e9:.2f} GB")
+    return batch
+
+
+def discover(run: Execution, packages: frozenset[str], group: ProcessGroup) -> Found:
+    """Discover the directions, or read those that the folder has.
+
+    packages: the modules whose classes saved directions may name. group: the processes that take part.
+    Raises PluginError where the method returns something else than the K directions it was asked for.
+    """
+    plan, folder, context = run.plan, run.folder, run.context
+    if (folder.path / COST).exists():
+        cost = Cost(**json.loads((folder.path / COST).read_text()))
+        return Found(load_directions(folder.path, packages, run.generator), cost)
+    meter = Meter(run.generator, Cost(**context.resume.spent()))
+    resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
+    group.call()
+    directions = search(replace(run, context=replace(context, resume=resume)))
+    check_directions(directions, plan.request.k, plan.cell.space, plan.method)
+    cost = group.total(meter.cost())
+    directions.save(folder.path)
+    write_text(folder.path / COST, json.dumps(asdict(cost)))
+    context.resume.clear()
+    return Found(directions, cost)
+
+
+def search(run: Execution) -> Directions:
+    """What the method finds; it sees the domain only if it asked for it, so that no method is supervised unawares."""
+    plan, context = run.plan, run.context
+    domain = context.domain if "domain" in plan.method.spec.needs else None
+    context = replace(context, domain=domain, add_cost=run.generator.add_cost)
+    directions: Directions = resolve(plan.method.spec.discover)(run.generator, plan.method_params, context)
+    return directions
+
+
+def calibrate(run: Execution, directions: Directions) -> Calibrated:
+    """Calibrate the directions, or read the calibration that the folder has."""
+    spread = moments(run.generator, directions.space)
+    if (run.folder.path / TENSORS).exists():
+        return Calibrated(Calibration.load(run.folder.path), spread)
+    request = run.plan.request
+    calibration = calibrate_directions(
+        run.generator,
+        directions,
+        run.domain.oracle("a"),
+        spread,
+        Stream(request.seed, "calibrate"),
+        CALIBRATION_CODES[request.tier],
+        run.batch or BATCH,
+        run.reporter,
+    )
+    calibration.save(run.folder.path)
+    return Calibrated(calibration, spread)
+
+
+def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
+    """What metrics see."""
+    request = run.plan.request
+    return Subject(
+        generator=run.generator,
+        directions=found.directions,
+        calibration=calibrated.calibration,
+        domain=run.domain,
+        moments=calibrated.moments,
+        seed=request.seed,
+        n=EDIT_CODES[request.tier],
+        batch=run.batch or BATCH,
+        cost=found.cost,
+        cache=request.out / ".cache",
+        fingerprint=run.plan.fingerprint,
+        reporter=run.reporter,
+    )
+
+
+def draw(run: Execution, subject: Subject, record: RunRecord) -> None:
+    """The picture grid of the directions, each named by the factor that it moves most; a fault spoils no numbers."""
+    cell, folder = record.cell, run.folder
+    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, {cell.tier}: -t to +t at 0.45"
+    try:
+        (folder.path / "pictures").mkdir(exist_ok=True)
+        image = pictures.direction_grid(
+            subject.generator,
+            subject.directions,
+            subject.calibration,
+            subject.codes(3, "pictures"),
+            names=_leading_factors(folder, subject),
+            title=title,
+        )
+        pictures.save(image, folder.path / "pictures" / "directions.png")
+    except (ValueError, ImportError) as error:
+        run.reporter.log(f"no picture was made: {error}")
+
+
+def _leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
+    """Direction -> factor, where a metric's table has a column ``leading`` (see ``gdbench.Scores``)."""
+    import pandas as pd
+
+    factors = [factor.name for factor in subject.domain.factors] if subject.domain else []
+    for table in sorted((folder.path / "tables").glob("*.parquet")):
+        frame = pd.read_parquet(table)
+        if "leading" in frame:
+            return {k: factors[int(j)] for k, j in enumerate(frame["leading"]) if 0 <= j < len(factors)}
+    return {}
+
+
+def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:
+    """Raise PluginError, naming the plugin, unless there are ``k`` directions in ``space``."""
+    try:
+        found = len(directions), directions.space
+    except (AttributeError, TypeError) as error:
+        raise PluginError(f"method {offer.spec.name} ({offer.provider}) returned no Directions: {error}") from None
+    if found != (k, space):
+        raise PluginError(
+            f"method {offer.spec.name} ({offer.provider}) returned {found[0]} directions in {found[1]!r}, "
+            f"asked for {k} in {space!r}"
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:n``. Raises UsageError where it does not exist."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {name}: {torch.cuda.device_count()} CUDA devices here; try --device cpu")
+    return device
