@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +98,21 @@ class RunRecord:
     command: str = ""
     date: str = ""
     migrated_from: str = ""
+
+    def without(self, metrics: Collection[str]) -> RunRecord:
+        """The record as if ``metrics`` had not been measured."""
+
+        def kept(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+            dropped = {f"{prefix}{name}" for name in metrics}
+            return {name: value for name, value in entries.items() if name not in dropped}
+
+        return dataclasses.replace(
+            self,
+            scores=kept(self.scores),
+            versions=kept(self.versions, "metric:"),
+            metric_params=kept(self.metric_params),
+            costs=kept(self.costs, "measure:"),
+        )
 
     def to_json(self) -> str:
         """Indented JSON without NaN or infinity."""

@@ -51,7 +51,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
         failures = 0
         for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
-            failures += outcome.status != "done"
+            failures += outcome.status not in ("done", "incompatible")
             reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
         views.write_leaderboard(out, offers, asked, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

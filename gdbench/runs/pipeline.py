@@ -39,12 +39,12 @@ def execute(
     with group.released(), open_run(plan.request.out, plan.id) as folder, terminable():
         if plan.request.fresh:
             folder.clear()
-        old = _finished(folder)
+        old = _finished(folder) if folder.done else folder.recovered()
         if old is not None and not _evaluated(old, plan):
             begun, old = _unevaluated(folder, old, plan), None
         else:
             begun = old or blank(plan)
-        if old is not None and not missing_metrics(old, plan.metrics, plan.metric_params):
+        if old is not None and folder.done and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
         record = begun
         if plan.incompatible:
@@ -111,7 +111,8 @@ def _unevaluated(folder: RunFolder, record: RunRecord, plan: Plan) -> RunRecord:
     """A finished record whose evaluation is of other versions: its directions stay, as discovered; all else goes."""
     folder.forget_evaluation()
     costs = {stage: cost for stage, cost in record.costs.items() if stage == "discover"}
-    return replace(record, scores={}, metric_params={}, costs=costs, versions=plan.versions)
+    files = {name: digest for name, digest in record.files.items() if name.startswith(("directions.", COST))}
+    return replace(record, scores={}, metric_params={}, costs=costs, versions=plan.versions, files=files)
 
 
 def _finished(folder: RunFolder) -> RunRecord | None:

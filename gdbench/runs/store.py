@@ -1,6 +1,7 @@
 """Run folders: one folder per run, written by this module alone; the manifest and ``done`` come last.
 
-A folder is believed only when ``done`` is there and every file named in the record has its hash.
+A folder is believed only when ``done`` is there, the record has the hash that ``done`` states, and every file that the
+record names and that is here has the hash that the record states.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +21,11 @@ from gdbench.errors import Busy, GdbenchError, IntegrityError
 from gdbench.files import sha256, write_text
 from gdbench.record import RunRecord
 
-RECORD, DONE, LOCK, RESUME = "record.json", "done", ".lock", "resume.pt"
-_TRANSIENT = {RECORD, DONE, LOCK, RESUME}
+RECORD, DONE, LOCK, HOLDER, RESUME = "record.json", "done", ".lock", ".holder", "resume.pt"
+_TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never recorded
+DRAWN = "pictures/directions.png"  # made of the record, again and again
+LEAST_WAIT = 0.2
+"""Seconds for which everybody waits: another process may hold the lock for a moment only to see whether it is free."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,32 @@ class RunFolder:
         return (self.path / DONE).exists()
 
     @property
+    def stamp(self) -> tuple[int, int] | None:
+        """What tells one ``done`` from the next: another one means that somebody recorded the run since."""
+        try:
+            found = (self.path / DONE).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    @property
+    def held(self) -> bool:
+        """Whether a process works on this run now."""
+        if not (self.path / LOCK).exists():
+            return False
+        try:
+            with FileLock(self.path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @property
     def resume(self) -> Path:
         """Where an unfinished discovery keeps its state."""
         return self.path / RESUME
 
     def read(self, verify: bool = False) -> RunRecord:
-        """The record; with ``verify``, after checking the hash of every file it names.
+        """The record; with ``verify``, after checking its own hash and that of every file it names.
 
         Raises IntegrityError naming the file and what is wrong with it.
         """
@@ -51,25 +76,62 @@ class RunFolder:
             raise IntegrityError(f"{self.path}: no {RECORD}: no run folder, or its run never finished") from None
         except (OSError, UnicodeDecodeError) as error:
             raise IntegrityError(f"{path}: cannot be read ({error})") from None
-        record = RunRecord.from_json(text, where=str(path))
         if verify:
-            self._verify(record)
+            self._verify_record()
+        record = RunRecord.from_json(text, where=str(path))
+        if verify and (changed := self._changed(record)):
+            name, found = next(iter(changed.items()))
+            said = record.files[name][:12]
+            raise IntegrityError(f"{self.path / name}: sha256 {found[:12]}..., the record says {said}...")
         return record
 
-    def _verify(self, record: RunRecord) -> None:
-        for name, expected in record.files.items():
-            file = self.path / name
-            if not file.exists():
-                continue  # large artefacts are not checked in beside a committed record
-            if (found := sha256(file)) != expected:
-                raise IntegrityError(f"{file}: sha256 {found[:12]}..., the record says {expected[:12]}...")
+    def _verify_record(self) -> None:
+        """Compare the record with the hash in ``done``, where that is there."""
+        if not self.done:
+            return
+        said, found = (self.path / DONE).read_text(errors="replace").strip(), sha256(self.path / RECORD)
+        if found != said:
+            raise IntegrityError(
+                f"{self.path / RECORD}: sha256 {found[:12]}..., {DONE} says {said[:12]!r}: one of them was changed "
+                "after the run was recorded; get the folder again, or run its command with --fresh"
+            )
+
+    def _changed(self, record: RunRecord) -> dict[str, str]:
+        """Name -> hash of the files that are not as recorded; large ones may not be checked in beside a record."""
+        here = {name: self.path / name for name in record.files}
+        hashes = {name: sha256(file) for name, file in here.items() if file.exists()}
+        return {name: found for name, found in hashes.items() if found != record.files[name]}
+
+    def recovered(self) -> RunRecord | None:
+        """What a process that was killed while it measured a finished run left of it, None where there is nothing.
+
+        The record of the finished run stands until ``write`` replaces it, but files may have changed since. A metric
+        whose table or picture is no longer the recorded one is left out, so that it is measured again.
+        """
+        try:
+            record = self.read(verify=self.done)
+        except IntegrityError:
+            return None
+        if record.status != "done":
+            return None
+        changed = self._changed(record)
+        names = [name for name in record.scores if any(_belongs(file, name) for file in changed)]
+        if any(not any(_belongs(file, name) for name in names) for file in changed if file != DRAWN):
+            return None
+        return record.without(names)
 
     def write(self, record: RunRecord) -> RunRecord:
-        """Record the run: hashes of all files, ``record.json``, then ``done``. Returns the record with its files."""
+        """Record the run: hashes of all files, ``record.json``, then ``done``. Returns the record with its files.
+
+        The hashes of files that are not here (not checked out beside a committed record) stay as they are.
+        """
         self.reopen()
         self._sweep()
-        record = replace(record, files={name: sha256(self.path / name) for name in self._files()})
+        absent = {name: digest for name, digest in record.files.items() if not (self.path / name).exists()}
+        found = {name: sha256(self.path / name) for name in self._files()}
+        record = replace(record, files=dict(sorted({**absent, **found}.items())))
         write_text(self.path / RECORD, record.to_json())
+        self._open_to_group()
         write_text(self.path / DONE, f"{sha256(self.path / RECORD)}\n")
         return record
 
@@ -88,7 +150,7 @@ class RunFolder:
     def clear(self) -> None:
         """Forget an earlier execution: every file but the lock."""
         for file in self.path.rglob("*"):
-            if file.is_file() and file.name not in (LOCK, ".holder"):
+            if file.is_file() and file.name not in (LOCK, HOLDER):
                 file.unlink()
 
     def _files(self) -> list[str]:
@@ -97,42 +159,66 @@ class RunFolder:
         return sorted(name for name in names if name not in _TRANSIENT and not name.startswith("."))
 
     def _sweep(self) -> None:
-        """Remove what killed writers left, and open files to the group as the umask says (safetensors writes 0600)."""
-        umask = os.umask(0)
-        os.umask(umask)
-        for file in self.path.rglob("*"):
-            if file.name.startswith((".tmp", ".")) and file.name.endswith(".part"):
-                file.unlink(missing_ok=True)
-            elif file.is_file():
-                file.chmod(0o666 & ~umask)
+        """Remove what killed writers left."""
+        for file in self.path.rglob(".*.part"):
+            file.unlink(missing_ok=True)
+
+    def _open_to_group(self) -> None:
+        """Give every file the permissions of the record, which are those of the umask: safetensors writes 0600.
+
+        The umask itself cannot be read without setting it for all threads for a moment.
+        """
+        mode = (self.path / RECORD).stat().st_mode & 0o666
+        for name in self._files():
+            (self.path / name).chmod(mode)
+
+
+def _belongs(file: str, metric: str) -> bool:
+    """Whether a file of a run folder is what ``metric`` drew or tabulated."""
+    return file in (f"tables/{metric}.parquet", f"traceback-{metric}.txt") or file.startswith(f"pictures/{metric}-")
 
 
 @contextmanager
 def open_run(out: Path, run_id: str, wait: float = 0.0) -> Iterator[RunFolder]:
     """The folder of a run, made and held: a second process waits ``wait`` seconds, then learns who holds it.
 
+    Its path is absolute, so that a plugin which changes the working directory moves nothing.
     Raises Busy (who holds it) and GdbenchError (folder cannot be written).
     """
-    path = out / run_id
-    try:
+    path = (out / run_id).absolute()
+    with cannot_write(path):
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".probe"
-        probe.write_text("x")
-        probe.unlink()
-    except OSError as error:
-        raise GdbenchError(f"{path}: cannot write here ({error.strerror}); choose another folder with --out") from None
-    lock = FileLock(path / LOCK)
+        lock = FileLock(path / LOCK)
+        try:
+            lock.acquire(timeout=max(wait, LEAST_WAIT))
+        except Timeout:
+            holder = _holder(path / HOLDER)
+            raise Busy(f"{path}: held by {holder}; wait for it, or choose another --out") from None
     try:
-        lock.acquire(timeout=wait)
-    except Timeout:
-        holder = _holder(path / ".holder")
-        raise Busy(f"{path}: held by {holder}; wait for it, or choose another --out") from None
-    try:
-        (path / ".holder").write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        with cannot_write(path):
+            (path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield RunFolder(path)
     finally:
-        (path / ".holder").unlink(missing_ok=True)
+        (path / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def cannot_write(folder: Path) -> Iterator[None]:
+    """Say in one line, as a GdbenchError, that ``folder`` cannot be written and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise GdbenchError(f"{folder}: cannot write here ({reason}); choose another folder with --out") from None
+
+
+def writable(folder: Path) -> Path:
+    """``folder``, made if it is not there. Raises GdbenchError, one line, where it cannot be written."""
+    with cannot_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    return folder
 
 
 def _holder(path: Path) -> str:

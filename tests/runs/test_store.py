@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,3 +161,83 @@ def test_a_score_is_finite_or_void(value: float) -> None:
         Score(value)
     with pytest.raises(ValueError, match="void"):
         Score(None)
+
+
+def test_an_edited_score_is_found_by_the_hash_in_done(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    path = folder.path / store.RECORD
+    path.write_text(path.read_text().replace("0.5", "0.99"))
+    with pytest.raises(IntegrityError, match=r"record\.json: sha256 .* done says"):
+        folder.read(verify=True)
+    records, problems = read_records(find_runs(tmp_path))
+    assert records == []
+    assert "record.json" in problems[0]
+
+
+def test_hashes_of_files_that_are_not_here_outlive_another_write(tmp_path: Path) -> None:
+    """A record is committed without its large files; recording it again must not forget what they were."""
+    folder = made(tmp_path, large="x", small="y")
+    before = folder.read()
+    (folder.path / "large").unlink()
+    after = folder.write(replace(before, reason="measured again"))
+    assert after.files == before.files
+    assert folder.read(verify=True) == after
+
+
+def test_many_openers_at_once_meet_nothing_but_a_holder(tmp_path: Path) -> None:
+    def opened(_: int) -> str:
+        try:
+            with open_run(tmp_path, "run", wait=30):
+                return "held"
+        except GdbenchError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(opened, range(200))) == {"held"}
+
+
+def test_permissions_follow_the_umask_which_no_thread_sees_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("the umask of all threads was changed"))
+    with open_run(tmp_path, RECORD.id) as folder:
+        (folder.path / "private").touch(mode=0o600)
+        (folder.path / "usual").touch()
+        folder.write(RECORD)
+    assert (folder.path / "private").stat().st_mode == (folder.path / "usual").stat().st_mode
+
+
+def test_a_holder_is_seen_without_disturbing_it(tmp_path: Path) -> None:
+    assert not RunFolder(tmp_path / "run").held
+    with open_run(tmp_path, "run") as folder:
+        assert RunFolder(folder.path).held
+    assert not folder.held
+
+
+@pytest.mark.parametrize("changed", ["tables/m.parquet", "pictures/m-look.png"])
+def test_a_finished_run_outlives_a_kill_in_its_measurement(tmp_path: Path, changed: str) -> None:
+    """All metrics are kept but the one whose table was being replaced."""
+    scores = {**RECORD.scores, "n": {"c": Score(1.0)}}
+    record = replace(RECORD, scores=scores, versions={"metric:m": 1, "metric:n": 1})
+    with open_run(tmp_path, record.id) as folder:
+        for name in ("tables/m.parquet", "pictures/m-look.png", "directions.safetensors"):
+            (folder.path / name).parent.mkdir(exist_ok=True)
+            (folder.path / name).write_text("x")
+        folder.write(record)
+        folder.reopen()
+        recovered = folder.recovered()
+        assert recovered is not None
+        assert recovered.scores == scores
+        (folder.path / changed).write_text("y")
+        recovered = folder.recovered()
+        assert recovered is not None
+        assert (set(recovered.scores), set(recovered.versions)) == ({"n"}, {"metric:n"})
+        (folder.path / "directions.safetensors").write_text("y")
+        assert folder.recovered() is None
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "file/out"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GdbenchError, match=r"cannot write here \(.+\); choose another folder with --out"):
+        store.writable(tmp_path / place)
