@@ -111,7 +111,7 @@ def _unevaluated(folder: RunFolder, record: RunRecord, plan: Plan) -> RunRecord:
     """A finished record whose evaluation is of other versions: its directions stay, as discovered; all else goes."""
     folder.forget_evaluation()
     costs = {stage: cost for stage, cost in record.costs.items() if stage == "discover"}
-    files = {name: digest for name, digest in record.files.items() if name.startswith(("directions.", COST))}
+    files = {name: digest for name, digest in record.files.items() if name.startswith(("directions.", "discovery."))}
     return replace(record, scores={}, metric_params={}, costs=costs, versions=plan.versions, files=files)
 
 
