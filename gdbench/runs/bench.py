@@ -178,7 +178,7 @@ def _settled(plan: Plan, folder: RunFolder, ending: _Ending, before: Stamp) -> t
         if ending.status in (None, "busy", "interrupted") or record.status != "done":
             return record.status, record.reason
         return ending.status, ending.reason  # a metric failed on a finished run, which keeps what it had
-    if ending.status in ("busy", "interrupted"):
+    if ending.status == "busy" or ending.status == "interrupted":
         return ending.status, ending.reason
     status, reason = ending.status or "failed", ending.reason or "exited without a result"
     finished = folder.recovered()
