@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gdbench.registry import generator_specs
     from gdbench.runs.api import load_domain, load_generator, read_run, run
     from gdbench.streams import Stream, initialised, integers, normal, uniform
-    from gdbench.tensors import read_facts, save_weights
+    from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
     from gdbench.weights.cards import plugin_folder
     from gdbench.weights.extra_files import checked as checked_file
@@ -113,6 +113,8 @@ _LAZY = {
     "load_weights": "weights.reading",
     "read_facts": "tensors",
     "save_weights": "tensors",
+    "load_tensors": "tensors",
+    "save_tensors": "tensors",
 }
 
 __all__ = [
@@ -166,6 +168,7 @@ __all__ = [
     "load_domain",
     "load_generator",
     "load_network",
+    "load_tensors",
     "load_weights",
     "markdown",
     "mean_square",
@@ -177,6 +180,7 @@ __all__ = [
     "read_facts",
     "read_run",
     "run",
+    "save_tensors",
     "save_weights",
     "sha256",
     "spread",

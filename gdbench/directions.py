@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, PluginError
 from gdbench.files import write_text
 from gdbench.protocols import Bindable, Directions, Generator
-from gdbench.tensors import save_weights
+from gdbench.tensors import load_tensors, save_tensors
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
 
@@ -57,14 +56,14 @@ class LinearDirections:
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""
         assert self.unit is not None
-        save_weights(folder / TENSORS, {"vectors": self.vectors, "unit": self.unit}, {})
+        save_tensors(folder / TENSORS, {"vectors": self.vectors, "unit": self.unit})
         facts = {"class": "gdbench.directions:LinearDirections", "space": self.space, "k": len(self)}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> LinearDirections:
         """The directions that ``save`` wrote."""
-        tensors = load_file(folder / TENSORS)
+        tensors = load_tensors(folder / TENSORS)
         return cls(tensors["vectors"], json.loads((folder / FACTS).read_text())["space"], tensors["unit"])
 
 

@@ -18,6 +18,7 @@ from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
 from gdbench.runs.stages import pick_device
 from gdbench.runs.store import RunFolder
+from gdbench.runs.tables import read_tables
 from gdbench.specs import resolve
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Run:
     @property
     def per_direction(self) -> pd.DataFrame:
         """One row per direction, one column per (metric, column), from the tables in the run folder."""
-        tables = sorted((self.folder / "tables").glob("*.parquet"))
-        frames = {table.stem: pd.read_parquet(table) for table in tables}
+        frames = read_tables(self.folder)
         return pd.concat(frames, axis=1) if frames else pd.DataFrame()
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import PluginError
 from gdbench.evaluation.blocks import BLOCKS
-from gdbench.files import atomic_write, write_text
+from gdbench.files import write_text
 from gdbench.params import as_plain
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer
@@ -19,9 +19,11 @@ from gdbench.runs.counting import Meter
 from gdbench.runs.planning import Plan
 from gdbench.runs.stages import Execution
 from gdbench.runs.store import RunFolder
+from gdbench.runs.tables import as_table, read_tables, write_tables
 from gdbench.specs import MetricSpec, resolve
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
     from gdbench.context import Context
@@ -45,6 +47,8 @@ def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRec
     plan, folder = run.plan, run.folder
     context = replace(run.context, domain=subject.domain)
     failed: dict[str, str] = {}
+    tables = read_tables(folder.path) if record.metric_params else {}
+    tables = {metric: table for metric, table in tables.items() if metric in record.metric_params}
     offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
@@ -55,8 +59,9 @@ def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRec
             if missing:
                 reason = f"this domain has no {', '.join(missing)}"
                 columns = {column.name: Score(None, reason) for column in spec.columns}
+                tables.pop(spec.name, None)
             else:
-                columns = _one_metric(offer, subject, params, context, folder)
+                columns, tables[spec.name] = _one_metric(offer, subject, params, context, folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
             failed[spec.name] = f"metric {spec.name} ({offer.provider}) failed: {first_line(error)}"
@@ -68,6 +73,7 @@ def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRec
             metric_params={**record.metric_params, spec.name: as_plain(params)},
             costs={**record.costs, f"measure:{spec.name}": meter.cost()},
         )
+    write_tables(folder.path, tables)
     return record, failed
 
 
@@ -84,17 +90,17 @@ def voided(record: RunRecord, plan: Plan, failed: Mapping[str, str]) -> RunRecor
 
 def _one_metric(
     offer: Offer[MetricSpec], subject: Subject, params: Any, context: Context, folder: RunFolder
-) -> dict[str, Score]:
+) -> tuple[dict[str, Score], pd.DataFrame]:
+    """The scores, and the table of one row for each direction."""
     spec = offer.spec
     scores = resolve(spec.measure)(subject, params, context)
     expected = {column.name for column in spec.columns}
     if set(scores.values) != expected:
         raise PluginError(f"returned columns {sorted(scores.values)}, declared {sorted(expected)}")
-    if scores.directions:
-        _save_table(folder.path / "tables" / f"{spec.name}.parquet", scores.directions)
+    table = as_table(scores.directions, subject.k)
     for name, images in scores.pictures.items():
         _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
-    return as_scores(scores.values, scores.blocks)
+    return as_scores(scores.values, scores.blocks), table
 
 
 def as_scores(values: Mapping[str, Any], blocks: Mapping[str, Sequence[float]] | None = None) -> dict[str, Score]:
@@ -121,16 +127,6 @@ def _save_picture(path: Path, images: Tensor, title: str) -> None:
 
     path.parent.mkdir(exist_ok=True)
     pictures.save(pictures.sheet(images.flatten(0, 1), columns=images.shape[1], title=title), path)
-
-
-def _save_table(path: Path, columns: Mapping[str, Sequence[float]]) -> None:
-    import pandas as pd
-
-    path.parent.mkdir(exist_ok=True)
-    frame = pd.DataFrame(columns)
-    frame.index.name = "direction"
-    with atomic_write(path) as file:
-        frame.to_parquet(file, write_page_checksum=True)
 
 
 def first_line(error: BaseException) -> str:

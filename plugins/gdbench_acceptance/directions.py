@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor
 
-from gdbench import Codes, save_weights, write_text
+from gdbench import Codes, load_tensors, save_tensors, write_text
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
 
@@ -44,14 +43,14 @@ class Paths:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {"vectors": self.vectors, "unit": self.unit}
         tensors |= {} if self.aside is None else {"aside": self.aside}
-        save_weights(folder / TENSORS, {name: value.contiguous() for name, value in tensors.items()}, {})
+        save_tensors(folder / TENSORS, {name: value.contiguous() for name, value in tensors.items()})
         facts = {"class": "gdbench_acceptance.directions:Paths", "space": self.space, "tossed": self.swapped_by_code}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Paths:
         """The paths that ``save`` wrote."""
-        tensors, facts = load_file(folder / TENSORS), json.loads((folder / FACTS).read_text())
+        tensors, facts = load_tensors(folder / TENSORS), json.loads((folder / FACTS).read_text())
         return cls(tensors["vectors"], facts["space"], tensors["unit"], tensors.get("aside"), facts["tossed"])
 
 

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError, Stream, save_weights, write_text
+from gdbench import (
+    Codes,
+    Context,
+    Generator,
+    LinearDirections,
+    PluginError,
+    Stream,
+    load_tensors,
+    save_tensors,
+    write_text,
+)
 from gdbench_jacobian.discover import products
 from gdbench_jacobian.params import LocalParams
 
@@ -73,14 +82,14 @@ class LocalDirections:
 
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``: signs and units; the basis is the generator's."""
-        save_weights(folder / TENSORS, {"reference": self.reference, "unit": self.unit}, {})
+        save_tensors(folder / TENSORS, {"reference": self.reference, "unit": self.unit})
         facts = {"class": "gdbench_jacobian.local:LocalDirections", "space": self.space, "k": len(self)}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> LocalDirections:
         """What ``save`` wrote, not bound to a generator yet."""
-        tensors = load_file(folder / TENSORS)
+        tensors = load_tensors(folder / TENSORS)
         return cls(tensors["reference"], tensors["unit"])
 
 

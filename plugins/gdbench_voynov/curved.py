@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gdbench import Codes, save_weights, write_text
+from gdbench import Codes, load_tensors, save_tensors, write_text
 from gdbench_voynov import forms
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
@@ -55,7 +54,7 @@ class CurvedDirections:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {f"form.{name}": tensor.contiguous() for name, tensor in self.form.state_dict().items()}
         root = {} if self.root is None else {"root": self.root.contiguous()}
-        save_weights(folder / TENSORS, {"unit": self.unit, **root, **tensors}, {})
+        save_tensors(folder / TENSORS, {"unit": self.unit, **root, **tensors})
         name = {forms.Projective: "projective", forms.Perceptron: "fc"}[type(self.form)]
         facts = {"class": "gdbench_voynov.curved:CurvedDirections", "space": self.space, "k": len(self), "form": name}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
@@ -63,7 +62,7 @@ class CurvedDirections:
     @classmethod
     def load(cls, folder: Path) -> CurvedDirections:
         """The paths that ``save`` wrote."""
-        tensors, facts = load_file(folder / TENSORS), json.loads((folder / FACTS).read_text())
+        tensors, facts = load_tensors(folder / TENSORS), json.loads((folder / FACTS).read_text())
         state = {name.removeprefix("form."): tensor for name, tensor in tensors.items() if name.startswith("form.")}
         form = forms.restore(facts["form"], state)
         return cls(form.eval().requires_grad_(False), tensors.get("root"), facts["space"], tensors["unit"])

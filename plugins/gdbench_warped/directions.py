@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from gdbench import Codes, Moments, save_weights, write_text
+from gdbench import Codes, Moments, load_tensors, save_tensors, write_text
 from gdbench_warped.field import pieces, slope, walk
 
 TENSORS, FACTS = "directions.safetensors", "directions.json"
@@ -91,13 +90,13 @@ class WarpedDirections:
     def save(self, folder: Path) -> None:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {"supports": self.supports, "gamma": self.gamma, "unit": self.unit, **vars(self.frame)}
-        save_weights(folder / TENSORS, tensors, {})
+        save_tensors(folder / TENSORS, tensors)
         facts = {"class": "gdbench_warped.directions:WarpedDirections", "space": self.space, "step": self.step}
         write_text(folder / FACTS, json.dumps({**facts, "k": len(self)}, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> WarpedDirections:
         """The fields that ``save`` wrote."""
-        tensors, facts = load_file(folder / TENSORS), json.loads((folder / FACTS).read_text())
+        tensors, facts = load_tensors(folder / TENSORS), json.loads((folder / FACTS).read_text())
         frame = Frame(tensors["mean"], tensors["root"], tensors["inverse"])
         return cls(tensors["supports"], tensors["gamma"], frame, facts["space"], facts["step"], tensors["unit"])

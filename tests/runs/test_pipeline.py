@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal
+from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal, tensors
 from gdbench.context import SILENT, Context, Reporter, Task
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
@@ -334,7 +335,7 @@ def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, re
     _, folder = run(tmp_path, registry)
 
     def dies(*_: Any) -> Scores:
-        (folder.path / "tables" / "diversity.parquet").write_bytes(b"half")
+        (folder.path / "tables.parquet").write_bytes(b"half")
         raise Killed
 
     mine = with_metric(registry, dies)
@@ -344,3 +345,18 @@ def test_a_measurement_that_was_killed_half_way_is_done_again(tmp_path: Path, re
     record = remeasure(folder, ["cost", "diversity"], registry, SILENT)
     assert record.status == "done"
     assert folder.read(verify=True) == record
+
+
+def test_directions_that_are_kept_in_halves_are_measured_as_they_are_kept(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that whoever measures the saved directions finds the same numbers."""
+    monkeypatch.setattr(tensors, "LARGE", 100)
+    mine = with_method(registry, good)
+    fresh, folder = run(tmp_path / "fresh", mine, "mine", metrics=("diversity",))
+    copy = tmp_path / "again" / fresh.id
+    copy.mkdir(parents=True)
+    for name in ("directions.safetensors", "directions.json", "discovery.json"):
+        shutil.copy(folder.path / name, copy / name)
+    again, _ = run(tmp_path / "again", mine, "mine", metrics=("diversity",))
+    assert again.scores == fresh.scores
