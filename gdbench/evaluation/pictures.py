@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdbench.console import clean
+from gdbench.errors import IntegrityError
+from gdbench.files import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,6 +32,37 @@ GREY, WHITE = (150, 150, 150), (255, 255, 255)
 GAP, BLOCK_GAP, ROW_GAP, MARGIN, LABEL, LINE = 1, 10, 4, 4, 124, 15
 TAU = 0.45
 BATCH = 128
+
+
+DESCRIPTION = 0x010E
+"""The EXIF field in which an atlas says its geometry."""
+LARGEST_ATLAS, MOST_ROWS, STEPS = 60_000, 250, 5
+SIDES, QUALITIES = (48, 32, 24, 16, 12, 8), (90, 80, 70, 60, 50)
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The geometry of an atlas of strips: a row for each direction, ``codes`` blocks of ``steps`` tiles without gaps.
+
+    width, height: of a tile, in pixels.
+    """
+
+    rows: int
+    codes: int
+    steps: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the whole, in pixels."""
+        return self.codes * self.steps * self.width, self.rows * self.height
+
+    def box(self, row: int) -> tuple[int, int, int, int]:
+        """Left, upper, right and lower edge of the strip of direction ``row``. Raises IndexError for a row beyond."""
+        if not 0 <= row < self.rows:
+            raise IndexError(f"strip {row} of an atlas of {self.rows}")
+        return 0, row * self.height, self.size[0], (row + 1) * self.height
 
 
 @dataclass(frozen=True)
@@ -69,7 +104,7 @@ def direction_grid(
         lines = (f"direction {index}", (names or {}).get(index, ""), *_reach_text(reach[place].tolist(), dead[place]))
         strips.append(Strip(tiles[place], tuple(line for line in lines if line)))
     captions = ["-t", *[""] * (steps - 2), "+t"] if steps > 1 else []
-    return _compose(strips, title, captions)
+    return compose(strips, title, captions)
 
 
 def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image:
@@ -77,13 +112,78 @@ def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image:
     tiles = to_pixels(images)
     missing = -len(tiles) % columns
     tiles = np.concatenate([tiles, np.full((missing, *tiles.shape[1:]), 255, np.uint8)])
-    return _compose([Strip(row) for row in tiles.reshape(-1, 1, columns, *tiles.shape[1:])], title)
+    return compose([Strip(row) for row in tiles.reshape(-1, 1, columns, *tiles.shape[1:])], title)
+
+
+def save_atlas(
+    generator: Generator, directions: Directions, calibration: Calibration, codes: Codes, path: Path
+) -> Atlas:
+    """Draw the strips of all directions as one WebP of at most 60 kB, so that pages need no generator.
+
+    A row for each of the first 250 directions, a block of 5 images for each of ``codes``: -t, -t/2, 0, t/2, t at the
+    headline visible change, or at the end of the range where that is not reached. The quality is lowered, then the size
+    of tiles, until the file is small enough. The geometry lies in the file.
+    """
+    rows = list(range(min(len(directions), MOST_ROWS)))
+    images = _sweep(generator, directions, codes, rows, calibration.usable()[rows].cpu(), STEPS)
+    pixels = _bytes(images)
+    native = min(max(pixels.shape[1:3]), SMALLEST)
+    for side in (native, *(side for side in SIDES if side < native)):
+        tiles = _within(pixels, side)
+        atlas = Atlas(len(rows), len(codes), STEPS, tiles.shape[2], tiles.shape[1])
+        for quality in QUALITIES:
+            data = _webp(tiles, atlas, quality)
+            if len(data) <= LARGEST_ATLAS:
+                with atomic_write(path) as file:
+                    file.write(data)
+                return atlas
+    raise ValueError(f"strips of {len(rows)} directions do not fit in {LARGEST_ATLAS} bytes")
+
+
+def read_atlas(path: Path) -> Atlas:
+    """The geometry of an atlas that ``save_atlas`` wrote. Raises IntegrityError for any other file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            atlas = Atlas(**json.loads(image.getexif()[DESCRIPTION]))
+            size = image.size
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{path}: no atlas of strips ({type(error).__name__}: {error})") from None
+    if size != atlas.size:
+        raise IntegrityError(f"{path}: {size} pixels, but its geometry says {atlas.size}")
+    return atlas
+
+
+def strip(path: Path, row: int, lines: Sequence[str] = ()) -> Strip:
+    """The strip of direction ``row``, cut from an atlas; ``compose`` puts strips below one another.
+
+    Raises IntegrityError for a file that is no atlas, IndexError for a row that it does not hold.
+    """
+    from PIL import Image
+
+    atlas = read_atlas(path)
+    with Image.open(path) as image:
+        cut = np.asarray(image.convert("RGB").crop(atlas.box(row)))
+    tiles = cut.reshape(atlas.height, atlas.codes, atlas.steps, atlas.width, 3).transpose(1, 2, 0, 3, 4)
+    return Strip(tiles, tuple(lines))
+
+
+def _webp(tiles: Pixels, atlas: Atlas, quality: int) -> bytes:
+    from PIL import Image
+
+    width, height = atlas.size
+    grid = tiles.reshape(atlas.rows, atlas.codes * atlas.steps, atlas.height, atlas.width, 3).transpose(0, 2, 1, 3, 4)
+    exif = Image.Exif()
+    exif[DESCRIPTION] = json.dumps(asdict(atlas))
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(grid.reshape(height, width, 3)))
+    image.save(buffer, "WEBP", quality=quality, method=4, exif=exif)
+    return buffer.getvalue()
 
 
 def save(image: Image, path: Path) -> None:
     """Write ``image`` as PNG, atomically."""
-    from gdbench.files import atomic_write
-
     with atomic_write(path) as file:
         image.save(file, "PNG", optimize=True)
 
@@ -93,24 +193,36 @@ def to_pixels(images: Tensor) -> Pixels:
 
     Not-a-number is black. Raises ValueError for other shapes.
     """
+    return _legible(_bytes(images))
+
+
+def _bytes(images: Tensor) -> Pixels:
+    """Images (n, 1 or 3, h, w), clamped, as (n, h, w, 3) of their own size."""
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (n, 1 or 3, h, w), got {tuple(images.shape)}")
     array = np.nan_to_num(images.detach().float().cpu().numpy(), nan=-1).clip(-1, 1)
     pixels = ((array + 1) * 127.5).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    return _legible(np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels)
+    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
 
 
 def _legible(pixels: Pixels) -> Pixels:
-    from PIL import Image
-
     height, width = pixels.shape[1:3]
     side = max(height, width)
     if side < SMALLEST:
         times = -(-SMALLEST // side)
         return pixels.repeat(times, axis=1).repeat(times, axis=2)
-    if side <= LARGEST or not len(pixels):
+    return _within(pixels, LARGEST)
+
+
+def _within(pixels: Pixels, most: int) -> Pixels:
+    """Images (n, h, w, 3), averaged down where their longer side is more than ``most`` pixels."""
+    from PIL import Image
+
+    height, width = pixels.shape[1:3]
+    side = max(height, width)
+    if side <= most or not len(pixels):
         return pixels
-    size = max(1, round(width * LARGEST / side)), max(1, round(height * LARGEST / side))
+    size = max(1, round(width * most / side)), max(1, round(height * most / side))
     return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pixels])
 
 
@@ -145,10 +257,11 @@ def _reach_text(reach: Sequence[float], dead: NDArray[np.bool_]) -> tuple[str, .
     return (f"t = {low} to {high}",)
 
 
-def _compose(strips: Sequence[Strip], title: str, captions: Sequence[str] = ()) -> Image:
-    """Strips below one another on grey, text on white: the title above, captions above each block's columns."""
+def compose(strips: Sequence[Strip], title: str, captions: Sequence[str] = ()) -> Image:
+    """Strips of one shape below one another on grey, text on white: the title above, captions above each block."""
     from PIL import Image, ImageDraw
 
+    strips = [replace(strip, tiles=_legible_tiles(strip.tiles)) for strip in strips]
     blocks, steps, height, width = strips[0].tiles.shape[:4]
     left = LABEL if any(strip.lines for strip in strips) else 0
     top = MARGIN + LINE * (bool(title) + bool(captions))
@@ -171,6 +284,11 @@ def _compose(strips: Sequence[Strip], title: str, captions: Sequence[str] = ()) 
         for step, text in enumerate(captions):
             _write(draw, (left + b * block + step * (width + GAP) + width // 2 - 6, top - LINE), text)
     return canvas
+
+
+def _legible_tiles(tiles: Pixels) -> Pixels:
+    flat = _legible(tiles.reshape(-1, *tiles.shape[2:]))
+    return flat.reshape(*tiles.shape[:2], *flat.shape[1:])
 
 
 def _write(draw: ImageDraw, place: tuple[int, int], text: str, room: int = 0) -> None:

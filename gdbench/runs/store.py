@@ -142,8 +142,9 @@ class RunFolder:
     def forget_evaluation(self) -> None:
         """Remove calibration, tables and pictures, which another version of the evaluation made; directions stay."""
         self.reopen()
-        for file in self.path.glob("calibration.*"):
-            file.unlink()
+        for pattern in ("calibration.*", "tables.*", "strips.*"):
+            for file in self.path.glob(pattern):
+                file.unlink()
         for folder in ("tables", "pictures"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
 

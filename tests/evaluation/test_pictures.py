@@ -7,9 +7,25 @@ import pytest
 import torch
 from PIL import Image
 
-from gdbench import Codes, LinearDirections
+from gdbench import Codes, IntegrityError, LinearDirections, Stream, normal
 from gdbench.evaluation.calibration import Calibration
-from gdbench.evaluation.pictures import GAP, GREY, LABEL, LARGEST, SMALLEST, direction_grid, save, sheet, to_pixels
+from gdbench.evaluation.pictures import (
+    GAP,
+    GREY,
+    LABEL,
+    LARGEST,
+    LARGEST_ATLAS,
+    SMALLEST,
+    Atlas,
+    compose,
+    direction_grid,
+    read_atlas,
+    save,
+    save_atlas,
+    sheet,
+    strip,
+    to_pixels,
+)
 
 
 @dataclass
@@ -124,3 +140,86 @@ def test_saved_png_is_the_same_picture(tmp_path):
     save(picture, tmp_path / "a.png")
     assert (np.asarray(Image.open(tmp_path / "a.png")) == np.asarray(picture)).all()
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+@dataclass
+class Smooth:
+    """Images of a slope from the first latent to the second, over 10, in three channels of different brightness."""
+
+    side: int = 32
+
+    def render(self, codes):
+        ramp = torch.linspace(0, 1, self.side)
+        row = codes.latents[:, :1] * (1 - ramp) + codes.latents[:, 1:] * ramp
+        bright = torch.tensor([1.0, 0.5, -0.5])[None, :, None, None]
+        return row[:, None, None, :].expand(-1, 3, self.side, -1) / 10 * bright
+
+
+def atlas_of(path, k=3, side=32, dead=(), generator=None):
+    directions = LinearDirections(torch.eye(2)[torch.arange(k) % 2], "z")
+    codes = Codes(torch.tensor([[0.0, 0.0], [4.0, -4.0]]), "z")
+    generator = generator or Smooth(side)
+    geometry = save_atlas(generator, directions, calibration(k, dead), codes, path)
+    return geometry, directions, codes, generator
+
+
+@pytest.mark.parametrize(("side", "tile"), [(32, 32), (64, 64), (256, 64)])
+def test_a_strip_shows_five_magnitudes_of_two_codes(tmp_path, side, tile):
+    """Within what lossy compression leaves; at the headline 0.3, sqrt(.3) of magnitudes 10 (+) and 20 (-)."""
+    path = tmp_path / "strips.webp"
+    geometry, directions, codes, generator = atlas_of(path, side=side)
+    assert read_atlas(path) == geometry == Atlas(3, 2, 5, tile, tile)
+    assert path.stat().st_size <= LARGEST_ATLAS
+    high, low = 0.3**0.5 * 10, 0.3**0.5 * 20
+    for row in range(3):
+        found = strip(path, row, lines=("named",))
+        assert found.lines == ("named",)
+        assert found.tiles.shape == (2, 5, tile, tile, 3)
+        for step, magnitude in enumerate((-low, -low / 2, 0, high / 2, high)):
+            moved = directions.displace(codes, torch.tensor([row] * 2), torch.full((2,), magnitude))
+            wanted = generator.render(moved).clamp(-1, 1).add(1).mul(127.5)
+            wanted = torch.nn.functional.adaptive_avg_pool2d(wanted, tile).permute(0, 2, 3, 1).numpy()
+            assert np.abs(found.tiles[:, step].astype(float) - wanted).mean() < 8
+    with pytest.raises(IndexError, match="strip 3 of an atlas of 3"):
+        strip(path, 3)
+
+
+def test_a_dead_sign_is_drawn_at_its_limit(tmp_path):
+    path = tmp_path / "strips.webp"
+    _, directions, codes, generator = atlas_of(path, dead=[(0, 1)])
+    moved = directions.displace(codes, torch.tensor([0, 0]), torch.full((2,), -10.0))  # the limit of calibration()
+    wanted = generator.render(moved).clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1).numpy()
+    assert np.abs(strip(path, 0).tiles[:, 0].astype(float) - wanted).mean() < 8
+
+
+class Noise:
+    """What compresses worst."""
+
+    def render(self, codes):
+        return normal(Stream(0, "noise").at(), len(codes), 3 * 64 * 64).reshape(-1, 3, 64, 64)
+
+
+def test_an_atlas_is_small_whatever_it_shows_and_holds_the_first_directions(tmp_path):
+    path = tmp_path / "strips.webp"
+    geometry, *_ = atlas_of(path, k=300, generator=Noise())
+    assert path.stat().st_size <= LARGEST_ATLAS
+    assert geometry.rows == 250
+    assert 8 <= geometry.width < 64
+    assert strip(path, 249).tiles.shape == (2, 5, geometry.height, geometry.width, 3)
+
+
+def test_strips_of_two_runs_make_one_picture(tmp_path):
+    for name in ("a", "b"):
+        atlas_of(tmp_path / name)
+    picture = compose([strip(tmp_path / "a", 0, ("first",)), strip(tmp_path / "b", 1)], "two runs")
+    assert picture.width == LABEL + 2 * (5 * (64 + GAP) + 10) - 10 + GAP
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"a line of text"])
+def test_other_files_are_no_atlas(tmp_path, content):
+    (tmp_path / "strips.webp").write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"strips\.webp: no atlas of strips"):
+        strip(tmp_path / "strips.webp", 0)
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.webp")
+    with pytest.raises(IntegrityError, match="no atlas"):
+        read_atlas(tmp_path / "plain.webp")

@@ -360,3 +360,29 @@ def test_directions_that_are_kept_in_halves_are_measured_as_they_are_kept(
         shutil.copy(folder.path / name, copy / name)
     again, _ = run(tmp_path / "again", mine, "mine", metrics=("diversity",))
     assert again.scores == fresh.scores
+
+
+def test_a_run_of_a_suite_keeps_ten_files_at_most_and_its_strips(tmp_path: Path, registry: Registry) -> None:
+    record, folder = run(tmp_path, registry, metrics=("all",), suite="demo")
+    names = sorted(path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file())
+    kept = [name for name in names if not name.startswith(".")]
+    assert record.status == "done"
+    assert len(kept) <= 10, kept
+    assert "strips.webp" in record.files
+    assert not (folder.path / "pictures" / "directions.png").exists()
+
+
+def test_strips_are_drawn_again_with_another_calibration_and_kept_with_the_same(
+    tmp_path: Path, registry: Registry
+) -> None:
+    record, folder = run(tmp_path, registry)
+    strips = folder.path / "strips.webp"
+    before = strips.read_bytes()
+    strips.write_bytes(b"kept")
+    folder.write(record)
+    remeasure(folder, ["path"], registry, SILENT)
+    assert strips.read_bytes() == b"kept"
+    folder.write(replace(folder.read(), versions={**record.versions, "evaluation": 0}))
+    remeasure(folder, ["path"], registry, SILENT)
+    assert strips.read_bytes() == before
+    assert (folder.path / "pictures" / "directions.png").exists()
