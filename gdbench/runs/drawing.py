@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from gdbench.context import Reporter
+from gdbench.evaluation import pictures
+from gdbench.evaluation.subject import Subject
 from gdbench.record import RunRecord
 from gdbench.runs.store import RunFolder
 from gdbench.runs.tables import read_tables
-
-if TYPE_CHECKING:
-    from gdbench.context import Reporter
-    from gdbench.evaluation.subject import Subject
+from gdbench.streams import Stream
 
 STRIPS = "strips.webp"
 SHOWN = 2
@@ -19,9 +17,6 @@ SHOWN = 2
 
 def draw(folder: RunFolder, subject: Subject, record: RunRecord, reporter: Reporter, grid: bool) -> None:
     """The strips, where there are none of this calibration, and with ``grid`` the grid; a fault spoils no numbers."""
-    from gdbench.evaluation import pictures
-    from gdbench.streams import Stream
-
     try:
         if not (folder.path / STRIPS).exists():
             codes = subject.generator.sample(SHOWN, subject.space, Stream(0, "pictures").at())
@@ -35,8 +30,6 @@ def draw(folder: RunFolder, subject: Subject, record: RunRecord, reporter: Repor
 
 def _draw_grid(folder: RunFolder, subject: Subject, record: RunRecord) -> None:
     """Rows of images of all directions, each named by the factor that it moves most."""
-    from gdbench.evaluation import pictures
-
     cell = record.cell
     (folder.path / "pictures").mkdir(exist_ok=True)
     image = pictures.direction_grid(

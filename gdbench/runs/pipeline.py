@@ -18,6 +18,7 @@ from gdbench.record import Cost, RunRecord
 from gdbench.registry import Registry
 from gdbench.runs import stages
 from gdbench.runs.counting import Meter, threads
+from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
 from gdbench.runs.measuring import as_scores, first_line, measure, missing_metrics, voided
 from gdbench.runs.planning import Plan, plan, request_of
@@ -43,7 +44,7 @@ def execute(
         if old is not None and not _evaluated(old, plan):
             begun, old = _unevaluated(folder, old, plan), None
         else:
-            begun = old or blank(plan)
+            begun = old or _begun(folder, plan)
         if old is not None and folder.done and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
         record = begun
@@ -122,6 +123,23 @@ def _finished(folder: RunFolder) -> RunRecord | None:
     return record if record.status == "done" else None
 
 
+def _begun(folder: RunFolder, plan: Plan) -> RunRecord:
+    """A blank record; of directions that were carried over, with where and when they were discovered."""
+    try:
+        earlier = folder.read()
+    except IntegrityError:
+        return blank(plan)
+    if not earlier.migrated_from or not (folder.path / stages.COST).exists():
+        return blank(plan)
+    return replace(
+        blank(plan),
+        environment=earlier.environment,
+        command=earlier.command,
+        date=earlier.date,
+        migrated_from=earlier.migrated_from,
+    )
+
+
 def blank(plan: Plan) -> RunRecord:
     """The record of a run of which nothing is known yet."""
     card = plan.checkpoint.checkpoint
@@ -155,7 +173,7 @@ def _computed(
         record = replace(record, status="done", reason="", distance=run.domain.distance, costs=costs, scores=scores)
         subject = stages.subject(run, found, calibrated)
         record, failed = measure(run, record, subject)
-        stages.draw(run, subject, record)
+        draw(folder, subject, record, reporter, grid=plan.request.suite is None)
         return record, failed
 
 

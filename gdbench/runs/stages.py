@@ -1,4 +1,4 @@
-"""The stages of a run, each from a value to a value: load, discover, calibrate, prepare what metrics see, draw.
+"""The stages of a run, each from a value to a value: load, discover, calibrate, prepare what metrics see.
 
 Each saves what it made before the next begins, and reads it back where an interrupted run left it.
 """
@@ -13,7 +13,6 @@ import torch
 from gdbench.context import Context, Reporter, ResumePoint
 from gdbench.directions import load_directions
 from gdbench.errors import PluginError, UsageError
-from gdbench.evaluation import pictures
 from gdbench.evaluation.calibration import TENSORS, Calibration
 from gdbench.evaluation.calibration import calibrate as calibrate_directions
 from gdbench.evaluation.memory import BATCH, fitting_batch
@@ -21,9 +20,10 @@ from gdbench.evaluation.prior import Moments, moments
 from gdbench.evaluation.subject import Subject
 from gdbench.files import write_text
 from gdbench.protocols import Directions, Domain, Generator
-from gdbench.record import Cost, RunRecord
+from gdbench.record import Cost
 from gdbench.registry import Offer
 from gdbench.runs.counting import Counted, Meter
+from gdbench.runs.drawing import STRIPS
 from gdbench.runs.planning import Plan
 from gdbench.runs.process_group import ProcessGroup
 from gdbench.runs.store import RunFolder
@@ -119,7 +119,8 @@ def discover(run: Execution, packages: frozenset[str], group: ProcessGroup) -> F
     directions.save(folder.path)
     write_text(folder.path / COST, json.dumps(asdict(cost)))
     context.resume.clear()
-    return Found(directions, cost)
+    # as they were kept: whoever measures them later finds the same numbers
+    return Found(load_directions(folder.path, packages, run.generator), cost)
 
 
 def search(run: Execution) -> Directions:
@@ -148,6 +149,7 @@ def calibrate(run: Execution, directions: Directions) -> Calibrated:
         run.reporter,
     )
     calibration.save(run.folder.path)
+    (run.folder.path / STRIPS).unlink(missing_ok=True)  # they were drawn at another calibration
     return Calibrated(calibration, spread)
 
 
@@ -168,37 +170,6 @@ def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
         fingerprint=run.plan.fingerprint,
         reporter=run.reporter,
     )
-
-
-def draw(run: Execution, subject: Subject, record: RunRecord) -> None:
-    """The picture grid of the directions, each named by the factor that it moves most; a fault spoils no numbers."""
-    cell, folder = record.cell, run.folder
-    title = f"{cell.generator}/{cell.checkpoint} x {cell.method}, seed {cell.seed}, {cell.tier}: -t to +t at 0.45"
-    try:
-        (folder.path / "pictures").mkdir(exist_ok=True)
-        image = pictures.direction_grid(
-            subject.generator,
-            subject.directions,
-            subject.calibration,
-            subject.codes(3, "pictures"),
-            names=_leading_factors(folder, subject),
-            title=title,
-        )
-        pictures.save(image, folder.path / "pictures" / "directions.png")
-    except (ValueError, ImportError) as error:
-        run.reporter.log(f"no picture was made: {error}")
-
-
-def _leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
-    """Direction -> factor, where a metric's table has a column ``leading`` (see ``gdbench.Scores``)."""
-    import pandas as pd
-
-    factors = [factor.name for factor in subject.domain.factors] if subject.domain else []
-    for table in sorted((folder.path / "tables").glob("*.parquet")):
-        frame = pd.read_parquet(table)
-        if "leading" in frame:
-            return {k: factors[int(j)] for k, j in enumerate(frame["leading"]) if 0 <= j < len(factors)}
-    return {}
 
 
 def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:

@@ -386,3 +386,24 @@ def test_strips_are_drawn_again_with_another_calibration_and_kept_with_the_same(
     remeasure(folder, ["path"], registry, SILENT)
     assert strips.read_bytes() == before
     assert (folder.path / "pictures" / "directions.png").exists()
+
+
+def test_directions_that_were_carried_over_keep_their_history_through_an_interruption(
+    tmp_path: Path, registry: Registry
+) -> None:
+    made = plan(request(tmp_path), registry)
+    first, folder = execute(made, registry, SILENT)
+    folder.forget_evaluation()
+    history = {"migrated_from": "toy-old", "date": "2001-01-01", "environment": {"commit": "abc"}}
+    bare = {"discovery": 1, "generator": 1, "method": 1, "domain": 1}
+    folder.write(replace(first, versions=bare, scores={}, metric_params={}, **history))
+
+    def interrupted(*_: Any) -> Scores:
+        raise KeyboardInterrupt
+
+    mine = with_metric(registry, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, mine, metrics=("cost", "diversity", "mine"))
+    again, _ = execute(made, registry, SILENT)
+    assert again.scores["diversity"] == first.scores["diversity"]
+    assert {name: getattr(again, name) for name in history} == history
