@@ -5,7 +5,6 @@ The kind of a file is judged by its first bytes, never by its name. Nothing here
 
 from __future__ import annotations
 
-import argparse
 import mmap
 import re
 import zipfile
@@ -17,16 +16,16 @@ import torch
 from torch import Tensor
 
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, UsageError
+from gdbench.weights.companions import companions
+from gdbench.weights.contents import check_claims, numbers_as_tensors
 from gdbench.weights.unpickle import load_pickle
 
 TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c as a pickled long
 HEAD = 600
 LINE = 300
+LONG_NAME = 120
+REMEDY = "its maker can save tensors alone: torch.save(model.state_dict(), FILE)"
 CUT = ("truncated", "Incomplete", "exhausted", "remain", "Ran out of input")  # how parsers say that bytes are missing
-
-
-class InertConfig:
-    """Stands for pytorch_GAN_zoo's config object: attributes, no behaviour."""
 
 
 def load_weights(path: Path) -> Any:
@@ -34,16 +33,26 @@ def load_weights(path: Path) -> Any:
 
     torch files (zip or legacy) give what was saved, safetensors a dict of tensors, NVIDIA pickles dicts, tuples, numpy
     arrays and ``Record`` values. Raises MissingFile, or IntegrityError in one line: which global was refused, what is
-    damaged, or what the file is instead.
+    damaged, what the file is instead, or which tensor is none that its bytes can hold.
     """
     path = Path(path)
-    reader = _reader(path)
+    name = shortened(path.name)
     try:
-        return reader(path)
+        reader = _reader(path)
+        content = reader(path)
+        check_claims(content, path.stat().st_size)
+        return content
     except GdbenchError as error:
-        raise type(error)(f"{path.name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
+    except OSError as error:
+        raise MissingFile(f"{name}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # damaged bytes make the parsers raise almost anything
-        raise IntegrityError(f"{path.name}: {_reason(error)}") from None
+        raise IntegrityError(f"{name}: {_reason(error)}") from None
+
+
+def shortened(text: str) -> str:
+    """A name that fits a line, whatever it was."""
+    return text if len(text) <= LONG_NAME else f"{text[: LONG_NAME - 10]}...{text[-7:]}"
 
 
 def foreign(head: bytes) -> str | None:
@@ -64,13 +73,15 @@ def foreign(head: bytes) -> str | None:
 
 def _reader(path: Path) -> Callable[[Path], Any]:
     if path.is_dir():
-        raise UsageError(f"{path.name} is a folder: a weights file was expected")
+        raise UsageError("a folder, where a weights file was expected")
+    if not path.exists():
+        raise MissingFile(f"no such file: {shortened(str(path))}")
     if not path.is_file():
-        raise MissingFile(f"no such file: {path}")
+        raise UsageError("a pipe or a device, where a weights file was expected")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if what := foreign(head):
-        raise IntegrityError(f"{path.name}: {what}")
+        raise IntegrityError(what)
     if head.startswith(b"PK\x03\x04"):
         return _load_zip
     if head[8:9] == b"{":
@@ -84,15 +95,17 @@ def _load_zip(path: Path) -> Any:
             raise IntegrityError("a zip archive, but not one of torch.save: unpack it and give the file inside")
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise IntegrityError("a zip archive with compressed entries, which torch.save never writes")
+        if sum(entry.compress_size for entry in archive.infolist()) > path.stat().st_size:
+            raise IntegrityError("a zip archive whose entries share bytes, which torch.save never writes")
         if damaged := archive.testzip():  # torch itself does not compare checksums
             raise IntegrityError(f"damaged: the checksum of {damaged} is wrong")
     return _load_torch(path)
 
 
 def _load_torch(path: Path) -> Any:
-    inert = torch.serialization.safe_globals([argparse.Namespace, (InertConfig, "models.utils.config.BaseConfig")])
-    with inert, path.open("rb") as file:  # given a name, torch would judge by its suffix
-        return torch.load(file, map_location="cpu", weights_only=True)
+    harmless = torch.serialization.safe_globals(companions())
+    with harmless, path.open("rb") as file:  # given a name, torch would judge by its suffix
+        return numbers_as_tensors(torch.load(file, map_location="cpu", weights_only=True))
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
@@ -110,7 +123,7 @@ def _reason(error: Exception) -> str:
     """One line on why a parser gave up."""
     text = str(error)
     if refused := re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text):
-        return f"refused pickle: it asks for {refused[1]}, which no known checkpoint needs"
+        return f"refused pickle: it asks for {refused[1]}, which no known checkpoint needs; {REMEDY}"
     if isinstance(error, EOFError | zipfile.BadZipFile) or any(word in text for word in CUT):
         return "truncated or damaged"
     return f"no readable weights ({type(error).__name__}: {' '.join(text.split())[:LINE]})"

@@ -89,7 +89,7 @@ class EasyDict(dict[str, Any], metaclass=_Sealed):
     """Stands for dnnlib's dict with attribute access."""
 
 
-class _Dtype(metaclass=_Sealed):
+class Dtype(metaclass=_Sealed):
     """A numpy dtype in the making: kind and size from the arguments, byte order from the state."""
 
     def __init__(self, text: object, *_: object) -> None:
@@ -102,13 +102,13 @@ class _Dtype(metaclass=_Sealed):
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array(np.ndarray[Any, Any], metaclass=_Sealed):
+class Array(np.ndarray[Any, Any], metaclass=_Sealed):
     """A numpy array whose pickled state is checked before numpy sees it."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         shape, data = tuple(map(int, shape)), _as_bytes(data)
-        if not isinstance(dtype, _Dtype) or min(shape, default=0) < 0:
+        if not isinstance(dtype, Dtype) or min(shape, default=0) < 0:
             raise IntegrityError("refused numpy array: a forged dtype or shape")
         if math.prod(shape) * dtype.dtype.itemsize != len(data):
             raise IntegrityError(f"refused numpy array: shape {shape} does not fit its {len(data)} bytes")
@@ -124,19 +124,20 @@ def _as_bytes(data: object) -> bytes:
     return bytes(data)
 
 
-def _scalar(dtype: object, data: object) -> object:
-    if not isinstance(dtype, _Dtype):
+def scalar(dtype: object, data: object) -> object:
+    """A numpy number of a checked dtype, as Python's own."""
+    if not isinstance(dtype, Dtype):
         raise IntegrityError("refused numpy scalar: its dtype is not one")
     return np.frombuffer(_as_bytes(data), dtype.dtype, count=1)[0].item()
 
 
-def _array(*_: object) -> _Array:
-    return _Array(0)
+def _array(*_: object) -> Array:
+    return Array(0)
 
 
-def _array_of_bytes(data: object, dtype: object, shape: object, order: object) -> _Array:
+def _array_of_bytes(data: object, dtype: object, shape: object, order: object) -> Array:
     """How numpy writes arrays at protocol 5."""
-    array = _Array(0)
+    array = Array(0)
     array.__setstate__((1, shape, dtype, order == "F", data))
     return array
 
@@ -184,10 +185,10 @@ REPLACEMENTS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(
         ("torch._utils", "_rebuild_parameter"): _parameter,
         ("torch._utils", "_rebuild_tensor_v2"): _tensor,
         ("torch.storage", "_load_from_bytes"): _storage,
-        ("numpy", "dtype"): _Dtype,
-        ("numpy", "ndarray"): _Array,
-        ("numpy.core.multiarray", "scalar"): _scalar,
-        ("numpy._core.multiarray", "scalar"): _scalar,
+        ("numpy", "dtype"): Dtype,
+        ("numpy", "ndarray"): Array,
+        ("numpy.core.multiarray", "scalar"): scalar,
+        ("numpy._core.multiarray", "scalar"): scalar,
         ("numpy.core.multiarray", "_reconstruct"): _array,
         ("numpy._core.multiarray", "_reconstruct"): _array,
         ("numpy.core.numeric", "_frombuffer"): _array_of_bytes,
