@@ -12,7 +12,7 @@ import typer
 from gdbench.cli import options
 from gdbench.errors import UsageError, unknown
 from gdbench.registry import Registry
-from gdbench.specs import ExtraFile, GeneratorSpec
+from gdbench.specs import Checkpoint, ExtraFile, GeneratorSpec
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -33,18 +33,22 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
             None, help="Its family, where the file does not say.", autocompletion=options.completer(registry.generators)
         ),
         name: str = typer.Option(None, help="The name it gets; the default is that of the file."),
-        domain: str = typer.Option(None, help="What its images show."),
+        domain: str = typer.Option(
+            None, help="What its images show.", autocompletion=options.completer(registry.domains)
+        ),
         licence: str = typer.Option(None, help="The licence of the weights."),
+        key: str = typer.Option("", help="The part of a wrapped file that is meant, as state_dict.generator."),
         fact: list[str] = typer.Option(None, "--fact", metavar="NAME=VALUE", help="A fact that the file lacks."),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
-        from gdbench import console
         from gdbench.params import parse_assignments
         from gdbench.weights.checkpoints import default_folder
         from gdbench.weights.importing import import_checkpoint
 
         offers = options.registry_with(registry, plugin)
+        if domain is not None:
+            offers.domain(domain)  # a misspelt one is refused
         card = import_checkpoint(
             path,
             _specs(offers) if gan is None else [offers.generator(gan).spec],
@@ -53,8 +57,49 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
             domain=domain,
             licence=licence,
             facts=parse_assignments(fact or []),
+            key=key,
         )
-        console.say(f"imported {path.name} as {card.name}; use it with --checkpoint {card.name}")
+        _show_imported(path, card, offers)
+
+
+def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
+    """What was imported, what a run of it still needs, and the command that runs it."""
+    from gdbench import console
+
+    about = card.card
+    family = about.get("family") or next(
+        name for name, offer in offers.generators.items() if card in offer.spec.checkpoints
+    )
+    shape = about.get("image_shape") or [None, card.resolution, card.resolution]
+    method = next((name for name, offer in offers.methods.items() if offer.spec.role == "method"), "NAME")
+    facts = {
+        "family": family,
+        "format": f"{about['format']}, part {about['key']}"
+        if "key" in about
+        else about.get("format", "shipped with it"),
+        "images": f"{shape[2]} x {shape[1]} px" + (f", {shape[0]} channels" if shape[0] else ""),
+        "spaces": ", ".join(about.get("spaces", ())),
+        "domain": card.domain,
+        "licence": card.licence or "not stated",
+        **{f"note {number}": note for number, note in enumerate(about.get("notes", ()), 1)},
+        "needs": "; ".join(_needs(card, offers)) or "nothing more",
+        "next": f"gdbench run --gan {family} --checkpoint {card.name} --method {method}",
+    }
+    done = f"{path.name} is {card.name}, which ships with {family}" if card.shipped else ""
+    console.say(done or f"imported {path.name} as {card.name}")
+    for name, value in facts.items():
+        console.say(f"{name}: {value}")
+
+
+def _needs(card: Checkpoint, offers: Registry) -> list[str]:
+    """What a run of these weights still lacks."""
+    from gdbench.weights.extra_files import place
+
+    if card.domain not in offers.domains:
+        known = ", ".join(offers.domains) or "none is installed"
+        return [f"a domain that is installed: import it again with --domain NAME ({known})"]
+    lacking = [extra for extra in offers.domain(card.domain).spec.files if not place(extra).is_file()]
+    return [f"gdbench checkpoint fetch {extra.name} ({extra.size / 1e6:.0f} MB)" for extra in lacking]
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from gdbench.errors import PluginError
 from gdbench.specs import Checkpoint, GeneratorSpec
 
+UNKNOWN = "unknown"  # domain or licence that nobody stated
+
 
 def imported(spec: GeneratorSpec, folder: Path) -> Iterator[Checkpoint]:
     """The cards in the user's folder; one that cannot be read is passed over, its weights can be imported again."""

@@ -80,7 +80,7 @@ def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bo
         if entry.present and entry.path.samefile(path):
             return _open(spec, entry, folder, offline)
     card = import_checkpoint(path, [spec], folder)
-    return _checked(card, folder / spec.name / card.file)
+    return _checked(card, _place(spec, card, folder))
 
 
 def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
@@ -92,9 +92,13 @@ def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
         names = {card.name for card in shipped}
         own = [card for card in imported(spec, folder) if card.name not in names]
         for card in (*shipped, *official, *own):
-            path = (plugin_folder(spec) if card.shipped else folder / spec.name) / card.file
+            path = _place(spec, card, folder)
             found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
     return list(found.values())
+
+
+def _place(spec: GeneratorSpec, card: Checkpoint, folder: Path) -> Path:
+    return (plugin_folder(spec) if card.shipped else folder / spec.name) / card.file
 
 
 def verify(specs: Iterable[GeneratorSpec], folder: Path) -> list[Verdict]:

@@ -33,9 +33,9 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor]]:
         elif isinstance(value, Record):
             waiting.append((name, value.state))
         elif isinstance(value, Mapping):
-            waiting += [(_joined(name, key), part) for key, part in value.items()]
+            waiting += reversed([(_joined(name, key), part) for key, part in value.items()])
         elif isinstance(value, list | tuple | set):
-            waiting += [(_joined(name, number), part) for number, part in enumerate(value)]
+            waiting += reversed([(_joined(name, number), part) for number, part in enumerate(value)])
 
 
 def check_claims(content: Any, size: int) -> None:
@@ -68,13 +68,10 @@ def _strange(tensor: Tensor) -> str:
     return "without numbers (on the meta device)" if tensor.device.type != "cpu" else ""
 
 
-def not_finite(tensors: Any) -> str:
-    """The first tensor of a content that holds NaN or an infinity, and how many values are such; empty if none."""
-    for name, tensor in tensors_in(tensors):
-        if tensor.is_floating_point() and (bad := int((~torch.isfinite(tensor.float())).sum())):
-            kind = "NaN" if bool(tensor.float().isnan().any()) else "infinite"
-            return f"{name} ({bad} of {tensor.numel()} values, {kind})"
-    return ""
+def not_finite(content: Any) -> dict[str, Tensor]:
+    """The tensors of a content that hold NaN or an infinity, by name."""
+    found = tensors_in(content)
+    return {name: t for name, t in found if t.is_floating_point() and not bool(torch.isfinite(t.float()).all())}
 
 
 def numbers_as_tensors(content: Any) -> Any:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gdbench.errors import GdbenchError, IntegrityError, MissingFile, PluginError, UsageError, unknown
+from gdbench.errors import IntegrityError, PluginError, unknown
 from gdbench.files import sha256, write_text
-from gdbench.specs import NAME, Checkpoint, GeneratorSpec, Lazy, resolve
-from gdbench.weights.cards import imported, published, read_card
+from gdbench.specs import Checkpoint, GeneratorSpec
+from gdbench.weights.cards import UNKNOWN, imported, published, read_card
+from gdbench.weights.naming import Identity, free_name, identity, proposed, slug
+from gdbench.weights.recognising import OWN, Found, asked, recognised, trial
 
-OWN = "gdbench"  # the format name of files in a family's own layout
-UNKNOWN = "unknown"  # domain or licence that nobody stated
+IMAGES = 2  # that are rendered of every new file
+LARGEST = 4096  # pixels: no generator that anybody published is larger
 
 
 def import_checkpoint(
@@ -28,172 +30,166 @@ def import_checkpoint(
     domain: str | None = None,
     licence: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    key: str = "",
 ) -> Checkpoint:
     """Convert a file or folder, recognised by content among ``specs``, and keep it in ``folder`` with a card.
 
-    name: default from the file's; domain, licence: default from the official card of the same hash or name, the domain
-    else from the family.
+    name: default from the file's, or its folder's where that says nothing; domain, licence: default from the official
+    card of the same hash or name, the domain else from the family. key: the part of a wrapped file that is meant.
     facts: overrides of what the file does not say, JSON values under the names in the card. Importing the same again
-    gives the same card.
-    Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read.
+    gives the same card; a file that ships with its family gives that one.
+    Raises UsageError when no family, or more than one, recognises it; IntegrityError for what cannot be read, holds
+    numbers that are not finite, or renders images that are not.
     """
-    path, given = Path(path), json.loads(json.dumps(dict(facts or {})))  # as the card will give them back
-    spec, form = _recognised(path, list(specs))
-    source = _source_hash(path)
+    given = json.loads(json.dumps(dict(facts or {})))  # as the card will give them back
+    found = recognised(Path(path), list(specs), key)
+    spec, source = found.spec, _source_hash(found.source)
     wanted = {"name": name, "domain": domain, "licence": licence}
-    if same := _same(spec, folder, source, given, wanted):
-        return same
-    known = _described(path, spec, form, source, name)
-    name = _free_name(spec, folder, known.name if name is None else name, source, given, fixed=name is not None)
+    same = {"source_sha256": source, "given": given, **({"key": found.key} if found.key else {})}
+    if known := _same(spec, folder, source, identity(Checkpoint("", "", "", card=same)), wanted):
+        return known
+    described = _described(found, source, name)
     card = Checkpoint(
-        name=name,
-        domain=domain or known.domain,
-        file=f"{name}.safetensors",
-        licence=licence or known.licence,
-        card={"family": spec.name, "format": form, "source": path.name, "source_sha256": source, "given": given},
+        name="",
+        domain=domain or described.domain,
+        file="",
+        licence=licence or described.licence,
+        card={"family": spec.name, "format": found.form, "source": found.source.name, **same},
     )
-    (folder / spec.name).mkdir(parents=True, exist_ok=True)
-    return _convert(path, spec, card, folder / spec.name)
+    name = free_name(
+        spec,
+        described.name if name is None else name,
+        fixed=name is not None,
+        wanted=identity(card),
+        domain=card.domain,
+        there=imported(spec, folder),
+    )
+    return _convert(found, replace(card, name=name, file=f"{name}.safetensors"), folder / spec.name)
 
 
-def _described(path: Path, spec: GeneratorSpec, form: str, source: str, name: str | None) -> Checkpoint:
+def _described(found: Found, source: str, name: str | None) -> Checkpoint:
     """What is known of a source: its official card, the card beside a file of ours, or next to nothing."""
+    spec = found.spec
     for card in spec.checkpoints:
         if (published(card) and source.startswith(published(card))) or (card.name == name and not card.shipped):
             return card
-    if form != OWN:
-        return Checkpoint(_slug(path), spec.domain or UNKNOWN, "")
+    if found.form != OWN:
+        return Checkpoint(proposed(found.source, spec.name), spec.domain or UNKNOWN, "")
     from gdbench.tensors import read_facts
 
-    beside = read_card(path.with_suffix(".json"))
-    return beside or Checkpoint(_slug(path), str(read_facts(path).get("domain", UNKNOWN)), "")
+    domain = str(read_facts(found.source).get("domain", UNKNOWN))
+    return read_card(found.source.with_suffix(".json")) or Checkpoint(slug(found.source.stem), domain, "")
 
 
-def _convert(path: Path, spec: GeneratorSpec, card: Checkpoint, folder: Path) -> Checkpoint:
-    """Write weights and card; nothing stays behind of a file that does not load."""
+def _convert(found: Found, card: Checkpoint, folder: Path) -> Checkpoint:
+    """Write weights and card. They take their places together, once the weights rendered: a fault leaves what was."""
     from gdbench.tensors import save_weights
 
-    target = folder / card.file
-    tensors, facts = _content(path, spec, str(card.card["format"]))
+    tensors, facts = _content(found)
     notes = facts.pop("notes", [])
     known = facts.keys() - {"format", "family", "domain"}
     if strange := sorted(card.card["given"].keys() - known):
-        raise unknown(f"fact of {card.card['format']}", strange[0], known)
-    facts = {"format": card.card["format"], **facts, **card.card["given"], "family": spec.name, "domain": card.domain}
-    save_weights(target, tensors, facts)
-    try:
-        shape, spaces = _tried(spec, target)
-    except BaseException:
-        target.unlink()
-        raise
-    about = {**card.card, "facts": facts, "notes": notes, "image_shape": shape, "spaces": spaces}
-    card = replace(card, sha256=sha256(target), size=target.stat().st_size, resolution=shape[-1], card=about)
-    write_text(target.with_suffix(".json"), json.dumps(asdict(card), indent=2) + "\n")
+        raise unknown(f"fact of {found.form}", strange[0], known)
+    _check_finite(found, tensors)
+    facts = {"format": found.form, **facts, **card.card["given"], "family": found.spec.name, "domain": card.domain}
+    target = folder / card.file
+    with _in_passing(target) as part:
+        save_weights(part, tensors, facts)
+        shape, spaces = _tried(found, part)
+        about = {**card.card, "facts": facts, "notes": notes, "image_shape": shape, "spaces": spaces}
+        card = replace(card, sha256=sha256(part), size=part.stat().st_size, resolution=shape[-1], card=about)
+        text = json.dumps(asdict(card), indent=2) + "\n"
+        part.replace(target)
+        write_text(target.with_suffix(".json"), text)
     return card
 
 
-def _content(path: Path, spec: GeneratorSpec, form: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+@contextmanager
+def _in_passing(target: Path) -> Iterator[Path]:
+    """A place for weights on trial, in the folder of ``target``; nothing is left of it, nor of a folder made for it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.stem[:40]}.trial")
+    try:
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds other weights
+            target.parent.rmdir()
+        raise
+
+
+def _content(found: Found) -> tuple[Mapping[str, Any], dict[str, Any]]:
     from gdbench.tensors import read_facts
     from gdbench.weights.reading import load_weights
 
-    if form == OWN:
-        return load_weights(path), read_facts(path)
-    if spec.convert is None:
-        raise PluginError(f"generator {spec.name}: recognises {form} but offers no convert")
-    tensors, facts = _asked(spec, path, spec.convert, path)
+    if found.form == OWN:
+        return load_weights(found.source), read_facts(found.source)
+    if found.spec.convert is None:
+        raise PluginError(f"generator {found.spec.name}: recognises {found.form} but offers no convert")
+    tensors, facts = asked(found.spec, found.source, found.spec.convert, found.source)
     return tensors, dict(facts)
 
 
-def _tried(spec: GeneratorSpec, path: Path) -> tuple[list[int], list[str]]:
-    """Image shape and spaces of the generator, which proves that the converted weights load."""
+def _check_finite(found: Found, tensors: Mapping[str, Any]) -> None:
+    """Raise IntegrityError that names a tensor with NaN or an infinity, as the file calls it where that can be told."""
     import torch
 
-    generator = _asked(spec, path, spec.load, path, spec.params(), torch.device("cpu"))
-    return list(generator.image_shape), list(generator.spaces)
+    from gdbench.weights.contents import not_finite
+    from gdbench.weights.reading import load_weights
+
+    bad = not_finite(tensors)
+    if not bad:
+        return
+    name, tensor = next(iter(bad.items()))
+    count = int((~torch.isfinite(tensor.float())).sum())
+    if found.source.is_file():
+        stored = not_finite(load_weights(found.source))
+        name = next((other for other, t in stored.items() if t.numel() == tensor.numel()), name)
+    raise IntegrityError(
+        f"{found.source.name}: its weights are not finite: {name} holds {count} of {tensor.numel()} values that are "
+        "NaN or infinite; ask its maker for an earlier checkpoint"
+    )
 
 
-def _asked(spec: GeneratorSpec, path: Path, question: Lazy, *arguments: Any) -> Any:
-    """What a plugin says to a stranger's file; the file is to blame for whatever it raises."""
-    try:
-        return resolve(question)(*arguments)
-    except GdbenchError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise IntegrityError(f"{path.name} does not fit {spec.name}: {reason}") from None
-
-
-def _recognised(path: Path, specs: Sequence[GeneratorSpec]) -> tuple[GeneratorSpec, str]:
-    from gdbench.tensors import has_facts, read_facts
-
-    if not path.exists():
-        raise MissingFile(f"no such file or folder: {path}")
-    if has_facts(path):
-        family = read_facts(path).get("family")
-        found = [(spec, OWN) for spec in specs if family in (None, spec.name)]
-    else:
-        found = _claims(path, specs)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(
-            f"{path.name} could belong to {', '.join(spec.name for spec, _ in found)}: say which, --gan NAME"
+def _tried(found: Found, path: Path) -> tuple[list[int], list[str]]:
+    """Image shape and spaces of the generator; that weights load, and render finite images, is proved by doing it."""
+    generator = trial(found.spec, path, found.source)
+    shape, spaces = list(generator.image_shape), list(generator.spaces)
+    if max(shape[1:]) > LARGEST:
+        raise IntegrityError(
+            f"{found.source.name}: its images have more than {LARGEST} px, which nothing published has"
         )
-    raise UsageError(f"{path.name}: weights of no known layout of {', '.join(spec.name for spec in specs)}")
+    if not asked(found.spec, found.source, _renders_numbers, generator):
+        raise IntegrityError(f"{found.source.name}: the images that it renders are not finite (NaN or infinite)")
+    return shape, spaces
 
 
-def _claims(path: Path, specs: Sequence[GeneratorSpec]) -> list[tuple[GeneratorSpec, str]]:
-    """The families that recognise a file; if there is none, the first error of one that could not read it."""
-    found: list[tuple[GeneratorSpec, str]] = []
-    faults: list[GdbenchError] = []
-    for spec in specs:
-        try:
-            form = _asked(spec, path, spec.recognise, path) if spec.recognise else None
-        except GdbenchError as error:
-            faults.append(error)
-            continue
-        if form:
-            found.append((spec, form))
-    if faults and not found:
-        raise faults[0]
-    return found
+def _renders_numbers(generator: Any) -> bool:
+    """Whether the first images of a generator are finite."""
+    import torch
+
+    from gdbench.streams import Stream
+
+    with torch.no_grad():
+        codes = generator.sample(IMAGES, generator.spaces[0], Stream(0, "import").at())
+        return all(bool(torch.isfinite(generator.render(codes[i : i + 1])).all()) for i in range(IMAGES))
 
 
 def _same(
-    spec: GeneratorSpec, folder: Path, source: str, given: Mapping[str, Any], wanted: Mapping[str, str | None]
+    spec: GeneratorSpec, folder: Path, source: str, same: Identity, wanted: Mapping[str, str | None]
 ) -> Checkpoint | None:
-    """The intact result of an earlier import of the same source, unless another name, domain or licence is wanted."""
-    for card in imported(spec, folder):
-        same = _identity(card) == (source, given) or card.sha256 == source
-        same = same and all(value in (None, getattr(card, field)) for field, value in wanted.items())
+    """The intact result of an earlier import of the same source, unless another name, domain or licence is wanted.
+
+    A shipped checkpoint is its own result.
+    """
+    shipped = [card for card in spec.checkpoints if card.shipped and card.sha256 == source]
+    for card in (*shipped, *imported(spec, folder)):
+        fits = identity(card) == same or card.sha256 == source
+        fits = fits and all(value in (None, getattr(card, field)) for field, value in wanted.items())
         path = folder / spec.name / card.file
-        if same and path.is_file() and sha256(path) == card.sha256:
+        if fits and (card.shipped or (path.is_file() and sha256(path) == card.sha256)):
             return card
     return None
-
-
-def _free_name(spec: GeneratorSpec, folder: Path, name: str, source: str, given: Mapping[str, Any], fixed: bool) -> str:
-    """``name``; where other weights have it, with the start of the hash appended, or UsageError if it is ``fixed``."""
-    if not NAME.fullmatch(name):
-        raise UsageError(f"checkpoint name {name!r}: use lower-case letters, digits, '.', '_' and '-', 64 at most")
-    wanted = (source, dict(given))
-    taken = {card.name: _identity(card) for card in imported(spec, folder)}
-    official = {card.name: published(card) or ("none" if card.shipped else "") for card in spec.checkpoints}
-    if taken.get(name, wanted) == wanted and source.startswith(official.get(name, "")):
-        return name
-    if fixed:
-        raise UsageError(f"{spec.name}/{name} is another checkpoint: choose another name")
-    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest() if given else source
-    return f"{name[:55]}-{digest[:8]}"
-
-
-def _identity(card: Checkpoint) -> tuple[Any, Any]:
-    return card.card.get("source_sha256"), card.card.get("given")
-
-
-def _slug(path: Path) -> str:
-    stem = path.name if path.is_dir() else path.stem
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("._-")[:64] or "unnamed"
 
 
 def _source_hash(path: Path) -> str:

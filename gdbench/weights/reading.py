@@ -18,6 +18,7 @@ from torch import Tensor
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, UsageError
 from gdbench.weights.companions import companions
 from gdbench.weights.contents import check_claims, numbers_as_tensors
+from gdbench.weights.source import Source
 from gdbench.weights.unpickle import load_pickle
 
 TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6c as a pickled long
@@ -35,7 +36,10 @@ def load_weights(path: Path) -> Any:
     arrays and ``Record`` values. Raises MissingFile, or IntegrityError in one line: which global was refused, what is
     damaged, what the file is instead, or which tensor is none that its bytes can hold.
     """
-    path = Path(path)
+    return path.content(_load) if isinstance(path, Source) else _load(Path(path))
+
+
+def _load(path: Path) -> Any:
     name = shortened(path.name)
     try:
         reader = _reader(path)
@@ -69,6 +73,19 @@ def foreign(head: bytes) -> str | None:
     if head[257:262] == b"ustar" or head.startswith((b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ")):
         return "a packed archive: unpack it and give the file inside"
     return None
+
+
+def is_weights(path: Path) -> bool:
+    """Whether a path is a file that begins as weights do; of what follows nothing is read."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return False
+    begins = head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{" or TORCH_MAGIC in head[:24]
+    return begins and foreign(head) is None
 
 
 def _reader(path: Path) -> Callable[[Path], Any]:

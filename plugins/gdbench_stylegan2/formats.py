@@ -104,7 +104,8 @@ def _rosinality(content: Mapping[str, Any]) -> tuple[Tensors, dict[str, Any]]:
     for i in range(_count(state, lambda i: f"style.{i + 1}.weight")):
         tensors |= {f"mapping.fc{i}.{part}": state[f"style.{i + 1}.{part}"] for part in ("weight", "bias")}
     if isinstance(content.get("latent_avg"), Tensor):
-        tensors["mapping.w_avg"] = content["latent_avg"].flatten()
+        rows = content["latent_avg"].reshape(-1, content["latent_avg"].shape[-1])  # encoders keep one for each layer
+        tensors["mapping.w_avg"] = rows[0] if bool((rows == rows[0]).all()) else rows.mean(0)
     return tensors, {"lr_multiplier": LR_MULTIPLIER, "conv_clamp": None}
 
 

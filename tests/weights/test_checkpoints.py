@@ -11,16 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from gdbench import (
     Checkpoint,
+    Codes,
     GeneratorSpec,
     IntegrityError,
     MissingFile,
     UsageError,
     load_weights,
+    normal,
     read_facts,
     save_weights,
     sha256,
@@ -39,12 +43,20 @@ from gdbench.weights.importing import import_checkpoint
 @dataclass(frozen=True)
 class Toy:
     image_shape: tuple[int, int, int]
+    level: float = 0.0
     spaces: tuple[str, ...] = ("z",)
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        return Codes(normal(rng, n, 2), space)
+
+    def render(self, codes: Codes) -> Tensor:
+        return (codes.latents[:, :1, None, None] + self.level).expand(-1, *self.image_shape)
 
 
 def load(path: Path, params: Any, device: torch.device) -> Toy:
-    side = int(load_weights(path)["weight"].shape[0] * read_facts(path)["scale"])
-    return Toy((3, side, side))
+    weight, facts = load_weights(path)["weight"], read_facts(path)
+    side = int(weight.shape[0] * facts["scale"])
+    return Toy((3, side, side), float(weight.sum()))
 
 
 def recognise(path: Path) -> str | None:
@@ -71,7 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def official(tmp_path: Path) -> Path:
-    return write(tmp_path / "G_EMA (1).pt", 4)
+    return write(tmp_path / "Portraits (1).pt", 4)
 
 
 def write(path: Path, rows: int, **more: Any) -> Path:
@@ -90,7 +102,7 @@ def test_the_default_folder_follows_the_standard(monkeypatch: pytest.MonkeyPatch
 def test_an_import_writes_weights_and_a_card(official: Path, folder: Path) -> None:
     card = import_checkpoint(official, [OTHER, TOY], folder, domain="faces", licence="CC0-1.0")
     path = folder / "toy" / card.file
-    assert (card.name, card.domain, card.licence, card.resolution) == ("g_ema-1", "faces", "CC0-1.0", 4)
+    assert (card.name, card.domain, card.licence, card.resolution) == ("portraits-1", "faces", "CC0-1.0", 4)
     assert card.sha256 == sha256(path)
     assert card.size == path.stat().st_size
     assert torch.equal(load_weights(path)["weight"], torch.arange(4.0))
@@ -153,7 +165,7 @@ def test_facts_can_be_overridden(official: Path, folder: Path) -> None:
     card = import_checkpoint(official, [TOY], folder, name="double", facts={"scale": 2})
     assert card.resolution == 8
     assert read_facts(folder / "toy" / card.file)["scale"] == 2
-    assert find(TOY, official, folder).name == "g_ema-1"
+    assert find(TOY, official, folder).name == "portraits-1"
     assert find(TOY, "double", folder).checkpoint == card
 
 
@@ -194,7 +206,7 @@ def test_weights_that_do_not_load_leave_nothing(tmp_path: Path, folder: Path) ->
     path = write(tmp_path / "w.pt", 4, scale="two")
     with pytest.raises(IntegrityError, match="does not fit toy"):
         import_checkpoint(path, [TOY], folder)
-    assert not list((folder / "toy").iterdir())
+    assert not folder.exists() or not list(folder.iterdir())
 
 
 def test_one_broken_family_does_not_stop_the_others(official: Path, folder: Path) -> None:
@@ -225,7 +237,7 @@ def test_a_flipped_bit_is_found_at_use(official: Path, folder: Path) -> None:
     assert [verdict.state for verdict in verify([TOY], folder)] == ["ok"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "g_ema-1"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "portraits-1"}'])
 def test_a_damaged_card_is_reported_and_stops_nothing(text: str, official: Path, folder: Path) -> None:
     found = find(TOY, official, folder)
     assert found.path is not None
@@ -249,8 +261,8 @@ def test_a_card_cannot_point_outside(official: Path, folder: Path, tmp_path: Pat
 
 def test_unknown_names_and_paths(folder: Path, official: Path) -> None:
     find(TOY, official, folder)
-    with pytest.raises(UsageError, match="did you mean 'g_ema-1'"):
-        find(TOY, "g_ema", folder)
+    with pytest.raises(UsageError, match="did you mean 'portraits-1'"):
+        find(TOY, "portraits", folder)
     with pytest.raises(MissingFile, match=r"nowhere\.pt"):
         find(TOY, "nowhere.pt", folder)
     with pytest.raises(MissingFile, match="no checkpoint here"):
