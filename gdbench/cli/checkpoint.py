@@ -103,10 +103,7 @@ def _needs(card: Checkpoint, offers: Registry) -> list[str]:
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:
-    from gdbench.weights.extra_files import extra_files
-
-    extras = extra_files(offer.spec for offer in registry.domains.values())
-    names = (*registry.generators, *extras)
+    names = (*registry.generators, *_extras(registry))
 
     @group.command()
     def fetch(
@@ -115,14 +112,17 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
         ),
         name: str = typer.Argument(None, help="An official checkpoint of the generator; see: gdbench checkpoint list."),
         yes: bool = typer.Option(False, "--yes", help="Accept the licence without being asked."),
+        plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Download an official file, check its hash and import it. The licence is shown first."""
-        if generator not in names:
-            raise unknown("generator or file", generator, names)
-        if generator in registry.generators:
-            _fetch_checkpoint(registry.generator(generator).spec, name, yes)
-        else:
+        offers = options.registry_with(registry, plugin)
+        extras = _extras(offers)
+        if generator in offers.generators:
+            _fetch_checkpoint(offers.generator(generator).spec, name, yes)
+        elif generator in extras:
             _fetch_file(extras[generator], yes)
+        else:
+            raise unknown("generator or file", generator, (*offers.generators, *extras))
 
 
 def _fetch_file(extra: ExtraFile, yes: bool) -> None:
@@ -176,24 +176,25 @@ def _shown(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
 
 def _add_list(group: typer.Typer, registry: Registry) -> None:
     @group.command("list")
-    def list_(as_json: bool = options.JSON) -> None:
+    def list_(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """List the checkpoints of all families, and whether their files are here."""
         from gdbench.cli import views
 
-        _show(views.checkpoint_rows(registry), as_json)
+        _show(views.checkpoint_rows(options.registry_with(registry, plugin)), as_json)
 
 
 def _add_verify(group: typer.Typer, registry: Registry) -> None:
     @group.command()
-    def verify(as_json: bool = options.JSON) -> None:
+    def verify(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """Read every checkpoint and compare its hash with its card."""
         from dataclasses import asdict
 
         from gdbench.weights import checkpoints
-        from gdbench.weights.extra_files import extra_files, verdict
+        from gdbench.weights.extra_files import verdict
 
-        verdicts = checkpoints.verify(_specs(registry), checkpoints.default_folder())
-        verdicts += [verdict(extra) for extra in extra_files(o.spec for o in registry.domains.values()).values()]
+        offers = options.registry_with(registry, plugin)
+        verdicts = checkpoints.verify(_specs(offers), checkpoints.default_folder())
+        verdicts += [verdict(extra) for extra in _extras(offers).values()]
         _show([asdict(verdict) for verdict in verdicts], as_json)
         raise typer.Exit(5 if any(verdict.state == "damaged" for verdict in verdicts) else 0)
 
@@ -205,6 +206,13 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         console.print_json(rows)
     else:
         console.console().print(console.table_of("checkpoints", rows))
+
+
+def _extras(registry: Registry) -> dict[str, ExtraFile]:
+    """The files that domains need, by name."""
+    from gdbench.weights.extra_files import extra_files
+
+    return extra_files(offer.spec for offer in registry.domains.values())
 
 
 def _specs(registry: Registry) -> list[GeneratorSpec]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from gdbench.cli import options
@@ -12,15 +14,16 @@ def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``doctor``."""
 
     @app.command()
-    def doctor(as_json: bool = options.JSON) -> None:
+    def doctor(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """Check the installation: versions, device, shipped weights, broken plugins."""
         from gdbench.cli import views
         from gdbench.runs.environment import describe
         from gdbench.weights import checkpoints
 
+        offers = options.registry_with(registry, plugin)
         facts: dict[str, object] = dict(describe())
-        problems = [f"plugin broken: {fault}" for fault in registry.broken]
-        specs = [offer.spec for offer in registry.generators.values()]
+        problems = [f"plugin broken: {fault}" for fault in offers.broken]
+        specs = [offer.spec for offer in offers.generators.values()]
         verdicts = checkpoints.verify(specs, checkpoints.default_folder())
         problems += [f"{v.family}/{v.name} is {v.state}: {v.detail}" for v in verdicts if v.state == "damaged"]
         views.show_doctor(facts, problems, as_json=as_json)

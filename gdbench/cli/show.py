@@ -16,10 +16,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def show(
         run: Path = typer.Argument(..., help="A run folder.", autocompletion=options.run_folders),
+        plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
         """Show the scores of a run, after checking the hash of every file of it."""
         from gdbench.cli import views
         from gdbench.runs.store import RunFolder
 
-        views.show_run(RunFolder(run).read(verify=True), run, registry, as_json=as_json)
+        offers = options.registry_with(registry, plugin)
+        views.show_run(RunFolder(run).read(verify=True), run, offers, as_json=as_json)
