@@ -35,7 +35,7 @@ Identity = tuple[Any, ...]
 def proposed(path: Path, family: str) -> str:
     """A name for weights of ``family`` at ``path``: that of the file or folder, unless it says nothing.
 
-    ``netG_100000_steps.pth`` in a folder ``celeba`` is ``<family>-celeba-100000``.
+    ``netG_100000_steps.pth`` in a folder ``cats`` is ``<family>-cats-100000``.
     """
     stem = path.name if path.is_dir() else path.stem
     if _tells(stem, SAYS_NOTHING):
