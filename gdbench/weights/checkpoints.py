@@ -19,7 +19,6 @@ from gdbench.errors import GdbenchError, IntegrityError, MissingFile, unknown
 from gdbench.files import sha256
 from gdbench.specs import Checkpoint, GeneratorSpec
 from gdbench.weights.cards import imported, own_card, plugin_folder, published
-from gdbench.weights.importing import import_checkpoint
 
 NO_WEIGHTS = "none"  # the checkpoint name of a family that needs no file
 
@@ -79,7 +78,7 @@ def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bo
     for entry in known.values():
         if entry.present and entry.path.samefile(path):
             return _open(spec, entry, folder, offline)
-    card = import_checkpoint(path, [spec], folder)
+    card = _imported(path, spec, folder)
     return _checked(card, _place(spec, card, folder))
 
 
@@ -95,6 +94,12 @@ def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
             path = _place(spec, card, folder)
             found[spec.name, card.name] = Entry(spec.name, card, path, path.is_file())
     return list(found.values())
+
+
+def _imported(path: Path, spec: GeneratorSpec, folder: Path, name: str | None = None) -> Checkpoint:
+    from gdbench.weights.importing import import_checkpoint  # it imports torch, which lists of checkpoints do not need
+
+    return import_checkpoint(path, [spec], folder, name=name)
 
 
 def _place(spec: GeneratorSpec, card: Checkpoint, folder: Path) -> Path:
@@ -131,7 +136,7 @@ def fetch_checkpoint(
     target.parent.mkdir(parents=True, exist_ok=True)
     fetch(card.url, target, published(card) or None, progress)
     try:
-        return import_checkpoint(target, [spec], folder, name=name)
+        return _imported(target, spec, folder, name)
     except GdbenchError as error:
         if card.sha256:  # the right file, so it is not to blame
             raise
@@ -159,7 +164,7 @@ def _open(spec: GeneratorSpec, entry: Entry, folder: Path, offline: bool) -> Res
     found = _checked(card, entry.path)
     if card.shipped or "source_sha256" in card.card:
         return found
-    card = import_checkpoint(entry.path, [spec], folder, name=card.name)  # official, not converted yet
+    card = _imported(entry.path, spec, folder, card.name)  # official, not converted yet
     return _checked(card, folder / spec.name / card.file)
 
 

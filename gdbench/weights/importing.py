@@ -10,11 +10,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gdbench.errors import IntegrityError, PluginError, unknown
 from gdbench.files import sha256, write_text
 from gdbench.specs import Checkpoint, GeneratorSpec
+from gdbench.streams import Stream
+from gdbench.tensors import read_facts, save_weights
 from gdbench.weights.cards import UNKNOWN, imported, published, read_card
+from gdbench.weights.contents import not_finite
 from gdbench.weights.naming import Identity, free_name, identity, proposed, slug
+from gdbench.weights.reading import load_weights
 from gdbench.weights.recognising import OWN, Found, asked, recognised, trial
 
 IMAGES = 2  # that are rendered of every new file
@@ -75,16 +81,12 @@ def _described(found: Found, source: str, name: str | None) -> Checkpoint:
             return card
     if found.form != OWN:
         return Checkpoint(proposed(found.source, spec.name), spec.domain or UNKNOWN, "")
-    from gdbench.tensors import read_facts
-
     domain = str(read_facts(found.source).get("domain", UNKNOWN))
     return read_card(found.source.with_suffix(".json")) or Checkpoint(slug(found.source.stem), domain, "")
 
 
 def _convert(found: Found, card: Checkpoint, folder: Path) -> Checkpoint:
     """Write weights and card. They take their places together, once the weights rendered: a fault leaves what was."""
-    from gdbench.tensors import save_weights
-
     tensors, facts = _content(found)
     notes = facts.pop("notes", [])
     known = facts.keys() - {"format", "family", "domain"}
@@ -119,9 +121,6 @@ def _in_passing(target: Path) -> Iterator[Path]:
 
 
 def _content(found: Found) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    from gdbench.tensors import read_facts
-    from gdbench.weights.reading import load_weights
-
     if found.form == OWN:
         return load_weights(found.source), read_facts(found.source)
     if found.spec.convert is None:
@@ -132,11 +131,6 @@ def _content(found: Found) -> tuple[Mapping[str, Any], dict[str, Any]]:
 
 def _check_finite(found: Found, tensors: Mapping[str, Any]) -> None:
     """Raise IntegrityError that names a tensor with NaN or an infinity, as the file calls it where that can be told."""
-    import torch
-
-    from gdbench.weights.contents import not_finite
-    from gdbench.weights.reading import load_weights
-
     bad = not_finite(tensors)
     if not bad:
         return
@@ -166,10 +160,6 @@ def _tried(found: Found, path: Path) -> tuple[list[int], list[str]]:
 
 def _renders_numbers(generator: Any) -> bool:
     """Whether the first images of a generator are finite."""
-    import torch
-
-    from gdbench.streams import Stream
-
     with torch.no_grad():
         codes = generator.sample(IMAGES, generator.spaces[0], Stream(0, "import").at())
         return all(bool(torch.isfinite(generator.render(codes[i : i + 1])).all()) for i in range(IMAGES))

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, UsageError
 from gdbench.files import sha256
 from gdbench.specs import GeneratorSpec, Lazy, resolve
+from gdbench.tensors import has_facts, read_facts
 from gdbench.weights.parts import described, parts
 from gdbench.weights.reading import is_weights, load_weights, shortened
 from gdbench.weights.source import Source
@@ -75,15 +78,11 @@ def asked(spec: GeneratorSpec, path: Path, question: Lazy, *arguments: Any) -> A
 def trial(spec: GeneratorSpec, path: Path, source: Path) -> Any:
     """The generator of weights in a family's own layout, on the CPU. Raises IntegrityError, which names ``source``,
     where they do not fit."""
-    import torch
-
     return asked(spec, source, spec.load, path, spec.params(), torch.device("cpu"))
 
 
 def _claims(source: Source, specs: Sequence[GeneratorSpec]) -> tuple[list[Found], list[GdbenchError]]:
     """The families that recognise a source, and the errors of those that could not read it."""
-    from gdbench.tensors import has_facts
-
     if has_facts(source):
         return _owners(source, specs), []
     found: list[Found] = []
@@ -101,8 +100,6 @@ def _claims(source: Source, specs: Sequence[GeneratorSpec]) -> tuple[list[Found]
 
 def _owners(source: Source, specs: Sequence[GeneratorSpec]) -> list[Found]:
     """The families of a file in a family's own layout: the one it names, or ships it, or those that can load it."""
-    from gdbench.tensors import read_facts
-
     family = read_facts(source).get("family")
     if family is None:
         digest = sha256(source)
