@@ -33,9 +33,16 @@ class LinearDirections:
     unit: Tensor | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.vectors, Tensor):
+            given = f"{type(self.vectors).__module__.partition('.')[0]}.{type(self.vectors).__name__}"
+            raise PluginError(f"directions must be a torch tensor (k, dim), got {given}: torch.from_numpy makes one")
         vectors = self.vectors.detach().to("cpu", torch.float32)
-        if vectors.dim() != 2 or not torch.isfinite(vectors).all():
-            raise PluginError(f"directions must be finite (k, dim), got shape {tuple(vectors.shape)}")
+        if vectors.dim() != 2:
+            raise PluginError(f"directions must be (k, dim), got shape {tuple(vectors.shape)}")
+        if strange := (~torch.isfinite(vectors).all(1)).nonzero()[:, 0].tolist():
+            raise PluginError(
+                f"directions must be finite; NaN or infinite values in rows {', '.join(map(str, strange[:8]))}"
+            )
         length = torch.linalg.vector_norm(vectors.double(), dim=1, keepdim=True)
         vectors = (vectors.double() / length.clamp_min(1e-12)).float()
         largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))

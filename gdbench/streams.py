@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,15 @@ class Stream:
         digest = hashlib.sha256(f"{self.seed}/{self.purpose}".encode()).digest()
         key = np.frombuffer(digest[:16], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, step], dtype=np.uint64)))
+
+    def __getattr__(self, name: str) -> Any:
+        """Raises AttributeError that says what was forgotten, where a stream is used as the generator of a step."""
+        hint = (
+            f": a Stream is no generator; draw from stream.at(step).{name}"
+            if hasattr(np.random.Generator, name)
+            else ""
+        )
+        raise AttributeError(f"Stream has no {name!r}{hint}")
 
     def of(self, part: str) -> Stream:
         """The stream of a part of this purpose."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gdbench.codes import Codes
+from gdbench.errors import PluginError
 from gdbench.evaluation.memory import computed, peak_memory
+from gdbench.expected import wrong_codes, wrong_images, wrong_rng
+from gdbench.places import at, defined_at
 from gdbench.protocols import Generator
 from gdbench.record import Cost
 
@@ -32,9 +36,18 @@ class Counted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._generator, name)
 
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        """The generator's codes. Raises PluginError where they, or ``rng``, are not what the contract says."""
+        if complaint := wrong_rng(rng):
+            raise PluginError(f"sample(n, space, rng): {complaint}")
+        codes = self._generator.sample(n, space, rng)
+        if complaint := wrong_codes(codes, n, space, self._generator.dim(space)):
+            raise PluginError(self._about(complaint, self._generator.sample))
+        return codes
+
     def render(self, codes: Codes) -> Tensor:
-        """The generator's images, counted."""
-        return self._count(computed(self._generator.render, codes, self._batch), len(codes))
+        """The generator's images, counted. Raises PluginError where they are no images of these codes."""
+        return self._count(computed(self._rendered, codes, self._batch), len(codes))
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """The generator's features, counted as images."""
@@ -45,6 +58,15 @@ class Counted:
         """Count what other processes computed for this run and cannot report themselves: ``Context.add_cost``."""
         self.images += images
         self.backward += backward
+
+    def _rendered(self, codes: Codes) -> Tensor:
+        images = self._generator.render(codes)
+        if complaint := wrong_images(images, len(codes), self._generator.image_shape):
+            raise PluginError(self._about(complaint, self._generator.render))
+        return images
+
+    def _about(self, complaint: str, function: Callable[..., Any]) -> str:
+        return at(f"the generator {type(self._generator).__name__}: {complaint}", defined_at(function))
 
     def _count(self, output: Tensor, n: int) -> Tensor:
         self.images += n

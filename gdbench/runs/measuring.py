@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import PluginError
 from gdbench.evaluation.blocks import BLOCKS
+from gdbench.expected import wrong_scores
 from gdbench.files import write_text
 from gdbench.params import as_plain
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer
+from gdbench.runs.blame import refused, told
 from gdbench.runs.counting import Meter
-from gdbench.runs.planning import Plan
+from gdbench.runs.planning import Plan, lacking
 from gdbench.runs.stages import Execution
 from gdbench.runs.store import RunFolder
 from gdbench.runs.tables import as_table, read_tables, write_tables
@@ -49,22 +51,20 @@ def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRec
     failed: dict[str, str] = {}
     tables = read_tables(folder.path) if record.metric_params else {}
     tables = {metric: table for metric, table in tables.items() if metric in record.metric_params}
-    offered = {*plan.domain.spec.offers, "domain"}
     for offer in missing_metrics(record, plan.metrics, plan.metric_params):
         spec = offer.spec
         meter = Meter(run.generator)
         params = plan.metric_params[spec.name]
-        missing = [need for need in spec.needs if need not in offered]
+        missing = lacking(spec.needs, plan.generator.spec, plan.domain.spec)
         try:
             if missing:
-                reason = f"this domain has no {', '.join(missing)}"
-                columns = {column.name: Score(None, reason) for column in spec.columns}
+                columns = {column.name: Score(None, missing) for column in spec.columns}
                 tables.pop(spec.name, None)
             else:
                 columns, tables[spec.name] = _one_metric(offer, subject, params, context, folder)
         except Exception as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
-            failed[spec.name] = f"metric {spec.name} ({offer.provider}) failed: {first_line(error)}"
+            failed[spec.name] = f"metric {spec.name} failed: {told(error, plan, offer)}"
             continue
         record = replace(
             record,
@@ -94,9 +94,8 @@ def _one_metric(
     """The scores, and the table of one row for each direction."""
     spec = offer.spec
     scores = resolve(spec.measure)(subject, params, context)
-    expected = {column.name for column in spec.columns}
-    if set(scores.values) != expected:
-        raise PluginError(f"returned columns {sorted(scores.values)}, declared {sorted(expected)}")
+    if complaint := wrong_scores(scores, [column.name for column in spec.columns], subject.k):
+        raise refused(offer, complaint, spec.measure)
     table = as_table(scores.directions, subject.k)
     for name, images in scores.pictures.items():
         _save_picture(folder.path / "pictures" / f"{spec.name}-{name}.png", images, f"{spec.name}: {name}")
@@ -127,9 +126,3 @@ def _save_picture(path: Path, images: Tensor, title: str) -> None:
 
     path.parent.mkdir(exist_ok=True)
     pictures.save(pictures.sheet(images.flatten(0, 1), columns=images.shape[1], title=title), path)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, shortened; its type where it has none."""
-    text = str(error).strip().splitlines()
-    return text[0][:300] if text else type(error).__name__

@@ -17,10 +17,11 @@ from gdbench.files import write_text
 from gdbench.record import Cost, RunRecord
 from gdbench.registry import Registry
 from gdbench.runs import stages
+from gdbench.runs.blame import told
 from gdbench.runs.counting import Meter, threads
 from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
-from gdbench.runs.measuring import as_scores, first_line, measure, missing_metrics, voided
+from gdbench.runs.measuring import as_scores, measure, missing_metrics, voided
 from gdbench.runs.planning import Plan, plan, request_of
 from gdbench.runs.process import terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
@@ -60,9 +61,9 @@ def execute(
         except Exception as error:
             if old is not None:
                 folder.write(old)
-                raise GdbenchError(_one_line(error, plan)) from error
+                raise GdbenchError(told(error, plan, plan.method)) from error
             write_text(folder.path / "traceback.txt", traceback.format_exc())
-            record, failed = replace(record, status="failed", reason=_one_line(error, plan)), {}
+            record, failed = replace(record, status="failed", reason=told(error, plan, plan.method)), {}
         if failed and old is None:
             record = voided(record, plan, failed)
         record = folder.write(record)
@@ -175,12 +176,6 @@ def _computed(
         record, failed = measure(run, record, subject)
         draw(folder, subject, record, reporter, grid=plan.request.suite is None)
         return record, failed
-
-
-def _one_line(error: Exception, plan: Plan) -> str:
-    if isinstance(error, GdbenchError):
-        return first_line(error)
-    return f"{type(error).__name__}: {first_line(error)} (method {plan.method.spec.name}, {plan.method.provider})"
 
 
 def remeasure(

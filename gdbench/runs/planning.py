@@ -14,7 +14,7 @@ from gdbench.params import as_plain, build
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.runs.request import RunRequest
-from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
 
 if TYPE_CHECKING:
     from gdbench.weights.checkpoints import Resolved
@@ -148,13 +148,25 @@ def _parameters(spec: MethodSpec | MetricSpec, tier: str, given: Mapping[str, An
 
 
 def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSpec, space: str) -> str:
-    offered = {*generator.provides, *domain.offers, "domain"}
-    missing = [need for need in method.needs if need not in offered]
-    if missing:
+    if missing := _missing(method.needs, generator, domain):
         return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide"
     if method.spaces and space not in method.spaces:
         return f"{method.name} works in {' and '.join(method.spaces)}, not in {space}"
     return ""
+
+
+def lacking(needs: Sequence[str], generator: GeneratorSpec, domain: DomainSpec) -> str:
+    """Why a metric cannot measure here: what it needs of a generator or domain that lacks it, or ""."""
+    missing = _missing(needs, generator, domain)
+    if not missing:
+        return ""
+    whose = "domain" if set(missing) <= set(OFFERS) else "generator" if set(missing) <= set(CAPABILITIES) else ""
+    return f"this {whose or 'generator and its domain'} {'has' if whose else 'have'} no {', '.join(missing)}"
+
+
+def _missing(needs: Sequence[str], generator: GeneratorSpec, domain: DomainSpec) -> list[str]:
+    offered = {*generator.provides, *domain.offers, "domain"}
+    return [need for need in needs if need not in offered]
 
 
 def _identity(plan: Plan) -> str:

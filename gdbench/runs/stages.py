@@ -12,22 +12,23 @@ import torch
 
 from gdbench.context import Context, Reporter, ResumePoint
 from gdbench.directions import load_directions
-from gdbench.errors import PluginError, UsageError
+from gdbench.errors import UsageError
 from gdbench.evaluation.calibration import TENSORS, Calibration
 from gdbench.evaluation.calibration import calibrate as calibrate_directions
 from gdbench.evaluation.memory import BATCH, fitting_batch
 from gdbench.evaluation.prior import Moments, moments
 from gdbench.evaluation.subject import Subject
+from gdbench.expected import wrong_directions
 from gdbench.files import write_text
 from gdbench.protocols import Directions, Domain, Generator
 from gdbench.record import Cost
-from gdbench.registry import Offer
+from gdbench.runs.blame import load_domain, load_generator, refused
 from gdbench.runs.counting import Counted, Meter
 from gdbench.runs.drawing import STRIPS
 from gdbench.runs.planning import Plan
 from gdbench.runs.process_group import ProcessGroup
 from gdbench.runs.store import RunFolder
-from gdbench.specs import MethodSpec, resolve
+from gdbench.specs import resolve
 from gdbench.streams import Stream
 from gdbench.tiers import CALIBRATION_CODES, EDIT_CODES
 
@@ -74,8 +75,7 @@ class Calibrated:
 
 def load(plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device) -> Execution:
     """Load the generator and its domain. Raises what plugins raise, and UsageError where memory is too small."""
-    bare: Generator = resolve(plan.generator.spec.load)(plan.checkpoint.path, plan.generator_params, device)
-    domain: Domain = resolve(plan.domain.spec.load)(device)
+    bare, domain = load_generator(plan, device), load_domain(plan, device)
     batch = _fitting_batch(plan, bare, domain, reporter)
     context = Context(
         seed=plan.request.seed,
@@ -114,8 +114,10 @@ def discover(run: Execution, packages: frozenset[str], group: ProcessGroup) -> F
     resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
     group.call()
     directions = search(replace(run, context=replace(context, resume=resume)))
-    check_directions(directions, plan.request.k, plan.cell.space, plan.method)
     cost = group.total(meter.cost())
+    codes = run.generator.sample(2, plan.cell.space, Stream(0, "check").at())
+    if complaint := wrong_directions(directions, plan.request.k, plan.cell.space, codes):
+        raise refused(plan.method, complaint, plan.method.spec.discover)
     directions.save(folder.path)
     write_text(folder.path / COST, json.dumps(asdict(cost)))
     context.resume.clear()
@@ -170,19 +172,6 @@ def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
         fingerprint=run.plan.fingerprint,
         reporter=run.reporter,
     )
-
-
-def check_directions(directions: Directions, k: int, space: str, offer: Offer[MethodSpec]) -> None:
-    """Raise PluginError, naming the plugin, unless there are ``k`` directions in ``space``."""
-    try:
-        found = len(directions), directions.space
-    except (AttributeError, TypeError) as error:
-        raise PluginError(f"method {offer.spec.name} ({offer.provider}) returned no Directions: {error}") from None
-    if found != (k, space):
-        raise PluginError(
-            f"method {offer.spec.name} ({offer.provider}) returned {found[0]} directions in {found[1]!r}, "
-            f"asked for {k} in {space!r}"
-        )
 
 
 def pick_device(name: str) -> torch.device:

@@ -15,6 +15,7 @@ from gdbench import (
     LinearDirections,
     Stream,
     Subject,
+    UsageError,
     calibrate,
     difference,
     mean_square,
@@ -62,7 +63,7 @@ def reasons(factors: Sequence[Factor], passed: Mapping[str, bool], numbers: Mapp
 def measured(subject: Subject, domain: Domain, samples: int) -> dict[str, float]:
     """``quantity:factor`` -> spread, data (spread of the data), agreement, label, steered: what the gates need."""
     sample = _sample(subject, domain, samples)
-    data = domain.oracle("b").read(domain.images(samples, Stream(0, "metric/gates/data").at()))
+    data = domain.oracle("b").read(_real(domain, samples))
     data = {name: values.cpu() for name, values in data.items()}
     numbers: dict[str, float] = {}
     for factor in domain.factors:
@@ -73,6 +74,15 @@ def measured(subject: Subject, domain: Domain, samples: int) -> dict[str, float]
         numbers[f"agreement:{factor.name}"] = agreement(factor, sample, domain.factors, sigma)
         numbers[f"label:{factor.name}"] = explained(factor, sample, seen)
     return numbers | steered(subject, domain, sample, numbers)
+
+
+def _real(domain: Domain, n: int) -> Tensor:
+    """Real images, or those that come with true factors where the domain has no others. UsageError without either."""
+    stream = Stream(0, "metric/gates/data")
+    try:
+        return domain.images(n, stream.at())
+    except UsageError:
+        return domain.truth(n, stream.at())[0]
 
 
 def _sample(subject: Subject, domain: Domain, n: int) -> Sample:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void, block_values
+from gdbench import Context, Domain, Factor, Scores, Subject, UsageError, Void, block_values
 from gdbench_metrics import factor_gates
 from gdbench_metrics.effects import effects, monotonicity, of_codes
 from gdbench_metrics.factor_scores import Effects, scores
@@ -21,6 +21,8 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
     domain = subject.domain
     assert domain is not None
     numbers = gate_numbers(subject, domain, params.samples)
+    if isinstance(numbers, Void):
+        return Scores(dict.fromkeys((*SCORED, "counted"), numbers))
     failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
     counted = [factor for factor in domain.factors if factor.name not in failed]
     for name, gate in failed.items():
@@ -46,9 +48,12 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
     return Scores({**values, **alone}, _table(found, counted, failed, domain.factors, ordered), blocks=blocks)
 
 
-def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float]:
-    """The numbers behind the gates, built once per checkpoint."""
-    return subject.cached(f"factors-{VERSION}-{samples}", lambda: factor_gates.measured(subject, domain, samples))
+def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float] | Void:
+    """The numbers behind the gates, built once per checkpoint; void where no real images tell the factors' spread."""
+    try:
+        return subject.cached(f"factors-{VERSION}-{samples}", lambda: factor_gates.measured(subject, domain, samples))
+    except UsageError as none:
+        return Void(f"how far the factors vary in the data is unknown: {none}")
 
 
 def _table(

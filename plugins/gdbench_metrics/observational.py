@@ -45,6 +45,8 @@ def measure(subject: Subject, params: ObservationalParams, context: Context) -> 
     domain = subject.domain
     assert domain is not None
     counted = _counted(subject, domain)
+    if isinstance(counted, Void):
+        return _void(counted.reason)
     if len(counted) < 2:
         return _void("fewer than two factors count for this generator")
     seed = int(context.stream("metric").of("observational").at().integers(2**31))
@@ -76,8 +78,10 @@ def _void(reason: str) -> Scores:
     return Scores(dict.fromkeys(COLUMNS, Void(reason)))
 
 
-def _counted(subject: Subject, domain: Domain) -> list[Factor]:
+def _counted(subject: Subject, domain: Domain) -> list[Factor] | Void:
     numbers = gate_numbers(subject, domain, FactorsParams().samples)
+    if isinstance(numbers, Void):
+        return numbers
     failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
     return [factor for factor in domain.factors if factor.name not in failed]
 

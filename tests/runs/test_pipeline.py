@@ -20,6 +20,7 @@ from gdbench.runs.pipeline import execute, is_complete, remeasure
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder
+from gdbench.specs import resolve
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,55 @@ def test_a_domain_without_images_voids_only_what_needs_them(tmp_path: Path, regi
     assert record.scores["path"]["straightness"].value is not None
     assert record.scores["factors"]["disentanglement"].void == "this domain has no factors"
     assert record.scores["naturalness"]["naturalness"].void == "this domain has no images"
+
+
+@pytest.mark.parametrize(
+    ("needs", "void"),
+    [
+        (("features", "modulation"), None),
+        (("mapping",), "this generator has no mapping"),
+        (("mapping", "features"), "this generator has no mapping"),
+    ],
+)
+def test_a_metric_may_need_a_capability_of_the_generator(
+    tmp_path: Path, registry: Registry, needs: tuple[str, ...], void: str | None
+) -> None:
+    mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), needs=needs)
+    record, _ = run(tmp_path, mine, metrics=("mine",))
+    assert record.status == "done"
+    numbers = (None, None) if void else (1.0, 2.0)
+    assert [(score.value, score.void) for score in record.scores["mine"].values()] == [(one, void) for one in numbers]
+
+
+@pytest.mark.parametrize("gone", [("images",), ("images", "truth")])
+def test_a_domain_with_factors_and_without_images_fails_no_run(
+    tmp_path: Path, registry: Registry, gone: tuple[str, ...]
+) -> None:
+    """Real images tell how far a factor varies in the data; those of ``truth`` do where there are no others."""
+
+    class Imageless:
+        def __init__(self, true: Any) -> None:
+            self.true = true
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.true, name)
+
+    def none(*_: Any) -> None:
+        raise UsageError("the domain has none")
+
+    for name in gone:
+        setattr(Imageless, name, none)
+    toy = registry.domain("toy")
+    spec = replace(toy.spec, offers=("factors",), load=lambda device: Imageless(resolve(toy.spec.load)(device)))
+    there = replace(registry, domains={**registry.domains, "toy": Offer(spec, toy.provider)})
+    record, _ = run(tmp_path, there, metrics=("factors", "observational"))
+    assert record.status == "done", record.reason
+    for scores, column in (("factors", "coverage"), ("observational", "mig")):
+        score = record.scores[scores][column]
+        if "truth" in gone:
+            assert score.void == "how far the factors vary in the data is unknown: the domain has none"
+        else:
+            assert score.value is not None, score.void
 
 
 def test_nan_and_void_are_reasons_and_undeclared_columns_are_refused(tmp_path: Path, registry: Registry) -> None:
