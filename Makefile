@@ -1,19 +1,28 @@
 # make run: set up and do the main job · make test: set up and run every check · make check: lint and types only
+# make test-slow: what takes over a minute by nature (under an hour) · make coverage: which lines no test reaches
+# TESTS=tests/boards narrows coverage to a folder.
 # VENV=/path/to/venv reuses an environment (a full one is about 6 GB).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.gdbench-installed
 JOBS ?= 2
+SHELL := /bin/bash
 
-.PHONY: run test check test-gpu clean
+.PHONY: run test test-slow coverage check test-gpu clean
 
 run: $(STAMP)
 	$(BIN)/gdbench run --gan stylegan2 --method voynov
 
 test: $(STAMP)
 	$(MAKE) check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --durations=10
+
+test-slow: $(STAMP)
+	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(JOBS) --dist worksteal --durations=10 -o timeout=1800 | tee results/test-slow.txt
+
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-report=html:build/coverage $(TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -30,4 +39,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,14 +93,14 @@ def test_the_interval_of_equal_images_is_a_point() -> None:
 
 
 @pytest.mark.parametrize(
-    ("maps", "truths"),
+    ("maps", "truths", "message"),
     [
-        (np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2), bool)),
-        (np.full((1, 2, 2), 1.1), np.zeros((1, 2, 2), bool)),
-        (np.zeros((1, 2, 2)), np.zeros((1, 2, 2))),
-        (np.zeros((1, 2, 2)), np.zeros((1, 2, 3), bool)),
+        (np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2), bool), r"lie in \[0, 1\]"),
+        (np.full((1, 2, 2), 1.1), np.zeros((1, 2, 2), bool), r"lie in \[0, 1\]"),
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), "boolean truths"),
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 3), bool), "boolean truths"),
     ],
 )
-def test_other_input_is_refused(maps: np.ndarray, truths: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"\[0, 1\]|expected"):
+def test_other_input_is_refused(maps: np.ndarray, truths: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         measures.measure(maps, truths)

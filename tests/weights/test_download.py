@@ -189,7 +189,7 @@ def test_another_content_is_named_with_both_hashes_and_removed(server: Server, t
     with pytest.raises(IntegrityError, match=DIGEST[:20]) as caught:
         fetch(server.url, tmp_path / "w.pkl", "0" * 64, limits=QUICK)
     assert "0" * 64 in str(caught.value)
-    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".lock"}
 
 
 def test_an_html_page_is_called_one(server: Server, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_an_html_page_that_comes_in_crumbs_is_called_one(server: Server, tmp_pat
 
 def test_a_truncated_file_is_called_truncated(server: Server, tmp_path: Path) -> None:
     server.script = [half, lambda handler: answer(handler, b"", 9, 206, Content_Range=handler.headers["Range"])]
-    with pytest.raises(MissingFile, match=r"(?i)incomplete|truncated|broken"):
+    with pytest.raises(MissingFile, match="Connection broken: IncompleteRead"):
         fetch(server.url, tmp_path / "w.pkl", DIGEST, limits=QUICK)
 
 
@@ -243,7 +243,7 @@ def test_a_silent_server_ends_in_an_error(server: Server, tmp_path: Path) -> Non
     silence = threading.Event()
     server.script = [lambda handler: (silence.wait(5), None)[1]]
     try:
-        with pytest.raises(MissingFile, match=r"Timeout|timed out"):
+        with pytest.raises(MissingFile, match="Read timed out"):
             fetch(server.url, tmp_path / "w.pkl", DIGEST, limits=QUICK)
     finally:
         silence.set()
