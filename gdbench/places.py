@@ -15,15 +15,20 @@ def owns(package: str, module: str) -> bool:
     return bool(package) and module.partition(".")[0] == package
 
 
-def raised_at(error: BaseException, package: str) -> str:
-    """``file.py:12`` of the innermost line of ``package`` that ``error`` came through, or ""; causes count too."""
-    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if owns(package, _module(frame))]
+def raised_at(error: BaseException, *packages: str) -> str:
+    """``file.py:12`` of the innermost line of ``packages`` that ``error`` came through, or ""; causes count too."""
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if any(owns(package, _module(frame)) for package in packages)
+    ]
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{Path(error.filename).name}:{error.lineno}"
     if frames:
         frame, line = frames[-1]
         return f"{Path(frame.f_code.co_filename).name}:{line}"
-    return raised_at(error.__cause__, package) if error.__cause__ is not None else ""
+    earlier = error.__cause__ or error.__context__
+    return raised_at(earlier, *packages) if earlier is not None else ""
 
 
 def innermost(error: BaseException) -> list[str]:

@@ -104,7 +104,14 @@ class LiveReporter:
 
         self.screen = screen
         self._progress: Progress = Progress(
-            SpinnerColumn(), BarColumn(12), _state_column(), console=screen, transient=True, refresh_per_second=5
+            SpinnerColumn(),
+            BarColumn(12),
+            _state_column(),
+            console=screen,
+            transient=True,
+            refresh_per_second=5,
+            redirect_stdout=False,  # what plugins print comes as log lines; rich would obey its control codes
+            redirect_stderr=False,
         )
         self._running = 0
 

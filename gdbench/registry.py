@@ -18,11 +18,12 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pluggy
 
 from gdbench import hooks
+from gdbench.chatter import apart
 from gdbench.errors import PluginError, UsageError, unknown
 from gdbench.offers import BUILT_IN, Broken, Implementation, Offer, Provider, S, collected, guard, with_known_needs
 from gdbench.places import at, defined_at
@@ -132,7 +133,7 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
     """
     broken: list[Broken] = []
     loaded: list[tuple[_Source, Any]] = []
-    with contextlib.redirect_stdout(sys.stderr):  # a plugin that prints must not spoil --json
+    with apart(_to_stderr(sys.stderr)):  # a plugin that prints must not spoil --json
         for source in [*_installed(), *_files(plugins)]:
             with guard(source.provider, broken):
                 loaded.append((source, source.load()))
@@ -155,6 +156,14 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
         packages=frozenset({BUILT_IN, *(source.provider.package for source, _ in loaded)}),
         _implementations=implementations,
     )
+
+
+def _to_stderr(stream: TextIO) -> Callable[[str], None]:
+    def log(line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a message that cannot be shown ends nothing
+            stream.write(f"{line}\n")
+
+    return log
 
 
 def generator_specs() -> Mapping[str, GeneratorSpec]:

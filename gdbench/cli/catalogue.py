@@ -50,8 +50,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench import progress
         from gdbench.cli import views
         from gdbench.testing import check_plugin as run_checks
+        from gdbench.testing import verdict
 
         offers = options.registry_with(registry, plugin)
         results = run_checks(name, offers, progress.reporter())
-        views.show_checks(name, results, as_json=as_json)
+        views.show_checks(name, results, verdict(name, results), as_json=as_json)
         raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)

@@ -33,6 +33,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Measure finished runs with more metrics; nothing is discovered anew."""
         from gdbench import console, progress
+        from gdbench.chatter import apart
         from gdbench.cli import views
         from gdbench.errors import GdbenchError, UsageError
         from gdbench.runs import process_group
@@ -49,10 +50,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
             raise UsageError(f"-p {' '.join(parameter)}: here only parameters of metrics can be set, METRIC.NAME=VALUE")
         settings: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory}
         settings["metric_params"] = given["metric_params"]
+        shown = progress.reporter()
         failures = 0
         for folder in folders:
             try:
-                record = remeasure(folder, metric, offers, progress.reporter(), **settings)
+                with apart(shown.log):
+                    record = remeasure(folder, metric, offers, shown, **settings)
             except GdbenchError as error:
                 console.fail(error)
                 failures += 1

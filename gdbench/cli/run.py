@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from gdbench.cli import options
 from gdbench.registry import Registry
+
+if TYPE_CHECKING:
+    from gdbench.record import RunRecord
+    from gdbench.runs.request import RunRequest
+    from gdbench.runs.store import RunFolder
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -39,8 +45,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Discover directions with one method on one generator, measure them, and show them."""
         from gdbench.cli import views
-        from gdbench.progress import reporter
-        from gdbench.runs import pipeline, planning, process_group
         from gdbench.runs.request import RunRequest
 
         offers = options.registry_with(registry, plugin)
@@ -61,11 +65,22 @@ def add(app: typer.Typer, registry: Registry) -> None:
             fresh=fresh,
             **options.split_assignments(parameter, offers.metrics),
         )
+        record, folder = _executed(request, offers)
+        views.show_run(record, folder.path, offers, as_json=as_json)
+        raise typer.Exit(record.status != "done")
+
+
+def _executed(request: RunRequest, offers: Registry) -> tuple[RunRecord, RunFolder]:
+    """Run the request in this process, and in those that torchrun started with it, which end here with nothing."""
+    from gdbench.chatter import apart
+    from gdbench.progress import reporter
+    from gdbench.runs import pipeline, planning, process_group
+
+    shown = reporter()
+    with apart(shown.log):
         made = planning.plan(request, offers)
-        group = process_group.joined(method, made.method.spec.shareable)
+        group = process_group.joined(request.method, made.method.spec.shareable)
         if group.rank:
             pipeline.join_discovery(made, group)
             raise typer.Exit(0)
-        record, folder = pipeline.execute(made, offers, reporter(), group)
-        views.show_run(record, folder.path, offers, as_json=as_json)
-        raise typer.Exit(record.status != "done")
+        return pipeline.execute(made, offers, shown, group)

@@ -309,12 +309,13 @@ def show_doctor(facts: Mapping[str, object], problems: Sequence[str], as_json: b
     return None
 
 
-def show_checks(name: str, results: Sequence[Any], as_json: bool = False) -> None:
-    """Show the outcome of contract checks: one dataclass each, with a ``status``."""
+def show_checks(name: str, results: Sequence[Any], verdict: str, as_json: bool = False) -> None:
+    """Show the outcome of contract checks, one dataclass each with a ``status``, and at last the verdict."""
     rows = [_plain(result) for result in results]
     if as_json:
-        return print_json({"name": name, "checks": rows})
+        return print_json({"name": name, "verdict": verdict, "checks": rows})
     console().print(table_of(f"contract of {name}", rows))
+    say(verdict)
     return None
 
 

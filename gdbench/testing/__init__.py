@@ -9,7 +9,7 @@ A check is a plain function with a numbered clause and a one-line docstring. Wit
 
 from __future__ import annotations
 
-from gdbench.testing.results import Check, CheckResult, Failed, Skipped
+from gdbench.testing.results import Check, CheckResult, Failed, Skipped, verdict
 from gdbench.testing.runner import check_plugin, checks, clauses, run_checks
 
-__all__ = ["Check", "CheckResult", "Failed", "Skipped", "check_plugin", "checks", "clauses", "run_checks"]
+__all__ = ["Check", "CheckResult", "Failed", "Skipped", "check_plugin", "checks", "clauses", "run_checks", "verdict"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gdbench.chatter import apart
 from gdbench.errors import unknown
 from gdbench.registry import Offer, Provider, Registry
 from gdbench.specs import CAPABILITIES, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
@@ -54,7 +53,7 @@ def run_checks(
     results = []
     with (reporter or SILENT).task(f"check {offer.spec.name}", len(todo)) as task:
         for check in todo:
-            with contextlib.redirect_stdout(io.StringIO()):
+            with apart(lambda line: None):
                 results.append(check.run(announced.get(check.name)))
             task.advance()
     return results

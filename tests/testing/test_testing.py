@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gdbench.errors import MissingFile, UsageError
 from gdbench.registry import load_registry
-from gdbench.testing import Check, CheckResult, Failed, Skipped, run_checks
+from gdbench.testing import Check, CheckResult, Failed, Skipped, run_checks, verdict
 from gdbench.testing.isolation import observe
 from gdbench.testing.results import Unusable
 from gdbench.testing.runner import offers
@@ -71,6 +72,34 @@ def test_whatever_a_check_raises_is_an_outcome(error: Exception, status: str, re
         status,
         reason,  # type: ignore[arg-type]
     )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        (["passed", "passed", "skipped"], "mine keeps the contract: 2 passed, 1 skipped"),
+        (["passed", "failed", "failed"], "mine breaks the contract in M0: 1 passed, 2 failed"),
+        (["passed", "expected"], "mine keeps the contract: 1 passed, 1 expected"),
+        (["skipped"], "mine: nothing could be checked here: 1 skipped"),
+        ([], "mine: nothing could be checked here: no checks"),
+    ],
+)
+def test_the_checks_end_with_a_verdict(statuses: list[Any], line: str) -> None:
+    assert verdict("mine", [CheckResult("method mine", "M0", "check", status) for status in statuses]) == line
+
+
+@pytest.mark.parametrize(("name", "place"), [("m01_raises", ":7)"), ("m02_one_too_many", ":")])
+def test_a_broken_clause_names_file_and_line(name: str, place: str) -> None:
+    reasons = [result.reason for result in outcomes(name).values() if result.status == "failed"]
+    assert all(f"({name}.py{place}" in reason for reason in reasons), reasons
+
+
+def test_check_plugin_ends_with_the_verdict(tmp_path: Path) -> None:
+    path = BAD / "m02_one_too_many.py"
+    command = [sys.executable, "-m", "gdbench", "check-plugin", "m02_one_too_many", "--plugin", str(path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("m02_one_too_many breaks the contract in M02: ")
 
 
 def test_checks_put_global_state_back() -> None:
