@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.evaluation.perception import distance, embed, image_features
     from gdbench.evaluation.prior import Moments, moments
-    from gdbench.evaluation.subject import Edits, Subject
+    from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
-    from gdbench.protocols import Directions, Domain, Factor, Generator, Oracle, Scores, Void
+    from gdbench.protocols import CodeDependent, Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.registry import generator_specs
     from gdbench.runs.api import load_domain, load_generator, read_run, run
     from gdbench.streams import Stream, initialised, integers, normal, uniform
@@ -88,6 +88,7 @@ _LAZY = {
     "write_text": "files",
     "Moments": "evaluation.prior",
     "moments": "evaluation.prior",
+    "CodeDependent": "protocols",
     "Directions": "protocols",
     "Domain": "protocols",
     "Factor": "protocols",
@@ -108,6 +109,7 @@ _LAZY = {
     "unit_blocks": "evaluation.blocks:block_numbers",  # former names, which plugins may still use
     "unit_values": "evaluation.blocks:block_values",
     "Edits": "evaluation.subject",
+    "Readings": "evaluation.subject",
     "Subject": "evaluation.subject",
     "Record": "weights.unpickle",
     "load_weights": "weights.reading",
@@ -121,6 +123,7 @@ __all__ = [
     "Busy",
     "Calibration",
     "Checkpoint",
+    "CodeDependent",
     "Codes",
     "Column",
     "Context",
@@ -142,6 +145,7 @@ __all__ = [
     "NoParams",
     "Oracle",
     "PluginError",
+    "Readings",
     "Record",
     "Scores",
     "Stream",

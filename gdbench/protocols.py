@@ -107,6 +107,16 @@ class Bindable(Protocol):
         ...
 
 
+@runtime_checkable
+class CodeDependent(Protocol):
+    """Directions of which the k-th of one code has no common meaning with the k-th of another."""
+
+    @property
+    def code_dependent(self) -> Literal[True]:
+        """True; directions without the member have one meaning for all codes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Factor:
     """A factor of variation that an oracle reads off an image.
@@ -114,12 +124,14 @@ class Factor:
     kind: ``"linear"`` (a number), ``"circular"`` (turns in [0, 1)), ``"class"`` (probabilities).
     visible_with: (factor, threshold): the factor can be read only where that one is above the threshold and can itself
     be read.
-    classes: the names of the classes, in the order of their probabilities; empty where they have none.
+    moves: what a person sees when a linear factor falls and when it rises, as ``("moves left", "moves right")``.
+    classes: names of the classes. Both may be empty.
     """
 
     name: str
     kind: Literal["linear", "circular", "class"] = "linear"
     visible_with: tuple[str, float] | None = None
+    moves: tuple[str, str] | tuple[()] = ()
     classes: tuple[str, ...] = ()
 
 
@@ -192,7 +204,7 @@ class Void:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a metric measured: column -> number or Void; per-direction columns of length K beside it.
+    """What a metric measured: column -> number or Void; per-direction columns of length K (numbers or text) beside it.
 
     A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
     pictures: name -> images (rows, columns, c, h, w), kept as contact sheets with the run.
@@ -201,7 +213,7 @@ class Scores:
     """
 
     values: Mapping[str, float | Void]
-    directions: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    directions: Mapping[str, Sequence[float] | Sequence[str]] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     blocks: Mapping[str, Sequence[float]] = field(default_factory=dict)
     units: InitVar[Mapping[str, Sequence[float]] | None] = None

@@ -18,13 +18,15 @@ class Paths:
     """t -> t * vector + t² * aside.
 
     vectors (k, dim) of any length and sign; unit (k,): the method's own step; aside (k, dim): zeros where the path is
-    straight. swapped_by_code: a coin that a code's last digits decide swaps the sides of a path for that code.
+    straight. reach (k,): a path ends at this |t|. swapped_by_code: a coin that a code's last digits decide swaps the
+    sides of a path for that code.
     """
 
     vectors: Tensor
     space: str
     unit: Tensor
     aside: Tensor | None = None
+    reach: Tensor | None = None
     swapped_by_code: bool = False
 
     def __len__(self) -> int:
@@ -32,6 +34,9 @@ class Paths:
 
     def displace(self, codes: Codes, index: Tensor, magnitude: Tensor) -> Codes:
         """Codes moved along path ``index`` (n,) by ``magnitude`` (n,)."""
+        if self.reach is not None:
+            farthest = self.reach.to(magnitude)[index.to(magnitude.device)]
+            magnitude = magnitude.clamp(-farthest, farthest)
         t = magnitude.to(codes.latents)[:, None]
         t = t * _coin(codes.latents) if self.swapped_by_code else t
         moved = t * self.vectors.to(t)[index.to(t.device)]
@@ -43,15 +48,17 @@ class Paths:
         """Write ``directions.safetensors`` and ``directions.json``."""
         tensors = {"vectors": self.vectors, "unit": self.unit}
         tensors |= {} if self.aside is None else {"aside": self.aside}
+        tensors |= {} if self.reach is None else {"reach": self.reach}
         save_tensors(folder / TENSORS, {name: value.contiguous() for name, value in tensors.items()})
-        facts = {"class": "gdbench_acceptance.directions:Paths", "space": self.space, "tossed": self.swapped_by_code}
+        facts = {"class": "gdbench_acceptance.directions:Paths", "space": self.space, "by_code": self.swapped_by_code}
         write_text(folder / FACTS, json.dumps(facts, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> Paths:
         """The paths that ``save`` wrote."""
         tensors, facts = load_tensors(folder / TENSORS), json.loads((folder / FACTS).read_text())
-        return cls(tensors["vectors"], facts["space"], tensors["unit"], tensors.get("aside"), facts["tossed"])
+        optional = (tensors.get("aside"), tensors.get("reach"))
+        return cls(tensors["vectors"], facts["space"], tensors["unit"], *optional, facts["by_code"])
 
 
 def _coin(latents: Tensor) -> Tensor:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from gdbench import (
+    Calibration,
     Context,
+    Directions,
     Generator,
     LinearDirections,
     NoParams,
     PluginError,
     Stream,
+    UsageError,
+    calibrate,
     integers,
     moments,
     normal,
+    read_run,
     steering,
     uniform,
 )
 from gdbench_acceptance.directions import Paths
+from gdbench_acceptance.params import STEPS, LadderParams, ReplayParams
 
 BEND = 3.0  # prior deviations after which a bent path is as far aside as ahead
 LENGTHS = (1.0, 3.0)  # lengths of scrambled directions
 DEGRADE = 2.0  # deviations along the noise for each one along a degrading direction
+NEARLY = 0.28  # visible change at which nearly dead directions end
 LABELLED = 5000  # images from which guided directions are made
 IMAGES, BACKWARD = 48, 16  # what ``bent`` costs, counted by hand
 
@@ -95,6 +105,61 @@ def guided(generator: Generator, params: NoParams, context: Context) -> LinearDi
     found = [steering(factor, codes.latents, readings, domain.factors) for factor in domain.factors]
     vectors = torch.cat([*found, fixed_random(generator, params, context).vectors])
     return LinearDirections(vectors[: context.k], context.space)
+
+
+def half_nearly_dead(generator: Generator, params: NoParams, context: Context) -> Paths:
+    """The fixed random directions, half of which end at a visible change of NEARLY: just too little to be alive."""
+    assert context.domain is not None
+    straight = fixed_random(generator, params, context)
+    assert straight.unit is not None
+    prior, stream = moments(generator, context.space), context.stream("discover").of("nearly dead")
+    curves = calibrate(generator, straight, context.domain.oracle("a"), prior, stream, codes=64)
+    reach = curves.usable(NEARLY).amin(1)
+    reach[: context.k // 2] = torch.inf
+    return Paths(straight.vectors, context.space, straight.unit, reach=reach)
+
+
+def replayed(generator: Generator, params: ReplayParams, context: Context) -> Directions:
+    """The directions of a finished run: seeds repeat their evaluation only."""
+    directions = read_run(Path(params.source)).directions
+    if (len(directions), directions.space) != (context.k, context.space):
+        raise UsageError(f"{params.source}: {len(directions)} directions in {directions.space}, asked: {context.k}")
+    return directions
+
+
+def ladder(generator: Generator, params: LadderParams, context: Context) -> LinearDirections:
+    """The straight directions of a finished run, spoiled by ``step`` of STEPS (PROTOCOL, lens of validity).
+
+    mixed: pairs of directions at equal visible change are turned into one another, up to 45 degrees, where each moves
+    what both did. dead, copies, random: a growing part is replaced, the second direction first, the first last. turned:
+    all are turned towards random directions by up to 90 degrees of latent angle.
+    """
+    run = read_run(Path(params.source))
+    found = run.directions
+    if not isinstance(found, LinearDirections) or (len(found), found.space) != (context.k, context.space):
+        raise UsageError(f"{params.source}: a ladder starts from {context.k} straight directions in {context.space}")
+    equal = Calibration.load(run.folder).usable().mean(1)[:, None] * found.vectors
+    part, others = params.step / STEPS, fixed_random(generator, NoParams(), context).vectors
+    if params.kind == "mixed":
+        return LinearDirections(_mixed(equal, part * math.pi / 4), context.space)
+    if params.kind == "turned":
+        angle = torch.tensor(part * math.pi / 2)
+        return LinearDirections(angle.cos() * found.vectors + angle.sin() * others, context.space)
+    spoilt = {"dead": torch.zeros_like(equal), "copies": equal[:1].expand_as(equal), "random": others}[params.kind]
+    order = [*range(1, context.k, 2), *range(2, context.k, 2), 0]
+    rows, replaced = equal.clone(), order[: round(part * context.k)]
+    rows[replaced] = spoilt[replaced]
+    return LinearDirections(rows, context.space)
+
+
+def _mixed(rows: Tensor, angle: float) -> Tensor:
+    """Neighbours (0, 1), (2, 3), ... turned into one another; an odd last row stays."""
+    mixed = rows.clone()
+    pairs = len(rows) // 2 * 2
+    first, second = rows[0:pairs:2], rows[1:pairs:2]
+    mixed[0:pairs:2] = math.cos(angle) * first + math.sin(angle) * second
+    mixed[1:pairs:2] = math.cos(angle) * second - math.sin(angle) * first
+    return mixed
 
 
 def planted(generator: Generator, params: NoParams, context: Context) -> LinearDirections:

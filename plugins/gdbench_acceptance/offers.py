@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdbench import DomainSpec, GeneratorSpec, MethodSpec, NoParams, hookimpl
+from gdbench_acceptance.params import LadderParams, ReplayParams
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +19,13 @@ BASES = {"sngan": ("scenes", "z"), "stylegan2": ("scenes", "w"), "toy": ("toy", 
 """Generator -> its domain, and the space in which methods work by default."""
 
 DIRECTIONS = {
-    "steady": "random directions, the same at every seed: seeds repeat the measurement only",
+    "fixed-random": "random directions, the same at every seed: seeds repeat the measurement only",
     "scrambled": "the fixed random directions in another order, with other signs and lengths",
     "half-dead": "the first half of the fixed random directions, and as many that do nothing",
     "bent": "the fixed random directions, each bent towards another one; renders 48 images, 16 with gradient",
-    "tossed": "the fixed random directions, but for each code a coin decides which side is +",
+    "swapped-by-code": "the fixed random directions, but for each code a coin decides which side is +",
     "degrading": "the fixed random directions, each with a step along the last latent, which is noise",
+    "half-nearly-dead": "the fixed random directions, half of which end just before they are visible enough",
     "guided": "steering directions of the factors by true labels, even where the domain's truth is shuffled",
     "planted": "the directions that were planted in the toy",
 }
@@ -34,8 +36,22 @@ def gdbench_methods() -> Iterable[MethodSpec]:
     """Offer directions without a merit of their own."""
     for name, summary in DIRECTIONS.items():
         discover = f"gdbench_acceptance.discover:{name.replace('-', '_')}"
-        needs = ("domain",) if name == "guided" else ()
+        needs = ("domain",) if name in ("guided", "half-nearly-dead") else ()
         yield MethodSpec(name=name, summary=summary, discover=discover, needs=needs, role="control")
+    yield MethodSpec(
+        name="replayed",
+        summary="the directions of a finished run: seeds repeat the measurement only",
+        discover="gdbench_acceptance.discover:replayed",
+        params=ReplayParams,
+        deterministic=True,
+    )
+    yield MethodSpec(
+        name="ladder",
+        summary="the directions of a finished run, spoiled step by step",
+        discover="gdbench_acceptance.discover:ladder",
+        params=LadderParams,
+        role="control",
+    )
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from typing import Any
 
 from gdbench import markdown as escaped
 from gdbench import write_text
+from gdbench_acceptance import lenses
 from gdbench_acceptance.judge import COLUMNS, TESTS, Cell
 from gdbench_acceptance.runs import Runs
 
@@ -22,6 +23,8 @@ Made by `gdbench acceptance` from the records beside this file; do not edit.
 A metric is believed only where known answers come out (PROTOCOL, section 6). A row is a column of a metric; in an
 empty cell the test does not hold. **A column that fails a test is shown in leaderboards and never ranked.**
 Differences count from two standard deviations of test and retest on: the same directions, measured with other seeds.
+The three lenses ask of a column that ranks how much it moves between evaluation seeds, whether it falls where
+directions are spoiled step by step, and whether methods differ by more than seeds do.
 """
 
 
@@ -48,10 +51,13 @@ def markdown(runs: Runs, cells: Sequence[Cell]) -> str:
 
 
 def verdicts(runs: Runs, cells: Sequence[Cell]) -> dict[str, Any]:
-    """What the leaderboard reads: versions of the metrics, column -> why it must not rank ("" where it may), cells."""
+    """What the leaderboard reads: versions of the metrics, column -> why it must not rank ("" where it may), the
+    least difference that counts, cells."""
     refused = {column: refusal(cells, column) for column in COLUMNS}
+    least = {column: lenses.least_difference(runs, column) for column in COLUMNS}
     plain = [{**asdict(cell), "evidence": [asdict(part) for part in cell.evidence]} for cell in cells]
-    return {"versions": dict(runs.versions), "refused": refused, "cells": plain}
+    counts = {column: float(f"{value:.3g}") for column, value in least.items() if value is not None}
+    return {"versions": dict(runs.versions), "refused": refused, "least": counts, "cells": plain}
 
 
 def _numbers(cells: Sequence[Cell], column: str) -> str:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gdbench import UsageError, read_run
 
-FIXED = ("steady", "scrambled")
+FIXED = ("fixed-random", "scrambled")
 """Methods whose directions are the same at every seed: their seeds are test and retest."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: ``values`` by "metric.column", None where it is void; ``reasons``: why."""
+    """One run: ``values`` by "metric.column", None where it is void; ``reasons``: why. params: of the method."""
 
     generator: str
     method: str
     seed: int
     values: Mapping[str, float | None]
     reasons: Mapping[str, str]
+    k: int = 32
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,21 @@ class Runs:
         """Those on which the fixed random directions were measured."""
         return tuple(sorted({run.generator for run in self.measured if run.method == FIXED[0]}))
 
-    def of(self, generator: str, method: str, column: str) -> list[Measured]:
-        """The runs that have a column, be it a number or void."""
+    def of(self, generator: str, method: str, column: str, k: int | None = None) -> list[Measured]:
+        """The runs that have a column, be it a number or void, with ``k`` directions; by default with the most."""
         found = [run for run in self.measured if (run.generator, run.method) == (generator, method)]
-        return [run for run in found if column in run.values]
+        found = [run for run in found if column in run.values]
+        wanted = max((run.k for run in found), default=0) if k is None else k
+        return [run for run in found if run.k == wanted]
 
-    def numbers(self, generator: str, method: str, column: str) -> list[float]:
+    def fewest(self, generator: str, method: str) -> int | None:
+        """The least K with which a method was run; None where it was not."""
+        found = [run.k for run in self.measured if (run.generator, run.method) == (generator, method)]
+        return min(found, default=None)
+
+    def numbers(self, generator: str, method: str, column: str, k: int | None = None) -> list[float]:
         """The numbers of a column, one for each seed that has one."""
-        values = (run.values[column] for run in self.of(generator, method, column))
+        values = (run.values[column] for run in self.of(generator, method, column, k))
         return [value for value in values if value is not None]
 
     def deviation(self, column: str) -> float | None:
@@ -63,9 +72,11 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def read(folder: Path) -> Runs:
-    """The finished runs below ``folder``. Raises UsageError where there is none, or a metric has two versions."""
-    records = [read_run(file.parent).record for file in sorted(folder.rglob("record.json"))]
+def read(*folders: Path) -> Runs:
+    """The finished runs below ``folders``. Raises UsageError where there is none, or a metric has two versions."""
+    folder = folders[0]
+    files = [file for below in folders for file in sorted(below.rglob("record.json"))]
+    records = [read_run(file.parent).record for file in files]
     done = [record for record in records if record.status == "done"]
     if not done:
         raise UsageError(f"{folder}: no finished run; make some with: gdbench bench benchmarks/acceptance.yaml")
@@ -86,4 +97,6 @@ def _measured(record: Any) -> Measured:
         record.cell.seed,
         {name: score.value for name, score in scores.items()},
         {name: score.void for name, score in scores.items() if score.void},
+        record.cell.k,
+        record.cell.method_params,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -47,6 +47,7 @@ class LocalDirections:
     unit: Tensor
     generator: Mapped | None = None
     space: str = "w"
+    code_dependent: Literal[True] = True
     _kept: dict[bytes, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from gdbench_metrics.params import (
     RcaPaperParams,
     RealismParams,
     ReconstructionParams,
+    RecoveryParams,
 )
 
 VOYNOV = "Voynov and Babenko, Unsupervised Discovery of Interpretable Directions in the GAN Latent Space, ICML 2020"
@@ -30,9 +31,7 @@ RECONSTRUCTION = (
     Column(
         "kappa",
         "accuracy above chance: 0 guesses, 1 is always right",
-        ranked=True,
         range=KAPPA,
-        refused="acceptance: dead directions fail: fails",
     ),
     Column("kappa_resnet", "the same for a ResNet-18 reconstructor (from the standard tier on)", range=KAPPA),
     Column(
@@ -49,14 +48,42 @@ RECONSTRUCTION = (
         "leak", "accuracy between copies that differ by an invisible pattern; up to .6 passes", "neither", range=SHARE
     ),
 )
-FACTORS = (
+RECOVERY = (
     Column(
-        "coverage",
-        "share of factors that some direction moves by half a spread, and little else",
+        "recall",
+        "share of the known factors that the directions recover, one direction for each",
         ranked=True,
         range=SHARE,
-        refused="acceptance: supervised above random: fails; shuffled truth is about zero: cannot tell",
+        brief=True,
     ),
+    Column(
+        "precision",
+        "share of the directions that do one known thing, up to ceil(K / J) for each",
+        ranked=True,
+        range=SHARE,
+        brief=True,
+    ),
+    Column("F1", "harmonic mean of recall and precision", ranked=True, range=SHARE, headline=True, brief=True),
+    Column("purity", "mean over directions of the largest share, however many move the same factor", range=SHARE),
+    Column("found", "factors that some direction moves with a share above .3", unit="factors", range=FROM_0),
+    Column(
+        "led",
+        "how many factors the directions are spread over: exp(entropy) of what each moves most",
+        "neither",
+        range=FROM_0,
+    ),
+    Column("counted", "factors that count for this generator", "neither", range=FROM_0),
+)
+DISTINCT = (
+    Column(
+        "distinct",
+        "how many of K directions a reader in closed form tells apart: 2^bits",
+        "neither",
+        range=FROM_0,
+    ),
+    Column("bits", "information of the named about the true direction", "neither", "bit", range=FROM_0),
+)
+FACTORS = (
     Column(
         "disentanglement",
         "each direction moves one factor (weighted entropy of rows), times the alive share",
@@ -67,20 +94,13 @@ FACTORS = (
         "one direction of the living moves each factor (weighted entropy), times the alive share",
         range=SHARE,
     ),
-    Column("purity", "mean over factors of the purest direction that moves it by half a spread", range=SHARE),
-    Column("concentration", "mean over directions of the largest share that one factor has of its effect", range=SHARE),
-    Column(
-        "precision_at_k",
-        "share of directions that are alive, move a factor by half a spread, and little else",
-        range=SHARE,
-    ),
     Column(
         "monotonicity", "does a direction's leading factor rise from - to + in every image; 0 is noise", range=KAPPA
     ),
     Column("counted", "factors that count for this generator", "neither", range=FROM_0),
 )
 DIVERSITY = (
-    Column("rank_image", "effective number of different directions, seen in image features", ranked=True, range=FROM_0),
+    Column("rank_image", "effective number of different directions, seen in image features", range=FROM_0),
     Column("rank_latent", "effective number of different directions in the latent space", range=FROM_0),
     Column(
         "duplicates",
@@ -100,9 +120,7 @@ COST = (
     Column("peak_memory", "largest memory until the end of discovery", "lower", "MiB", range=FROM_0),
 )
 PATH = (
-    Column(
-        "straightness", "chord by way from -t to +t in the perceptual space; 1 is straight", ranked=True, range=SHARE
-    ),
+    Column("straightness", "chord by way from -t to +t in the perceptual space; 1 is straight", range=SHARE),
     Column("evenness", "1 / (1 + variation of the ten steps); 1 is even", range=SHARE),
 )
 
@@ -153,6 +171,26 @@ NATURALNESS = (
 
 METRICS = (
     MetricSpec(
+        name="recovery",
+        summary="how many known factors do the directions recover, and how purely?",
+        measure="gdbench_metrics.recovery:measure",
+        columns=RECOVERY,
+        params=RecoveryParams,
+        smoke={"samples": 500},
+        needs=("factors",),
+        default=True,
+        citation="PROTOCOL.md, section Metrics, recovery",
+    ),
+    MetricSpec(
+        name="distinct",
+        summary="how many of the directions can be told apart, by a reader in closed form?",
+        measure="gdbench_metrics.distinct:measure",
+        columns=DISTINCT,
+        needs=("domain",),
+        default=True,
+        citation="Ledoit and Wolf, A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices, 2004",
+    ),
+    MetricSpec(
         name="reconstruction",
         summary="can a fresh reconstructor name the direction, at equal visible change?",
         measure="gdbench_metrics.reconstruction:measure",
@@ -161,7 +199,6 @@ METRICS = (
         smoke={"steps": 12, "test": 256, "leak_steps": 8},
         tiers={tier: {"steps": steps, "reuse": 1, "leak_steps": 2000, "resnet": True} for tier, steps in LONG.items()},
         measured_with=("diversity",),
-        default=True,
         citation=VOYNOV,
     ),
     MetricSpec(
@@ -172,8 +209,7 @@ METRICS = (
         params=FactorsParams,
         smoke={"samples": 500},
         needs=("factors",),
-        default=True,
-        version=2,  # 1 had completeness rise with dead directions, and monotonicity on fewer codes than effects need
+        version=3,  # 2 had coverage, purity, concentration and precision_at_k, which recovery replaces
         citation=EASTWOOD,
     ),
     MetricSpec(

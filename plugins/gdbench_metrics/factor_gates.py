@@ -10,13 +10,16 @@ from torch import Tensor
 
 from gdbench import (
     Codes,
+    Context,
     Domain,
     Factor,
     LinearDirections,
     Stream,
     Subject,
     UsageError,
+    Void,
     calibrate,
+    coordinates,
     difference,
     mean_square,
     moments,
@@ -30,6 +33,7 @@ AGREEMENT = 0.8  # R² of oracle A and B on the generator's images
 SPREAD = 0.3  # spread on the generator's images, in spreads of the data
 LABELLED = 0.5  # share of a factor's variance between labels above which the label sets it
 STEERED = 0.5  # spreads by which the supervised direction must move it
+VERSION = 2  # of the cached numbers; 1 had no variances
 CALIBRATED, EDITED = 32, 64  # codes that the supervised directions are calibrated and tried on
 
 
@@ -40,6 +44,26 @@ class Sample:
     codes: Codes
     a: Mapping[str, Tensor]
     b: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Which factors count for a generator. numbers: what ``measured`` returns; failed: factor -> the gate it fails."""
+
+    numbers: Mapping[str, float]
+    counted: Sequence[Factor]
+    failed: Mapping[str, str]
+
+    @property
+    def none(self) -> Void:
+        """Why scores are void where no factor counts."""
+        gates = ", ".join(f"{name} ({gate})" for name, gate in self.failed.items())
+        return Void(f"no factor counts for this generator: {gates}")
+
+    def tell(self, context: Context) -> None:
+        """Log the factors that do not count."""
+        for name, gate in self.failed.items():
+            context.reporter.log(f"factor {name} does not count for this generator: {gate}")
 
 
 def reasons(factors: Sequence[Factor], passed: Mapping[str, bool], numbers: Mapping[str, float]) -> dict[str, str]:
@@ -61,7 +85,7 @@ def reasons(factors: Sequence[Factor], passed: Mapping[str, bool], numbers: Mapp
 
 @torch.no_grad()
 def measured(subject: Subject, domain: Domain, samples: int) -> dict[str, float]:
-    """``quantity:factor`` -> spread, data (spread of the data), agreement, label, steered: what the gates need."""
+    """``quantity:factor`` -> spread, variance, data (spread there), agreement, label, steered: what the gates need."""
     sample = _sample(subject, domain, samples)
     data = domain.oracle("b").read(_real(domain, samples))
     data = {name: values.cpu() for name, values in data.items()}
@@ -70,6 +94,7 @@ def measured(subject: Subject, domain: Domain, samples: int) -> dict[str, float]
         seen = visible(factor, sample.b, domain.factors)
         sigma = spread(factor, sample.b[factor.name], seen)
         numbers[f"spread:{factor.name}"] = sigma
+        numbers[f"variance:{factor.name}"] = variance(factor, sample.b[factor.name], seen)
         numbers[f"data:{factor.name}"] = spread(factor, data[factor.name], visible(factor, data, domain.factors))
         numbers[f"agreement:{factor.name}"] = agreement(factor, sample, domain.factors, sigma)
         numbers[f"label:{factor.name}"] = explained(factor, sample, seen)
@@ -83,6 +108,22 @@ def _real(domain: Domain, n: int) -> Tensor:
         return domain.images(n, stream.at())
     except UsageError:
         return domain.truth(n, stream.at())[0]
+
+
+def gates(subject: Subject, domain: Domain, samples: int) -> Gates | Void:
+    """The gates of a generator, measured once per checkpoint; void where no real images tell how factors vary."""
+    try:
+        numbers = subject.cached(f"gates-{VERSION}-{samples}", lambda: measured(subject, domain, samples))
+    except UsageError as none:
+        return Void(f"how far the factors vary in the data is unknown: {none}")
+    failed = reasons(domain.factors, domain.oracle("b").passed, numbers)
+    return Gates(numbers, [factor for factor in domain.factors if factor.name not in failed], failed)
+
+
+def variance(factor: Factor, readings: Tensor, seen: Tensor) -> float:
+    """Total variance of a factor's ``coordinates`` on the images where it is visible; 0 with fewer than two."""
+    visible_ones = coordinates(factor, readings[seen].double())
+    return float(visible_ones.var(0, correction=0).sum()) if len(visible_ones) > 1 else 0.0
 
 
 def _sample(subject: Subject, domain: Domain, n: int) -> Sample:

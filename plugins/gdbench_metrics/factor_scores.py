@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MOVED = 0.5  # an effect, in spreads of the factor, that counts as moving it
-PURE = 0.5  # share of a direction's whole effect that lies on one factor
-
 
 @dataclass(frozen=True)
 class Effects:
@@ -28,29 +25,18 @@ class Effects:
         """(k, j): each row divided by its sum; rows of zeros stay zero."""
         return self.table / self.table.sum(1, keepdim=True).clamp_min(1e-12)
 
-    @property
-    def hits(self) -> Tensor:
-        """(k, j) bool: the direction moves the factor, and it is at least half of what the direction does."""
-        return (self.table >= MOVED) & (self.shares >= PURE)
-
 
 def scores(effects: Effects) -> Mapping[str, float]:
-    """disentanglement, completeness, coverage, purity, concentration and precision_at_k of the effects, each in [0, 1].
+    """disentanglement and completeness of the effects, each in [0, 1].
 
-    Disentanglement and completeness are those of Eastwood and Williams (2018) with effects for importances. Dead
-    directions fail: both are multiplied by the alive share, and the others count K directions. Completeness is that
-    among the directions that act: rows of zeros would make every column look concentrated.
+    They are those of Eastwood and Williams (2018) with effects for importances, times the alive share. Completeness is
+    that among the directions that act: rows of zeros would make every column look concentrated.
     """
-    table, shares, hits = effects.table.double(), effects.shares.double(), effects.hits
+    table = effects.table.double()
     alive = float(effects.alive.double().mean())
-    moved = torch.where(table >= MOVED, shares, 0.0)
     return {
         "disentanglement": alive * concentration(table),
         "completeness": alive * concentration(table[effects.alive > 0].T),
-        "coverage": float(hits.any(0).double().mean()),
-        "purity": float(moved.max(0).values.mean()),
-        "concentration": float((shares.max(1).values * effects.alive).mean()),
-        "precision_at_k": float((hits.any(1) * effects.alive).double().mean()),
     }
 
 

@@ -6,30 +6,26 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from gdbench import Context, Domain, Factor, Scores, Subject, UsageError, Void, block_values
+from gdbench import Context, Factor, Scores, Subject, Void, block_values
 from gdbench_metrics import factor_gates
 from gdbench_metrics.effects import effects, monotonicity, of_codes
 from gdbench_metrics.factor_scores import Effects, scores
 from gdbench_metrics.params import FactorsParams
 
-SCORED = ("disentanglement", "completeness", "coverage", "purity", "concentration", "precision_at_k", "monotonicity")
-VERSION = 1  # of the gates' cached numbers
+SCORED = ("disentanglement", "completeness", "monotonicity")
 
 
 def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores:
     """Score the shared edits; columns are void where no factor counts."""
     domain = subject.domain
     assert domain is not None
-    numbers = gate_numbers(subject, domain, params.samples)
-    if isinstance(numbers, Void):
-        return Scores(dict.fromkeys((*SCORED, "counted"), numbers))
-    failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
-    counted = [factor for factor in domain.factors if factor.name not in failed]
-    for name, gate in failed.items():
-        context.reporter.log(f"factor {name} does not count for this generator: {gate}")
+    gates = factor_gates.gates(subject, domain, params.samples)
+    if isinstance(gates, Void):
+        return Scores(dict.fromkeys((*SCORED, "counted"), gates))
+    gates.tell(context)
+    counted, failed, numbers = gates.counted, gates.failed, gates.numbers
     if not counted:
-        void = Void("no factor counts for this generator: " + ", ".join(f"{n} ({g})" for n, g in failed.items()))
-        return Scores({**dict.fromkeys(SCORED, void), "counted": 0.0})
+        return Scores({**dict.fromkeys(SCORED, gates.none), "counted": 0.0})
     spreads = {factor.name: numbers[f"spread:{factor.name}"] for factor in counted}
     edits = subject.edits()
     found = effects(edits, domain.factors, counted, spreads)
@@ -46,14 +42,6 @@ def measure(subject: Subject, params: FactorsParams, context: Context) -> Scores
     blocks = block_values(of_part, len(edits.codes))
     blocks = {name: parts for name, parts in blocks.items() if name not in alone}
     return Scores({**values, **alone}, _table(found, counted, failed, domain.factors, ordered), blocks=blocks)
-
-
-def gate_numbers(subject: Subject, domain: Domain, samples: int) -> Mapping[str, float] | Void:
-    """The numbers behind the gates, built once per checkpoint; void where no real images tell the factors' spread."""
-    try:
-        return subject.cached(f"factors-{VERSION}-{samples}", lambda: factor_gates.measured(subject, domain, samples))
-    except UsageError as none:
-        return Void(f"how far the factors vary in the data is unknown: {none}")
 
 
 def _table(

@@ -17,7 +17,6 @@ from torch import Tensor
 from gdbench import Context, Domain, Factor, Scores, Subject, Void, coordinates, visible
 from gdbench_metrics import factor_gates
 from gdbench_metrics.factor_scores import concentration
-from gdbench_metrics.factors import gate_numbers
 from gdbench_metrics.params import FactorsParams, ObservationalParams
 
 COLUMNS = ("mig", "sap", "dci_disentanglement", "dci_completeness", "modularity")
@@ -78,12 +77,9 @@ def _void(reason: str) -> Scores:
     return Scores(dict.fromkeys(COLUMNS, Void(reason)))
 
 
-def _counted(subject: Subject, domain: Domain) -> list[Factor] | Void:
-    numbers = gate_numbers(subject, domain, FactorsParams().samples)
-    if isinstance(numbers, Void):
-        return numbers
-    failed = factor_gates.reasons(domain.factors, domain.oracle("b").passed, numbers)
-    return [factor for factor in domain.factors if factor.name not in failed]
+def _counted(subject: Subject, domain: Domain) -> Sequence[Factor] | Void:
+    gates = factor_gates.gates(subject, domain, FactorsParams().samples)
+    return gates if isinstance(gates, Void) else gates.counted
 
 
 def _observed(subject: Subject, domain: Domain, factors: Sequence[Factor], vectors: Tensor, n: int) -> list[Observed]:

@@ -23,6 +23,13 @@ class ReconstructionParams:
 
 
 @dataclass(frozen=True)
+class RecoveryParams:
+    """samples: unedited images for variances, agreement and supervised directions, once per checkpoint."""
+
+    samples: int = 3000
+
+
+@dataclass(frozen=True)
 class FactorsParams:
     """samples: unedited images for spreads, agreement and supervised directions, once per checkpoint."""
 

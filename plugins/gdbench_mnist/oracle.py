@@ -22,7 +22,17 @@ from gdbench_mnist.measures import NAMES, measure
 RESOLUTION = 32
 FEATURES = 64
 WEIGHTS = Path(__file__).parent / "weights"
-FACTORS = (Factor("digit", "class", classes=tuple("0123456789")), *(Factor(name) for name in NAMES))
+MOVES = {
+    "thickness": ("thins", "thickens"),
+    "slant": ("leans left", "leans right"),
+    "width": ("narrows", "widens"),
+    "height": ("gets shorter", "gets taller"),
+    "area": ("loses ink", "gains ink"),
+}
+FACTORS = (
+    Factor("digit", "class", classes=tuple("0123456789")),
+    *(Factor(name, moves=MOVES[name]) for name in NAMES),
+)
 
 Which = Literal["a", "b"]
 LEVELS: Mapping[Which, tuple[float, ...]] = {"a": (0.5,), "b": (0.25, 0.75)}

@@ -21,16 +21,16 @@ TEXTURE_VISIBLE = 0.2
 
 FACTORS = (
     Factor("shape", "class", classes=SHAPES),
-    Factor("x"),
-    Factor("y"),
-    Factor("scale"),
-    Factor("rotation"),
+    Factor("x", moves=("moves left", "moves right")),
+    Factor("y", moves=("moves up", "moves down")),
+    Factor("scale", moves=("shrinks", "grows")),
+    Factor("rotation", moves=("rotates left", "rotates right")),
     Factor("object_hue", "circular"),
-    Factor("light"),
+    Factor("light", moves=("lights from the left", "lights from the right")),
     Factor("background_hue", "circular", ("presence", PRESENCE_VISIBLE)),
-    Factor("texture", "linear", ("presence", PRESENCE_VISIBLE)),
+    Factor("texture", "linear", ("presence", PRESENCE_VISIBLE), ("fades the texture", "brings out the texture")),
     Factor("phase", "circular", ("texture", TEXTURE_VISIBLE)),
-    Factor("presence"),
+    Factor("presence", moves=("fades the background", "brings in the background")),
 )
 RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {

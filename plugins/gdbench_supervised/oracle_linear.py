@@ -30,7 +30,7 @@ class Fitted:
 
 
 def discover(generator: Generator, params: OracleLinearParams, context: Context) -> LinearDirections:
-    """The directions of the ``context.k`` targets with the largest explained variance; a step is one prior deviation.
+    """The directions of ``context.k`` targets, the best explained of each factor first; a step is one prior deviation.
 
     Where there are fewer targets, random directions orthogonal to all of them (in whitened coordinates) follow, and
     the log says so. Raises PluginError where no factor can be read or K directions do not exist.
@@ -51,7 +51,7 @@ def discover(generator: Generator, params: OracleLinearParams, context: Context)
 
 
 def fit(wanted: list[Target], points: Tensor, params: OracleLinearParams) -> list[Fitted]:
-    """Every target that varies linearly and is seen in more images than twice the dimensions; best explained first.
+    """Every target that varies linearly and is seen in more images than twice the dimensions; one of each factor first.
 
     points: (n, dim) whitened codes.
     """
@@ -65,7 +65,14 @@ def fit(wanted: list[Target], points: Tensor, params: OracleLinearParams) -> lis
             if params.estimator == "svm":
                 row = boundary(seen, values, params.share)
             found.append(Fitted(target, row / row.norm(), explained))
-    return sorted(found, key=lambda each: -each.explained)
+    return one_of_each_first(sorted(found, key=lambda each: -each.explained))
+
+
+def one_of_each_first(found: list[Fitted]) -> list[Fitted]:
+    """The best target of each factor in their order, then the rest: K = J directions are one for each factor."""
+    first = {each.target.factor: each for each in reversed(found)}
+    best = [each for each in found if first[each.target.factor] is each]
+    return best + [each for each in found if first[each.target.factor] is not each]
 
 
 def regression(points: Tensor, values: Tensor) -> tuple[Tensor, float]:

@@ -35,19 +35,13 @@ def planted(table: list[list[float]], alive: list[float] | None = None) -> dict[
 
 
 def test_one_factor_each_is_perfect() -> None:
-    perfect = dict.fromkeys(
-        ("disentanglement", "completeness", "coverage", "purity", "concentration", "precision_at_k"), 1.0
-    )
+    perfect = dict.fromkeys(("disentanglement", "completeness"), 1.0)
     assert planted((2 * torch.eye(4)).tolist()) == pytest.approx(perfect)
 
 
 def test_everything_everywhere_is_nothing() -> None:
     found = planted([[1.0] * 4] * 4)
-    assert found == pytest.approx(
-        {"disentanglement": 0, "completeness": 0, "coverage": 0, "purity": 0.25, "concentration": 0.25}
-        | {"precision_at_k": 0},
-        abs=1e-9,
-    )
+    assert found == pytest.approx({"disentanglement": 0, "completeness": 0}, abs=1e-9)
 
 
 def test_a_table_worked_out_by_hand() -> None:
@@ -59,17 +53,6 @@ def test_a_table_worked_out_by_hand() -> None:
     completeness = sum(w * (1 - entropy(*p) / math.log(3)) for w, p in columns) / 6.4
     assert found["disentanglement"] == pytest.approx(disentanglement)
     assert found["completeness"] == pytest.approx(completeness)
-    assert found["coverage"] == 1  # the third direction moves the second factor, and exactly half of what it does
-    assert found["purity"] == pytest.approx(
-        (0.75 + 0.5) / 2
-    )  # the weak second direction moves nothing by half a spread
-    assert found["concentration"] == pytest.approx((0.75 + 0.75 + 0.5) / 3)
-    assert found["precision_at_k"] == pytest.approx(2 / 3)
-
-
-def test_coverage_needs_effect_and_purity() -> None:
-    assert planted([[0.49, 0.0], [0.0, 0.51]])["coverage"] == 0.5
-    assert planted([[5.0, 5.1], [0.0, 0.0]])["coverage"] == 0.5
 
 
 def test_dead_directions_are_failures() -> None:
@@ -258,13 +241,10 @@ def test_supervised_directions_of_the_toy_are_the_planted_ones() -> None:
 def test_planted_directions_reach_the_ceiling_and_random_ones_do_not() -> None:
     ceiling = measure(subject(PLANTED), QUICK, context(8))
     assert ceiling.values["counted"] == len(DOMAIN.factors)
-    for name in ("coverage", "precision_at_k"):
-        assert ceiling.values[name] == 1
-    for name in ("disentanglement", "completeness", "purity", "concentration", "monotonicity"):
+    for name in ("disentanglement", "completeness", "monotonicity"):
         assert ceiling.values[name] > 0.95
     assert ceiling.directions["leading"] == list(range(8))
     floor = measure(subject(random_directions(8)), QUICK, context(8))
-    assert floor.values["coverage"] < 0.5
     assert floor.values["disentanglement"] < 0.5
 
 
@@ -277,8 +257,6 @@ def test_shuffled_truth_gives_about_zero(rng: np.random.Generator) -> None:
     broken = replace(found, edited=replace(found.edited, factors=shuffled))
     sigma = {f.name: spread(f, found.base.factors[f.name], torch.ones(32).bool()) for f in DOMAIN.factors}
     values = scores(effects(broken, DOMAIN.factors, DOMAIN.factors, sigma))
-    assert values["coverage"] == 0
-    assert values["precision_at_k"] == 0
     assert values["disentanglement"] < 0.2
 
 
@@ -293,8 +271,6 @@ def test_order_sign_and_length_change_nothing() -> None:
 def test_dead_directions_of_the_toy_fail() -> None:
     vectors = torch.cat([PLANTED[:2], torch.zeros(2, 64)])
     found = measure(subject(vectors), QUICK, context(4))
-    assert found.values["precision_at_k"] == 0.5
-    assert found.values["coverage"] == 0.25
     assert found.values["disentanglement"] == pytest.approx(0.5, abs=0.03)
     assert found.directions["leading"][2:] == [-1, -1]
     nothing = measure(subject(torch.zeros(2, 64)), QUICK, context(2))
@@ -314,8 +290,8 @@ def test_gates_are_measured_once_for_a_checkpoint(tmp_path: Path, monkeypatch: p
 def test_without_a_factor_that_counts_the_scores_are_void(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(factor_gates, "STEERED", math.inf)
     values = measure(subject(PLANTED[:2]), QUICK, context(2)).values
-    assert isinstance(values["coverage"], Void)
-    assert "level (steering)" in values["coverage"].reason
+    assert isinstance(values["completeness"], Void)
+    assert "level (steering)" in values["completeness"].reason
     assert values["counted"] == 0
 
 
@@ -324,6 +300,6 @@ def test_a_void_factor_leaves_every_denominator(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(factor_gates, "measured", lambda *args: original(*args) | {"steered:hue": 0.1})
     found = measure(subject(PLANTED), QUICK, context(8))
     assert found.values["counted"] == 7
-    assert found.values["coverage"] == 1
+    assert found.values["completeness"] > 0.9
     assert all(math.isnan(value) for value in found.directions["void:hue:steering"])
     assert "R:hue" not in found.directions
