@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
+from gdbench.evaluation.curves import trace
 from gdbench.evaluation.memory import BATCH, in_batches
 from gdbench.evaluation.perception import Embedded, distance, embed
 from gdbench.evaluation.prior import Moments
@@ -26,8 +27,9 @@ TAUS = (0.15, 0.30, 0.45)
 HEADLINE = 0.30
 CAP = 12.0
 """A magnitude ends at this many prior standard deviations along the displacement."""
-GRID = (0.02, 0.05, 0.1, 0.18, 0.3, 0.45, 0.7, 1.0)
 PAIRS = 512
+USUAL = 2
+"""Renders for each code, direction and sign, about: what progress is shown against."""
 WIDENINGS = 6
 SIGNS = (1.0, -1.0)
 TENSORS, FACTS = "calibration.safetensors", "calibration.json"
@@ -141,25 +143,34 @@ def calibrate(
     batch: int = BATCH,
     reporter: Reporter = SILENT,
 ) -> Calibration:
-    """Measure t -> median D(G(c), G(displace(c, k, t))) / D-bar of every direction and sign, and refine it once.
+    """Measure t -> median D(G(c), G(displace(c, k, t))) / D-bar of every direction and sign around the three changes.
 
-    stream: the evaluation stream of this generator and seed, the same for all methods. codes: how many each median
-    is over. Images rendered: codes * (1 + K * 2 * 11) + 1024.
+    stream: the evaluation stream of this generator and seed, the same for all methods. codes: how many the median at
+    the headline is over; the way there is searched on a quarter of them (see ``curves``).
     """
     base = generator.sample(codes, directions.space, stream.of("codes").at())
     before = _embed(generator, oracle, base, batch)
     dbar = _typical_distance(generator, oracle, directions.space, stream, batch)
     limit = _limits(directions, base, moments)
+    lengths, signs = limit.flatten(), torch.tensor(SIGNS).repeat(len(directions))
+    with reporter.task("calibrate", USUAL * codes * len(lengths)) as task:
 
-    def measure(magnitudes: Tensor) -> Tensor:
-        return _changes(generator, directions, oracle, base, before, magnitudes, batch, reporter) / dbar
+        def measure(curves: Tensor, fractions: Tensor, which: slice) -> Tensor:
+            rows = torch.arange(codes)[which].repeat(len(curves))
+            repeated = curves.repeat_interleave(which.stop - which.start)
+            signed = (fractions * lengths[curves] * signs[curves]).repeat_interleave(which.stop - which.start)
 
-    grid = limit[..., None] * torch.tensor((0.0, *GRID))
-    change = torch.cat([torch.zeros_like(limit)[..., None], measure(grid[..., 1:])], -1)
-    coarse = Calibration(grid, change.cummax(-1).values, limit, limit, limit, dbar)
-    extra = torch.stack([coarse.usable(tau) for tau in TAUS], -1)
-    magnitudes, order = torch.cat([grid, extra], -1).sort(-1)
-    change = torch.cat([change, measure(extra)], -1).gather(-1, order).cummax(-1).values
+            def apart(here: slice) -> Tensor:
+                edited = directions.displace(base[rows[here]], repeated[here] // 2, signed[here])
+                after = embed(oracle, generator.render(edited))
+                task.advance(len(after.maps))
+                return (after.maps - before.maps[rows[here]]).square().sum(1).cpu()
+
+            return torch.cat(list(in_batches(apart, len(rows), batch))).reshape(len(curves), -1) / dbar
+
+        fractions, change = trace(measure, len(lengths), codes, TAUS)
+    shape = (*limit.shape, -1)
+    magnitudes, change = (fractions * lengths[:, None]).reshape(shape), change.reshape(shape)
     refined = Calibration(magnitudes, change, limit, limit, limit, dbar)
     outside, deviations = _departure(directions, base, moments, refined.usable(), generator, stream)
     return Calibration(magnitudes, change, limit, outside, deviations, dbar)
@@ -229,28 +240,6 @@ def _per_direction(
     which = torch.arange(n).repeat(k * 2 * steps)
     parts = list(in_batches(lambda here: measure(index[here], signed[here], which[here]), len(index), batch))
     return torch.cat(parts).reshape(k, 2, steps, n)
-
-
-def _changes(
-    generator: Generator,
-    directions: Directions,
-    oracle: Oracle,
-    base: Codes,
-    before: Embedded,
-    magnitudes: Tensor,
-    batch: int,
-    reporter: Reporter,
-) -> Tensor:
-    """Median distance (k, 2, steps) between originals and edits at signless magnitudes (k, 2, steps)."""
-    with reporter.task("calibrate", magnitudes.numel() * len(base)) as task:
-
-        def apart(index: Tensor, signed: Tensor, rows: Tensor) -> Tensor:
-            after = embed(oracle, generator.render(directions.displace(base[rows], index, signed)))
-            changes = (after.maps - before.maps[rows]).square().sum(1).cpu()
-            task.advance(len(rows))
-            return changes
-
-        return _per_direction(len(base), magnitudes, apart, batch).median(-1).values
 
 
 def _departure(

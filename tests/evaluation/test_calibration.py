@@ -116,9 +116,32 @@ def test_zero_vectors_are_dead_and_finite() -> None:
     assert all(math.isfinite(value) for value in calibration.scores().values())
 
 
-def test_images_rendered_are_as_documented() -> None:
-    _, generator = measured(LinearDirections(torch.eye(4), "z"), codes=8)
-    assert generator.rendered == 8 * (1 + 4 * 2 * 11) + 1024
+def test_images_rendered_are_few() -> None:
+    """A fixed grid of eight points and one at each change took 11 renders a code, direction and sign."""
+    codes = 64
+    _, generator = measured(LinearDirections(torch.eye(4), "z"), codes)
+    assert generator.rendered - codes - 1024 <= 4.5 * 8 * codes
+
+
+class Humped(Angle):
+    """Change is seen only from 7 to 11 of the 12 standard deviations along the first latent."""
+
+    def render(self, codes: Codes) -> Tensor:
+        bump = (-((codes.latents[:, 0] - 9) ** 2) / 3).exp()
+        theta = bump + 0.3 * codes.latents[:, 1]
+        return torch.stack([theta.cos(), theta.sin()], 1)[:, :, None, None].expand(-1, -1, 4, 4)
+
+
+def test_a_curve_that_falls_again_before_its_end_is_alive() -> None:
+    """All of the way counts, as on a fixed grid: the change at the longest magnitude alone is below .30."""
+    generator, directions = Humped(), LinearDirections(torch.eye(4)[:1], "z")
+    stream, oracle = Stream(0, "calibrate"), Eye()
+    found = calibrate(generator, directions, oracle, moments(generator, "z"), stream, 64)
+    base = generator.sample(64, "z", stream.of("codes").at())
+    end = directions.displace(base, torch.zeros(64).long(), found.limit[0, :1].repeat(64))
+    at_end = (generator.render(end) - generator.render(base))[..., 0, 0].square().sum(1).median() / found.dbar
+    assert float(at_end) < 0.30
+    assert found.dead.tolist() == [[False, True]]
 
 
 @pytest.mark.parametrize("length", [0.03, 0.4, 3.0, -0.4])
