@@ -28,7 +28,7 @@ HEADLINE = 0.30
 CAP = 12.0
 """A magnitude ends at this many prior standard deviations along the displacement."""
 PAIRS = 512
-USUAL = 2
+USUAL = 5
 """Renders for each code, direction and sign, about: what progress is shown against."""
 WIDENINGS = 6
 SIGNS = (1.0, -1.0)

@@ -26,9 +26,9 @@ FARTHER, BEYOND = 2.5, 1.1
 """How far one step goes at most, and by how much it aims too far, where the target lies beyond all points."""
 INSIDE = (0.3, 0.45, 0.7)
 """Fractions at which a curve that ends below the headline is looked at too: it may have been above."""
-EXACT = 1.04
-"""How far, as a factor, the change at the point nearest to the headline may be from it: half as much in magnitude, of
-which the line to the next point makes up for most."""
+EXACT = 0.02
+"""How near, as a share, the point that is measured on all codes lies to the magnitude of the headline; of the rest the
+line to the next point makes up for most."""
 CLOSE = 0.85
 """The share of the headline, in change, from which on all codes decide whether a curve that ends below was above it."""
 
@@ -128,6 +128,11 @@ class Curves:
         at_end = ((self.at == 1) & (self.complete | (not all_codes))).any(1)
         return at_end & (self.sorted()[1][:, -1] < change)
 
+    def exact(self, change: float) -> Tensor:
+        """(p,): a complete point lies within ``EXACT`` of where the curve meets ``change``."""
+        met = self.towards(change)[:, None]
+        return (((self.at - met).abs() <= EXACT * met) & self.complete).any(1)
+
     def approach(self, target: Target, least: float, all_codes: bool = False) -> None:
         """Measure on until each curve has a point within ``target`` or ends below ``least``."""
         for _ in range(ROUNDS):
@@ -142,7 +147,7 @@ class Curves:
 def trace(measure: Measure, curves: int, codes: int, taus: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
     """Fractions and monotone median changes (curves, m) of every curve, from (0, 0) on.
 
-    taus: the changes to meet, each by a point measured on all codes; at the middle one within ``EXACT``. Where a
+    taus: the changes to meet, each by a point measured on all codes; ``EXACT`` at the middle one. Where a
     curve stays below the middle one, all codes are measured at its longest magnitude and wherever it comes near.
     """
     few = min(codes, max(FEWEST, codes // 4))
@@ -159,7 +164,7 @@ def trace(measure: Measure, curves: int, codes: int, taus: tuple[float, float, f
         found.approach(target, target.low)
         found.add(found.nearest(target.aim), alive, all_codes=True)
         found.approach(target, target.low, all_codes=True)
-    _settle(found, Target(middle, middle / EXACT, middle * EXACT))
+    _settle(found, middle)
     return found.sorted()
 
 
@@ -170,12 +175,14 @@ def _look_inside(found: Curves, middle: float) -> None:
         found.add(torch.full((len(on),), fraction), on, all_codes=False)
 
 
-def _settle(found: Curves, target: Target) -> None:
-    """All codes near the target until a point fits, and where a curve ends below it, at the points that come close."""
-    found.approach(target, target.aim, all_codes=True)
-    below = found.ended(target.aim, all_codes=True)
+def _settle(found: Curves, middle: float) -> None:
+    """All codes where a curve meets ``middle``, and where it ends below, at the points that come close."""
+    below = found.ended(middle, all_codes=True)
     for column in range(1, found.at.shape[1]):
-        close = below & (found.estimate()[:, column] >= CLOSE * target.aim)
+        close = below & (found.estimate()[:, column] >= CLOSE * middle)
         found.add(found.at[:, column], close, all_codes=True)
-    if (below & ~found.ended(target.aim, all_codes=True)).any():
-        found.approach(target, target.aim, all_codes=True)
+    for _ in range(ROUNDS):
+        on = ~found.exact(middle) & ~found.ended(middle, all_codes=True)
+        if not on.any():
+            return
+        found.add(found.towards(middle), on, all_codes=True)
