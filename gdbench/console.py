@@ -7,6 +7,7 @@ is obeyed and no control character reaches the terminal. rich is imported when s
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 WIDE = 220
-"""Width of tables where the output is no terminal: nothing is folded in a log."""
+"""Width of tables where the output is no terminal and COLUMNS says nothing: nothing is folded in a log."""
 LONGEST = 2_000
 
 
@@ -68,7 +69,7 @@ def console(stderr: bool = False) -> Console:
     if reconfigure is not None:
         reconfigure(errors="replace")
     made = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if not made.is_terminal:
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
         made.width = WIDE
     return made
 

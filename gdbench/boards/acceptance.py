@@ -1,35 +1,57 @@
-"""Which columns may rank methods, by the verdicts of an acceptance file (PROTOCOL.md section 6)."""
+"""Which columns may rank methods, and by which difference at least: the verdicts of an acceptance file."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdbench.errors import UsageError
 from gdbench.specs import Column
 
 
-def refused(
-    path: Path, columns: Mapping[str, Sequence[Column]], versions: Mapping[tuple[str, str], int]
-) -> dict[tuple[str, str], str]:
-    """(metric, column) -> why it must not rank, for each ranking column that was not accepted as it is installed.
+@dataclass(frozen=True)
+class Verdicts:
+    """What was found of columns, by (metric, column). refused: why it must not rank. least: the least difference that
+    counts, 0 or more."""
 
-    path: JSON with ``versions`` (metric -> version) and ``refused`` ("metric.column" -> reason, "" where it passed).
+    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    least: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+NOTHING = Verdicts()
+
+
+def read_verdicts(
+    path: Path, columns: Mapping[str, Sequence[Column]], versions: Mapping[tuple[str, str], int]
+) -> Verdicts:
+    """The verdicts on all columns as they are installed; a ranking column that was not tried so must not rank.
+
+    path: JSON with ``versions`` (metric -> version), ``refused`` ("metric.column" -> reason, "" where it passed), and
+    perhaps ``least`` ("metric.column" -> least difference that counts).
     Raises UsageError for a file that cannot be read.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         judged, reasons = dict(data["versions"]), dict(data["refused"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        least = {name: float(value) for name, value in dict(data.get("least", {})).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: no verdicts of an acceptance ({type(error).__name__}: {error})") from None
-    found = {}
+    for name, value in least.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"{path}: least: {name}: got {value}, expected 0 or more")
+    refused, counts = {}, {}
     for metric, declared in columns.items():
-        for column in (column for column in declared if column.ranked):
+        version = versions.get(("metric", metric))
+        current = judged.get(metric) == version
+        for column in declared:
             name = f"{metric}.{column.name}"
-            version = versions.get(("metric", metric))
-            if name not in reasons or judged.get(metric) != version:
-                found[metric, column.name] = f"not tried in acceptance in version {version}"
-            elif reasons[name]:
-                found[metric, column.name] = f"acceptance: {reasons[name]}"
-    return found
+            if current and name in least:
+                counts[metric, column.name] = least[name]
+            if column.ranked and (name not in reasons or not current):
+                refused[metric, column.name] = f"not tried in acceptance in version {version}"
+            elif column.ranked and reasons[name]:
+                refused[metric, column.name] = f"acceptance: {reasons[name]}"
+    return Verdicts(refused, counts)

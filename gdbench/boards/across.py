@@ -1,13 +1,27 @@
-"""Ranks across generators (PROTOCOL.md section 7): each generator's own ranks and their mean. No weighted total."""
+"""Ranks across generators (PROTOCOL.md section 7): each generator's own ranks and their mean. No weighted total.
+
+A checkpoint takes part once, in the space that its family names first and with the family's own parameters.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gdbench.boards.board import Board, Entry, Row
-from gdbench.boards.statistics import MIN_GENERATORS, Interval, friedman, holm_wilcoxon, interval
+from gdbench.boards.rules import Rules
+from gdbench.boards.statistics import (
+    MIN_GENERATORS,
+    Interval,
+    Sample,
+    friedman,
+    holm_wilcoxon,
+    interval,
+    mean_of,
+    pooled,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,15 @@ class Across:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One mapping for each mean rank, with the keys of the leaderboard's other rows."""
-        place = {"generator": "all", "checkpoint": "", "domain": "", "tier": self.tier, "k": self.k, "role": "method"}
+        place: dict[str, Any] = {
+            "generator": "all",
+            "checkpoint": "",
+            "weights": "",
+            "params": "{}",
+            "space": "",
+            "domain": "",
+        }
+        place |= {"tier": self.tier, "k": self.k, "role": "method"}
         n = len(self.generators)
         return [
             {
@@ -50,48 +72,70 @@ class Across:
                 "n": n,
                 "expected": n,
                 "rank": None,
+                "mark": "",
+                "p": None,
                 "note": "; ".join(self.notes),
+                "least": None,
             }
             for row in self.rows
         ]
 
 
-def across(boards: Sequence[Board]) -> tuple[Across, ...]:
-    """The tables of all columns that rank methods on two generators at least, by tier and K."""
+def across(boards: Sequence[Board], rules: Rules) -> tuple[Across, ...]:
+    """The tables of all columns that rank methods on two checkpoints at least, by tier and K."""
     groups: dict[tuple[str, int], list[Board]] = {}
     for board in boards:
-        groups.setdefault((board.tier, board.k), []).append(board)
+        groups.setdefault((board.key.tier, board.key.k), []).append(board)
     return tuple(
         table
         for group in groups.values()
-        if len(group) > 1
-        for metric, column in dict.fromkeys(
-            (metric, column.name) for board in group for metric, column in board.columns
-        )
-        if (table := _table(group, metric, column)) is not None
+        for metric, column in dict.fromkeys(shown.name for board in group for shown in board.columns)
+        if (table := _table(group, metric, column, rules)) is not None
     )
 
 
-def _table(boards: Sequence[Board], metric: str, column: str) -> Across | None:
-    """Ranks of the methods that are ranked on every board; None where no board ranks any.
+def _representing(boards: Sequence[Board], rules: Rules) -> tuple[list[Board], list[Board]]:
+    """One board for each checkpoint, and the others: its headline space and parameters, or what comes nearest."""
+
+    def far(board: Board) -> tuple[bool, bool]:
+        key = board.key
+        own = rules.params.get(key.generator)
+        return key.space != rules.spaces.get(key.generator, key.space), own is not None and dict(key.params) != dict(
+            own
+        )
+
+    chosen: dict[tuple[str, str, str], Board] = {}
+    for board in sorted(boards, key=far):
+        chosen.setdefault((board.key.generator, board.key.checkpoint, board.key.weights), board)
+    kept = [board for board in boards if board in chosen.values()]
+    return kept, [board for board in boards if board not in kept]
+
+
+def _table(group: Sequence[Board], metric: str, column: str, rules: Rules) -> Across | None:
+    """Ranks of the methods that are ranked on every checkpoint; None where none ranks any, or there is one alone.
 
     They are the ranks on the boards, where whoever is left out here still stands above those it beats: so no failure
     improves a rank.
     """
+    boards, others = _representing(group, rules)
     found = [_methods(board, metric, column) for board in boards]
     names = sorted({name for entries in found for name in entries})
-    if not any(entry.rank is not None for entries in found for entry in entries.values()):
+    if len(boards) < 2 or not any(entry.rank is not None for entries in found for entry in entries.values()):
         return None
     complete = [name for name in names if all(_rank(entries, name) is not None for entries in found)]
     rows = [_mean_rank(name, [entries[name] for entries in found]) for name in complete]
     return Across(
         metric=metric,
         column=column,
-        tier=boards[0].tier,
-        k=boards[0].k,
+        tier=boards[0].key.tier,
+        k=boards[0].key.k,
         generators=tuple(_names(boards)),
         rows=tuple(sorted(rows, key=lambda row: (row.mean.mean, row.method))),
-        notes=tuple(_notes(found, complete, [name for name in names if name not in complete])),
+        notes=(
+            *_notes(found, complete, [name for name in names if name not in complete]),
+            *_architectures(boards),
+            *(f"each checkpoint counts once: {board.title} is left out" for board in others),
+        ),
     )
 
 
@@ -109,13 +153,14 @@ def _rank(entries: Mapping[str, Entry], name: str) -> int | None:
 
 def _mean_rank(name: str, entries: Sequence[Entry]) -> MeanRank:
     ranks = tuple(entry.rank for entry in entries if entry.rank is not None)
-    mean = interval(ranks)
-    return MeanRank(name, ranks, mean if len(ranks) >= MIN_GENERATORS else Interval(mean.mean, None, None))
+    if len(ranks) < MIN_GENERATORS:
+        return MeanRank(name, ranks, Interval(mean_of(ranks), None, None))
+    return MeanRank(name, ranks, interval(Sample(mean_of(ranks), len(ranks), pooled([ranks])), (1.0, None)))
 
 
 def _names(boards: Sequence[Board]) -> list[str]:
     """A name for each board: generator and checkpoint, numbered where these are not enough."""
-    names = [f"{board.generator}/{board.checkpoint}" for board in boards]
+    names = [f"{board.key.generator}/{board.key.checkpoint}" for board in boards]
     return [f"{name} ({names[:i].count(name) + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
@@ -126,6 +171,14 @@ def _notes(found: Sequence[Mapping[str, Entry]], complete: Sequence[str], left_o
         yield f"intervals and tests across generators need {MIN_GENERATORS} generators, there are {len(found)}"
     elif len(complete) > 1:
         yield from _tests([[_mean(entries[name]) for name in complete] for entries in found], complete)
+
+
+def _architectures(boards: Sequence[Board]) -> Iterator[str]:
+    """A line for each family that stands several times on one domain: these are no independent witnesses."""
+    counts = Counter((board.key.generator, board.key.domain) for board in boards)
+    for (generator, domain), count in counts.items():
+        if count > 1:
+            yield f"{count} of the {len(boards)} are {generator} on {domain}: one architecture on one domain"
 
 
 def _mean(entry: Entry) -> float:

@@ -2,235 +2,109 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gdbench.boards.acceptance import refused as refused_columns
-from gdbench.boards.across import Across, across
-from gdbench.boards.board import Board, Entry, Row
-from gdbench.boards.cells import across_grid, grid, inert, markdown, markdown_table
-from gdbench.boards.statistics import Array, alike, interval, ranks
-from gdbench.files import write_text
-from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, Score
+from gdbench.boards.across import across
+from gdbench.boards.board import Board, Entry, Key, Leaderboard, Row, Shown
+from gdbench.boards.rules import ROLES, UNRANKED, Rules, Versions, rules_of
+from gdbench.boards.selection import beyond_cap, reasons, select
+from gdbench.boards.statistics import Against, Sample, Spread, against, interval, mean_of, pooled, ranks
+from gdbench.record import RunRecord, Score
 from gdbench.specs import Column
 from gdbench.tiers import CAPS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from gdbench.registry import Registry
     from gdbench.runs.suite import Suite
 
-UNRANKED = ("quick", "smoke")
-ROLES = ("method", "control", "reference")
-NOT_CONVERGED = "learned methods not converged: tier quick is a demonstration and is not ranked"
-LEGEND = (
-    "Mean over seeds (95 % interval over seeds, and over parts of the evaluation sample where records hold them) "
-    "complete/expected seeds. ↑ higher is better, ↓ lower is better."
-)
-Versions = Mapping[tuple[str, str], int]
-"""(kind, name) -> version, with kind "discovery", "evaluation", "generator", "method", "domain" or "metric"."""
-PROTOCOL: Versions = {("discovery", "discovery"): DISCOVERY, ("evaluation", "evaluation"): EVALUATION}
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """The boards of all generators, ranks across generators, and notes on what is not on them."""
-
-    boards: tuple[Board, ...]
-    notes: tuple[str, ...] = ()
-    across: tuple[Across, ...] = ()
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """One mapping for each number: the table behind frame, CSV and plots. A mean rank has the generator "all"."""
-        numbers = [
-            {
-                "generator": board.generator,
-                "checkpoint": board.checkpoint,
-                "domain": board.domain,
-                "tier": board.tier,
-                "k": board.k,
-                "role": row.role,
-                "method": row.method,
-                **dataclasses.asdict(entry),
-            }
-            for board in self.boards
-            for row in board.rows
-            for entry in row.entries
-        ]
-        return numbers + [row for table in self.across for row in table.to_rows()]
-
-    def to_frame(self) -> pd.DataFrame:
-        """``to_rows`` as a DataFrame; what is missing is NaN."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.to_rows())
-        return frame.astype({"mean": float, "low": float, "high": float, "rank": float}) if len(frame) else frame
-
-    def to_json(self) -> str:
-        """The whole value as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False)
-
-    def to_csv(self) -> str:
-        """``to_rows`` as CSV; text that a spreadsheet would take for a formula is preceded by an apostrophe."""
-        rows = self.to_rows()
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["generator"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: inert(value) for name, value in row.items()} for row in rows)
-        return text.getvalue()
-
-    def to_markdown(self) -> str:
-        """One table for each metric of each board, with all notes."""
-        parts = ["# Leaderboard", LEGEND, *map(markdown, self.notes)]
-        for board in self.boards:
-            parts += [f"## {markdown(board.title)}", *(markdown(note) for note in board.notes)]
-            for metric, columns in board.metrics().items():
-                parts += [f"### {markdown(metric)}", markdown_table(*grid(board, metric, columns))]
-            parts += [f"- {markdown(f'{row.method}: {line}')}" for row in board.rows for line in row.failures]
-        for table in self.across:
-            parts += [f"## {markdown(table.title)}", markdown_table(*across_grid(table))]
-            parts += [f"- {markdown(note)}" for note in table.notes]
-        return "\n\n".join(parts) + "\n"
-
-    def write(self, folder: Path) -> None:
-        """Write ``leaderboard.md``, ``.csv`` and ``.json`` into ``folder``, each atomically."""
-        write_text(folder / "leaderboard.md", self.to_markdown())
-        write_text(folder / "leaderboard.csv", self.to_csv())
-        write_text(folder / "leaderboard.json", self.to_json() + "\n")
-
 
 def leaderboard(
-    records: Iterable[RunRecord],
-    columns: Mapping[str, Sequence[Column]],
-    current: Versions | None = None,
-    expected: Callable[[Cell], int] | None = None,
-    refused: Mapping[tuple[str, str], str] | None = None,
+    records: Iterable[RunRecord], columns: Mapping[str, Sequence[Column]], rules: Rules | None = None
 ) -> Leaderboard:
     """The leaderboard of ``records``, whatever their order.
 
     columns: metric -> what it declares, in the order of the tables; metrics without a declaration are left out.
-    current: versions that count; what it does not name counts in the highest version among the records.
-    expected: the number of seeds of a row, by a cell of it; 0: as many as the best method of its board has.
-    refused: (metric, column) -> why it is shown and not ranked.
     """
-    kept = sorted(_distinct(records), key=_order)
-    versions = {**_highest(kept), **(current or {}), **PROTOCOL}
-    fresh = [record for record in kept if all(versions[key] == version for key, version in _made_with(record).items())]
-    old = len(kept) - len(fresh)
-    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
-    for record in fresh:
-        groups.setdefault(_group(record), []).append(record)
-    declared = {metric: [_ranking(metric, column, refused or {}) for column in own] for metric, own in columns.items()}
-    boards = [_board(group, declared, versions, expected or _unknown) for _, group in sorted(groups.items())]
-    notes = [f"{old} records of other versions of protocol or plugins are not shown"] if old else []
-    notes += [f"{metric}.{name} is shown and not ranked: {why}" for (metric, name), why in (refused or {}).items()]
-    return Leaderboard(tuple(boards), tuple(notes), across(boards))
-
-
-def _ranking(metric: str, column: Column, refused: Mapping[tuple[str, str], str]) -> Column:
-    return dataclasses.replace(column, ranked=column.ranked and (metric, column.name) not in refused)
+    rules = rules or Rules()
+    chosen = select(records, rules)
+    boards = [_board(key, members, columns, chosen.versions, rules) for key, members in chosen.groups]
+    titles = Counter(board.title for board in boards)
+    named = [
+        replace(board, title=f"{board.title}, weights {board.key.weights}") if titles[board.title] > 1 else board
+        for board in boards
+    ]
+    return Leaderboard(tuple(named), chosen.notes, across(named, rules))
 
 
 def leaderboard_of(
-    records: Iterable[RunRecord], columns: Mapping[str, Sequence[Column]], registry: Registry, suite: Suite | None
+    records: Iterable[RunRecord],
+    columns: Mapping[str, Sequence[Column]],
+    registry: Registry,
+    suite: Suite | None,
+    changed: bool = False,
 ) -> Leaderboard:
     """The leaderboard of a suite's records, by the installed versions and the verdicts of suite or columns."""
-    versions = current_versions(registry)
-    if suite and suite.acceptance:
-        verdicts = refused_columns(suite.acceptance, columns, versions)
-    else:
-        verdicts = {(metric, one.name): one.refused for metric, own in columns.items() for one in own if one.refused}
-    return leaderboard(records, columns, versions, (lambda cell: len(suite.seeds(cell))) if suite else None, verdicts)
+    return leaderboard(records, columns, rules_of(registry, columns, suite, changed))
 
 
-def current_versions(registry: Registry) -> dict[tuple[str, str], int]:
-    """The versions of what is installed."""
-    kinds = registry.offers().items()
-    return {(kind, name): offer.spec.version for kind, offers in kinds for name, offer in offers.items()}
+@dataclass(frozen=True)
+class _Line:
+    """The runs of one row, by seed. expected: N of "n of N". beyond: images over the cap of the tier, else 0."""
 
+    name: str
+    runs: Mapping[int, RunRecord]
+    expected: int
+    beyond: int
 
-def _made_with(record: RunRecord) -> dict[tuple[str, str], int]:
-    """The versions behind the directions of a record."""
-    cell = record.cell
-    names = {"generator": cell.generator, "method": cell.method, "domain": record.domain}
-    names |= {kind: kind for kind, _ in PROTOCOL}
-    return {(kind, name): record.versions.get(kind, 0) for kind, name in names.items()}
+    @property
+    def first(self) -> RunRecord:
+        return next(iter(self.runs.values()))
 
+    @property
+    def role(self) -> str:
+        return self.first.role
 
-def _highest(records: Iterable[RunRecord]) -> dict[tuple[str, str], int]:
-    highest: dict[tuple[str, str], int] = {}
-    for record in records:
-        metrics = {("metric", metric): record.versions.get(f"metric:{metric}", 0) for metric in record.scores}
-        for key, version in {**_made_with(record), **metrics}.items():
-            highest[key] = max(version, highest.get(key, 0))
-    return highest
-
-
-def _order(record: RunRecord) -> tuple[bool, str, str]:
-    return record.status != "done", record.id, record.to_json()
-
-
-def _distinct(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """One record for each id: a finished one where there is one."""
-    kept: dict[str, RunRecord] = {}
-    for record in sorted(records, key=_order):
-        kept.setdefault(record.id, record)
-    return list(kept.values())
-
-
-def _group(record: RunRecord) -> tuple[Any, ...]:
-    cell = record.cell
-    made = json.dumps(dict(cell.generator_params), sort_keys=True)
-    return cell.generator, cell.checkpoint, record.checkpoint_sha256, cell.tier, cell.k, made
+    @property
+    def method(self) -> str:
+        return self.first.cell.method
 
 
 def _board(
+    key: Key,
     records: Sequence[RunRecord],
     columns: Mapping[str, Sequence[Column]],
     versions: Versions,
-    expected: Callable[[Cell], int],
+    rules: Rules,
 ) -> Board:
-    """The board of one group; ``records`` are in ``_order``."""
+    """The board of one key; ``records`` are in the order of their selection."""
     comparable, apart = _comparable(records)
-    named = _named(comparable)
-    numbers = _expected(named, expected)
+    lines = _lines(key, comparable, rules)
+    baseline = min((line.name for line in lines if line.method in rules.baselines), default="")
     common = _common_params(comparable)
     shown = [
-        (metric, column)
+        _shown(metric, column, rules)
         for metric, declared in columns.items()
         if any(metric in record.scores for record in comparable)
         for column in declared
     ]
-    entries: dict[str, list[Entry]] = {name: [] for name in named}
-    for metric, column in shown:
+    entries: dict[str, list[Entry]] = {line.name: [] for line in lines}
+    for one in shown:
         scores = {
-            name: {seed: _score(run, metric, column.name, versions, common) for seed, run in runs.items()}
-            for name, runs in named.items()
+            line.name: {seed: _score(run, one, versions, common) for seed, run in sorted(line.runs.items())}
+            for line in lines
         }
-        ranked = _ranks(scores, column, named, numbers)
-        for name in named:
-            entries[name].append(_entry(metric, column.name, scores[name], numbers[name], ranked.get(name)))
-    rows = [_row(name, runs, entries[name]) for name, runs in named.items()]
-    cell = records[0].cell
-    return Board(
-        generator=cell.generator,
-        checkpoint=cell.checkpoint,
-        domain=records[0].domain,
-        tier=cell.tier,
-        k=cell.k,
-        columns=tuple(shown),
-        rows=tuple(sorted(rows, key=_place(shown))),
-        notes=(*_notes(records, apart, rows), *_beyond_notes(named)),
+        for name, entry in _entries(key, one, lines, scores, baseline, rules).items():
+            entries[name].append(entry)
+    rows = [_row(line, entries[line.name]) for line in lines]
+    board = Board(key=key, title=key.title, columns=tuple(shown), rows=tuple(rows), baseline=baseline)
+    return replace(
+        board,
+        rows=tuple(sorted(rows, key=lambda row: _place(row, board.headline()))),
+        notes=tuple(_notes(board, comparable, apart, lines)),
     )
 
 
@@ -260,10 +134,24 @@ def _params(record: RunRecord, metric: str) -> str:
     return json.dumps(record.metric_params.get(metric, {}), sort_keys=True)
 
 
+def _lines(key: Key, records: Sequence[RunRecord], rules: Rules) -> list[_Line]:
+    """A line for each method with its parameters, named by what tells lines apart.
+
+    N is what the suite asks for, or where none does the seeds of the best method; at least the seeds that were tried.
+    """
+    named = _named(records)
+    best = max((sum(run.status == "done" for run in runs.values()) for runs in named.values()), default=0)
+    lines = []
+    for name, runs in named.items():
+        cell = replace(next(iter(runs.values())).cell, tier=key.tier)
+        asked = len(rules.seeds(cell)) if rules.seeds else 0
+        images = max(beyond_cap(run, CAPS.get(key.tier)) for run in runs.values())
+        lines.append(_Line(name, runs, max(asked or best, len(runs)), images))
+    return lines
+
+
 def _named(records: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
-    """Row -> seed -> record; a row is a method with its parameters and space, named by what tells rows apart."""
     named: dict[str, dict[int, RunRecord]] = {}
-    spaces = {record.cell.space for record in records}
     for record in records:
         cell = record.cell
         others = [other.cell.method_params for other in records if other.cell.method == cell.method]
@@ -272,27 +160,23 @@ def _named(records: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
             for key, value in sorted(cell.method_params.items())
             if any(other.get(key) != value for other in others)
         ]
-        place = f" in {cell.space}" if len(spaces) > 1 else ""
-        name = f"{cell.method}{place}" + (f" ({', '.join(different)})" if different else "")
+        name = cell.method + (f" ({', '.join(different)})" if different else "")
         named.setdefault(name, {}).setdefault(cell.seed, record)
     return named
 
 
-def _unknown(cell: Cell) -> int:
-    return 0
+def _shown(metric: str, column: Column, rules: Rules) -> Shown:
+    refused = rules.verdicts.refused.get((metric, column.name), "")
+    least = rules.verdicts.least.get((metric, column.name), 0.0)
+    return Shown(metric, column, least, refused)
 
 
-def _expected(named: Mapping[str, Mapping[int, RunRecord]], given: Callable[[Cell], int]) -> dict[str, int]:
-    """Row -> N: as given, or the seeds of the best method; at least the seeds that were tried."""
-    best = max((sum(run.status == "done" for run in runs.values()) for runs in named.values()), default=0)
-    return {name: max(given(next(iter(runs.values())).cell) or best, len(runs)) for name, runs in named.items()}
-
-
-def _score(record: RunRecord, metric: str, column: str, versions: Versions, common: Mapping[str, str]) -> Score:
+def _score(record: RunRecord, shown: Shown, versions: Versions, common: Mapping[str, str]) -> Score:
     """The score of a record, void where it must not be compared."""
     if record.status != "done":
         return Score(None, f"{record.status}: {record.reason}")
-    score = record.scores.get(metric, {}).get(column)
+    metric = shown.metric
+    score = record.scores.get(metric, {}).get(shown.column.name)
     if score is None:
         return Score(None, "not measured")
     if record.versions.get(f"metric:{metric}", 0) != versions["metric", metric]:
@@ -302,82 +186,132 @@ def _score(record: RunRecord, metric: str, column: str, versions: Versions, comm
     return score
 
 
-def _ranks(
+def _entries(
+    key: Key,
+    shown: Shown,
+    lines: Sequence[_Line],
     scores: Mapping[str, Mapping[int, Score]],
-    column: Column,
-    named: Mapping[str, Mapping[int, RunRecord]],
-    expected: Mapping[str, int],
-) -> dict[str, int]:
-    runs = [next(iter(runs.values())) for runs in named.values()]
-    if not column.ranked or column.better == "neither" or runs[0].cell.tier in UNRANKED:
-        return {}
-    methods = [name for name, run in zip(named, runs, strict=True) if run.role == "method" and not _beyond(named[name])]
-    numbers = {name: _numbers(scores[name]) for name in methods}
-    return ranks(numbers, column.better, {name for name in methods if len(numbers[name]) == expected[name]})
+    baseline: str,
+    rules: Rules,
+) -> dict[str, Entry]:
+    """What each row has in one column."""
+    numbers = {name: [one.value for one in seeds.values() if one.value is not None] for name, seeds in scores.items()}
+    spreads = _spreads(lines, numbers, baseline, rules)
+    samples = {name: Sample(mean_of(own), len(own), spreads[name]) for name, own in numbers.items() if own}
+    methods = [line for line in lines if line.role == "method" and line.name in samples and not line.beyond]
+    judged = {line.name: samples[line.name] for line in methods}
+    complete = {line.name for line in methods if len(numbers[line.name]) == line.expected}
+    ranked, marks = _judge(key, shown, judged, complete, samples.get(baseline), lines)
+    return {
+        line.name: _entry(shown, line, scores[line.name], samples.get(line.name), ranked.get(line.name), marks)
+        for line in lines
+    }
 
 
-def _beyond(runs: Mapping[int, RunRecord]) -> int:
-    """The most images that a seed's discovery rendered, where that is more than its tier allows; else 0.
+def _spreads(
+    lines: Sequence[_Line], numbers: Mapping[str, Sequence[float]], baseline: str, rules: Rules
+) -> dict[str, Spread | None]:
+    """The variance between seeds that counts for each row.
 
-    Such a method takes no part in ranks: it neither has one nor stands above others.
+    Methods that draw, and the baseline, have theirs pooled; so have deterministic methods, whose seeds repeat only the
+    evaluation. Where these were evaluated once, the pooled one of the others stands in, which holds the variance of
+    evaluations too. Other controls and references have their own: dead directions never differ, and tell nothing.
     """
-    most = max((run.costs["discover"].images for run in runs.values() if "discover" in run.costs), default=0)
-    cap = CAPS.get(next(iter(runs.values())).cell.tier)
-    return most if cap is not None and most > cap else 0
+    pool: dict[str, list[Sequence[float]]] = {"draws": [], "repeats": []}
+    kinds = {}
+    for line in lines:
+        if line.role == "method" or line.name == baseline:
+            kinds[line.name] = "repeats" if line.method in rules.deterministic else "draws"
+            pool[kinds[line.name]].append(numbers[line.name])
+    draws = pooled(pool["draws"])
+    shared = {"draws": draws, "repeats": pooled(pool["repeats"]) or draws}
+    return {
+        line.name: shared[kinds[line.name]] if line.name in kinds else pooled([numbers[line.name]]) for line in lines
+    }
 
 
-def _beyond_notes(named: Mapping[str, Mapping[int, RunRecord]]) -> Iterator[str]:
-    for name, runs in named.items():
-        if images := _beyond(runs):
-            tier = next(iter(runs.values())).cell.tier
-            allowed = f"tier {tier} allows {CAPS[tier]:,}"
-            yield f"{name} rendered {images:,} images in discovery, {allowed}: shown and not ranked"
+def _judge(
+    key: Key,
+    shown: Shown,
+    judged: Mapping[str, Sample],
+    complete: set[str],
+    baseline: Sample | None,
+    lines: Sequence[_Line],
+) -> tuple[dict[str, int], dict[str, Against]]:
+    """Ranks, and how complete methods stand to the baseline, where the column may say so in this tier."""
+    better = shown.column.better
+    if better == "neither" or not shown.ranked or key.tier in UNRANKED:
+        return {}, {}
+    ranked = ranks(judged, better, complete, shown.least)
+    if baseline is None:
+        return ranked, {}
+    tried = {name: sample for name, sample in judged.items() if name in complete}
+    return ranked, against(tried, baseline, better, shown.least, sum(line.role == "method" for line in lines))
 
 
-def _numbers(scores: Mapping[int, Score]) -> dict[int, Array]:
-    """Seed -> the score, or its values of blocks, moved so that their mean is the score."""
-    numbers = {}
-    for seed, score in sorted(scores.items()):
-        if score.value is not None:
-            blocks = np.array(score.blocks or (score.value,))
-            numbers[seed] = score.value + blocks - blocks.mean()
-    return numbers
+def _entry(
+    shown: Shown,
+    line: _Line,
+    scores: Mapping[int, Score],
+    sample: Sample | None,
+    rank: int | None,
+    marks: Mapping[str, Against],
+) -> Entry:
+    why = Counter(score.void for score in scores.values() if score.void)
+    note = "; ".join(f"{reason} ({count} seeds)" if count > 1 else str(reason) for reason, count in why.items())
+    mean, low, high = interval(sample, shown.column.range) if sample else (None, None, None)
+    stands = marks.get(line.name)
+    return Entry(
+        metric=shown.metric,
+        column=shown.column.name,
+        mean=mean,
+        low=low,
+        high=high,
+        n=sample.n if sample else 0,
+        expected=line.expected,
+        rank=rank,
+        mark=stands.mark if stands else "",
+        p=stands.p if stands else None,
+        note=note,
+    )
 
 
-def _entry(metric: str, column: str, scores: Mapping[int, Score], expected: int, rank: int | None) -> Entry:
-    numbers = _numbers(scores)
-    reasons = Counter(score.void for _, score in sorted(scores.items()) if score.void)
-    note = "; ".join(f"{reason} ({count} seeds)" if count > 1 else str(reason) for reason, count in reasons.items())
-    mean, low, high = interval(*alike([list(numbers.values())])) if numbers else (None, None, None)
-    return Entry(metric, column, mean, low, high, len(numbers), expected, rank, note)
+def _row(line: _Line, entries: Sequence[Entry]) -> Row:
+    runs = tuple(record.id for _, record in sorted(line.runs.items()))
+    return Row(line.role, line.name, tuple(entries), tuple(reasons(line.runs.values())), runs)
 
 
-def _row(name: str, runs: Mapping[int, RunRecord], entries: Sequence[Entry]) -> Row:
-    role = next(iter(runs.values())).role
-    failures = [
-        f"seed {seed}: {run.status}: {run.reason}" for seed, run in sorted(runs.items()) if run.status != "done"
-    ]
-    return Row(role, name, tuple(entries), tuple(failures))
+def _place(row: Row, headline: Shown | None) -> tuple[int, bool, bool, float, str]:
+    """The order of rows: role; complete, incomplete, void; the better mean in the headline column; name."""
+    role = ROLES.index(row.role) if row.role in ROLES else len(ROLES)
+    if headline is None:
+        return role, False, False, 0.0, row.method
+    entry = row.entry(*headline.name)
+    size = 0.0 if entry.mean is None else entry.mean if headline.column.better == "lower" else -entry.mean
+    return role, entry.state == "void", entry.state == "incomplete", size, row.method
 
 
-def _place(shown: Sequence[tuple[str, Column]]) -> Callable[[Row], tuple[int, float, str]]:
-    """The order of rows: role, rank in the first ranked column, name."""
-    first = next(((metric, column.name) for metric, column in shown if column.ranked), None)
-
-    def key(row: Row) -> tuple[int, float, str]:
-        rank = row.entry(*first).rank if first else None
-        return ROLES.index(row.role) if row.role in ROLES else len(ROLES), rank or float("inf"), row.method
-
-    return key
-
-
-def _notes(records: Sequence[RunRecord], apart: int, rows: Sequence[Row]) -> Iterator[str]:
-    tier = records[0].cell.tier
+def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequence[_Line]) -> Iterator[str]:
+    tier = board.key.tier
     if tier in UNRANKED:
-        yield NOT_CONVERGED if tier == "quick" else f"tier {tier} is not ranked"
+        yield f"tier {tier} {UNRANKED[tier]}"
     if any(record.checkpoint_status == "preview" for record in records):
-        yield f"preview: checkpoint {records[0].cell.checkpoint} misses gates that its card names"
+        yield f"preview: checkpoint {board.key.checkpoint} misses gates that its card names"
     if apart:
         yield f"{apart} records calibrated with another distance are not shown"
-    if tier not in UNRANKED and any(entry.n < entry.expected for row in rows for entry in row.entries):
+    for line in lines:
+        if line.beyond:
+            allowed = f"tier {tier} allows {CAPS[tier]:,}"
+            yield f"{line.name} rendered {line.beyond:,} images in discovery, {allowed}: shown and not ranked"
+    for shown in board.columns:
+        if shown.refused and shown.column.ranked:
+            yield f"{shown.metric}.{shown.column.name} is shown and not ranked: {shown.refused}"
+    if tier not in UNRANKED and any(entry.state == "incomplete" for row in board.rows for entry in row.entries):
         yield "incomplete methods are shown and not ranked"
+    ranking = [shown for shown in board.columns if shown.ranked]
+    if tier not in UNRANKED and ranking and not any(_judgeable(board, shown) for shown in ranking):
+        yield "no method that draws has two seeds: nothing is known of the variance between seeds, so nothing is ranked"
+
+
+def _judgeable(board: Board, shown: Shown) -> bool:
+    return any(row.entry(*shown.name).low is not None for row in board.rows if row.role == "method")

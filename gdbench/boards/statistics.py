@@ -1,94 +1,199 @@
-"""Means with intervals, and ranks that only a clear difference can change (PROTOCOL.md section 7)."""
+"""Means with intervals, ranks that only a clear difference can change, and tests (PROTOCOL.md section 7).
+
+Three seeds are too few for a bootstrap of their own: it takes equal methods apart in one of four pairs. So the variance
+between seeds is estimated once for all methods of a board that draw, and intervals are Student's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Better = Literal["higher", "lower"]
+Bounds = tuple[float | None, float | None]
 LEVEL = 0.95
-RESAMPLES = 10_000
 MIN_GENERATORS = 6
 """Below this many generators nothing is inferred across them: the smallest p of a signed-rank test of 5 is .0625."""
-_SEED = 0
-"""Resampling is a computation here, not an experiment: the same records always give the same leaderboard."""
+ROUNDING = 1e-9
+"""Means that differ by less than this share of their size are equal: so much rounding can do."""
 
 
 class Interval(NamedTuple):
-    """A mean with its percentile bootstrap interval; low and high are None where one value is all there is."""
+    """A mean with its 95 % interval; low and high are None where nothing is known of its variance."""
 
     mean: float
     low: float | None
     high: float | None
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean and 95 % bootstrap interval over seeds, and over units where there are some.
+@dataclass(frozen=True)
+class Spread:
+    """A variance between seeds, and with how many degrees of freedom it was estimated (one at least)."""
 
-    values: (seeds,) or (seeds, units), finite. Seeds and units are drawn independently, the same units for all drawn
-    seeds (the pigeonhole bootstrap, Owen 2007), which is right for units that all seeds share, as the images of a test
-    set; for units of each seed's own it errs wide (by half, where seeds are equal). Raises ValueError for no values,
-    NaN or infinity.
+    variance: float
+    df: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one method has in one column: the mean of n seeds. spread: None where nothing is known of its variance."""
+
+    mean: float
+    n: int
+    spread: Spread | None
+
+
+class Difference(NamedTuple):
+    """The difference of two means with its 95 % interval and two-sided p."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+class Against(NamedTuple):
+    """How a method stands to the baseline. p: two-sided, corrected by Holm for all methods of the board."""
+
+    mark: Literal["above", "not separable", "below"]
+    p: float
+
+
+def pooled(groups: Iterable[Sequence[float]]) -> Spread | None:
+    """The variance within groups of scores, one group for each method; None where no group has two scores.
+
+    Raises ValueError for NaN and infinity.
     """
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 0 or not np.isfinite(array).all():
-        raise ValueError("an interval needs finite values, and at least one")
-    if array.size == 1:
-        return Interval(float(array.mean()), None, None)
-    means = array @ _weights(len(array)) if array.ndim == 1 else _crossed_means(array)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(array.mean()), float(low), float(high))
+    squares, df = 0.0, 0
+    for scores in groups:
+        if not all(map(math.isfinite, scores)):
+            raise ValueError("scores must be finite")
+        if len(scores) > 1:
+            center = mean_of(scores)
+            squares += math.fsum((score - center) ** 2 for score in scores)
+            df += len(scores) - 1
+    return Spread(squares / df, df) if df else None
 
 
-def paired_interval(a: ArrayLike, b: ArrayLike) -> Interval:
-    """The interval of the mean of ``a - b``: the same seeds and units of both are drawn."""
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"pairs need equal shapes, got {first.shape} and {second.shape}")
-    return interval(first - second)
+def mean_of(scores: Sequence[float]) -> float:
+    """The mean, whatever the order of the scores. Raises ValueError where there are none, or one is not finite."""
+    if not scores or not all(map(math.isfinite, scores)):
+        raise ValueError("a mean needs finite values, and at least one")
+    return math.fsum(scores) / len(scores)
+
+
+def interval(sample: Sample, bounds: Bounds = (None, None)) -> Interval:
+    """The mean with its t interval, cut where the column ends: ``bounds`` are its least and greatest value."""
+    if sample.spread is None:
+        return Interval(sample.mean, None, None)
+    half = _quantile(sample.spread.df) * math.sqrt(sample.spread.variance / sample.n)
+    least, most = bounds
+    low = sample.mean - half if least is None else max(sample.mean - half, min(least, sample.mean))
+    high = sample.mean + half if most is None else min(sample.mean + half, max(most, sample.mean))
+    return Interval(sample.mean, low, high)
+
+
+def difference(a: Sample, b: Sample) -> Difference | None:
+    """``a - b`` of independent samples; None where a variance is unknown.
+
+    Of one spread: Student's t with its degrees of freedom. Of two: Welch's, with those of Satterthwaite.
+    """
+    if a.spread is None or b.spread is None:
+        return None
+    parts = (a.spread.variance / a.n, b.spread.variance / b.n)
+    df = float(a.spread.df)
+    if a.spread != b.spread and (total := sum(parts)) > 0:
+        df = total**2 / (parts[0] ** 2 / a.spread.df + parts[1] ** 2 / b.spread.df)
+    return _judged(gap(a.mean, b.mean), math.sqrt(sum(parts)), df)
+
+
+def paired(a: Sequence[float], b: Sequence[float]) -> Difference | None:
+    """``a - b`` of scores that belong together, by Student's t of their differences; None for fewer than two pairs."""
+    if len(a) != len(b):
+        raise ValueError(f"pairs need equal numbers, got {len(a)} and {len(b)}")
+    if len(a) < 2:
+        return None
+    apart = [gap(x, y) for x, y in zip(a, b, strict=True)]
+    spread = pooled([apart])
+    assert spread is not None  # of two values or more
+    return _judged(mean_of(apart), math.sqrt(spread.variance / len(apart)), spread.df)
+
+
+def gap(a: float, b: float) -> float:
+    """``a - b``, 0 where only rounding tells them apart."""
+    return 0.0 if abs(a - b) <= ROUNDING * max(abs(a), abs(b)) else a - b
+
+
+def _judged(mean: float, error: float, df: float) -> Difference:
+    from scipy.special import stdtr
+
+    half = _quantile(df) * error
+    p = 2 * float(stdtr(df, -abs(mean) / error)) if error > 0 else float(mean == 0)
+    return Difference(mean, mean - half, mean + half, p)
+
+
+def _quantile(df: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + LEVEL) / 2))
 
 
 def ranks(
-    scores: Mapping[str, Mapping[int, ArrayLike]], better: Literal["higher", "lower"], ranked: Collection[str]
+    samples: Mapping[str, Sample], better: Better, complete: Collection[str], least: float = 0.0
 ) -> dict[str, int]:
-    """Rank of each method in ``ranked``: 1 + the number of methods that are clearly better; ties share a rank.
+    """Rank of each complete method: 1 + the number of methods that are clearly better; the rest are ties.
 
-    scores: method -> seed -> finite score, or its units (units,), also of methods that are not ranked themselves: a
-    method that lacks seeds still stands above those that it beats, so that its failures raise nobody. Clearly better:
-    both have two seeds or more in common, and the paired interval over these and over units lies wholly on the better
-    side. A method that is not ranked and has not all seeds of the judged one: a better mean over the common seeds.
+    samples: also of incomplete methods, which have no rank themselves. Clearly better: by more than ``least``, with an
+    interval of the difference that lies wholly on the better side. For an incomplete method the better mean is enough,
+    so that its failures raise nobody. Where nothing is known of the variance of a method it has no rank.
     """
     return {
         name: 1
         + sum(
-            _clearly_better(other, scores[name], better, key in ranked) for key, other in scores.items() if key != name
+            _clearly_better(other, sample, better, least, key in complete)
+            for key, other in samples.items()
+            if key != name
         )
-        for name in scores
-        if name in ranked
+        for name, sample in samples.items()
+        if name in complete and sample.spread is not None
     }
 
 
-def _clearly_better(a: Mapping[int, ArrayLike], b: Mapping[int, ArrayLike], better: str, complete: bool) -> bool:
-    common = sorted(a.keys() & b.keys())
-    lost = not complete and len(common) < len(b)
-    if not common or (len(common) == 1 and not lost):
-        return False
-    mean, low, high = paired_interval(*alike([[x[seed] for seed in common] for x in (a, b)]))
-    worst = mean if lost else low if better == "higher" else high
-    assert worst is not None  # two seeds have an interval
-    return worst > 0 if better == "higher" else worst < 0
+def _clearly_better(a: Sample, b: Sample, better: Better, least: float, complete: bool) -> bool:
+    lead = gap(a.mean, b.mean) * _sign(better)
+    if lead <= least or not complete:
+        return lead > least
+    found = difference(a, b)
+    return found is not None and (found.low > 0 if better == "higher" else found.high < 0)
 
 
-def alike(samples: Sequence[Sequence[ArrayLike]]) -> list[Array]:
-    """Samples of scores, each a number or its units, as arrays (seeds, units); (seeds,) where any has no such units."""
-    sizes = {np.size(score) for sample in samples for score in sample}
-    if len(sizes) == 1 and sizes != {1}:
-        return [np.array(sample, dtype=np.float64) for sample in samples]
-    return [np.array([np.asarray(score, dtype=np.float64).mean() for score in sample]) for sample in samples]
+def _sign(better: Better) -> int:
+    return 1 if better == "higher" else -1
+
+
+def against(
+    samples: Mapping[str, Sample], baseline: Sample, better: Better, least: float = 0.0, tests: int = 0
+) -> dict[str, Against]:
+    """How each method stands to the baseline, corrected by Holm for ``tests`` methods, or as many as there are.
+
+    above: better at the level of .05 and by more than ``least``. A method without number counts as a test that found
+    nothing, so that a failure makes nobody's test easier. Methods of unknown variance are left out.
+    """
+    found = {name: apart for name, sample in samples.items() if (apart := difference(sample, baseline)) is not None}
+    raw = [apart.p for apart in found.values()]
+    corrected = holm([*raw, *[1.0] * (max(tests, len(samples)) - len(raw))])
+    marks: dict[str, Against] = {}
+    for (name, apart), p in zip(found.items(), corrected, strict=False):
+        lead = apart.mean * _sign(better)
+        clear = p < 1 - LEVEL and abs(lead) > least
+        marks[name] = Against("not separable" if not clear else "above" if lead > 0 else "below", float(p))
+    return marks
 
 
 def friedman(scores: ArrayLike) -> float:
@@ -130,16 +235,3 @@ def holm(p: ArrayLike) -> Array:
     corrected = np.empty_like(values)
     corrected[order] = np.minimum(stepped, 1.0)
     return corrected
-
-
-@lru_cache
-def _weights(n: int, stream: int = 0) -> Array:
-    """(n, RESAMPLES): the share of each of n values in each resample; streams are independent."""
-    drawn = np.random.default_rng((_SEED, stream)).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    return np.ascontiguousarray(drawn.T / n)
-
-
-def _crossed_means(values: Array) -> Array:
-    """(RESAMPLES,): means of values (seeds, units), each resample with its own seeds and its own units."""
-    seeds, units = values.shape
-    return np.asarray(np.einsum("sr,su,ur->r", _weights(seeds), values, _weights(units, stream=1), optimize=True))

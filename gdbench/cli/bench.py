@@ -32,7 +32,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from dataclasses import replace
 
         from gdbench import progress
-        from gdbench.cli import views
+        from gdbench.cli import boards
         from gdbench.runs import process_group
         from gdbench.runs.bench import Bench
         from gdbench.runs.pipeline import is_complete
@@ -53,5 +53,5 @@ def add(app: typer.Typer, registry: Registry) -> None:
         for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
             failures += outcome.status not in ("done", "incompatible")
             reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
-        views.write_leaderboard(out, offers, asked, as_json=as_json)
+        boards.write_leaderboard(out, offers, asked, as_json=as_json)
         raise typer.Exit(1 if failures else 0)

@@ -1,4 +1,4 @@
-"""``gdbench leaderboard``: the table computed from the records in a folder."""
+"""``gdbench leaderboard``: the tables computed from the records in a folder."""
 
 from __future__ import annotations
 
@@ -16,14 +16,28 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def leaderboard(
         folder: Path = typer.Argument(options.RUNS, help="A folder with run folders."),
-        suite: Path = typer.Option(None, help="The suite they belong to: says how many seeds are expected."),
-        write: bool = typer.Option(False, "--write", help="Also write leaderboard.md, .csv and .json into the folder."),
+        suite: Path = typer.Option(
+            None, help="The suite they belong to: which runs are shown, and how many are expected."
+        ),
+        everything: bool = typer.Option(False, "--all", help="All metrics, with intervals; ranks across generators."),
+        write: bool = typer.Option(
+            False, "--write", help="Also write leaderboard.md, .csv, .json, .tex and .parquet into the folder."
+        ),
+        check: bool = typer.Option(False, "--check", help="Only say whether these files are what the records give."),
+        changed: bool = typer.Option(
+            False, "--changed", help="Show runs of changed code too, which nobody can repeat."
+        ),
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Rank the methods of each generator; a pure function of the records."""
-        from gdbench.cli import views
-        from gdbench.errors import UsageError
+        """Rank the methods of each generator; a pure function of the records.
+
+        Exits with 5 where a run cannot be believed, or with --check where a file differs.
+        """
+        from gdbench.boards import exports
+        from gdbench.cli import boards
+        from gdbench.console import complain, say
+        from gdbench.errors import IntegrityError, UsageError
         from gdbench.runs.store import find_runs
         from gdbench.runs.suite import read_suite
 
@@ -31,4 +45,18 @@ def add(app: typer.Typer, registry: Registry) -> None:
         asked = read_suite(suite) if suite else None
         if not find_runs(folder):
             raise UsageError(f"{folder}: holds no run; make one with: gdbench run --out {folder} ...")
-        views.write_leaderboard(folder, offers, asked, as_json=as_json, write=write)
+        made, problems = boards.read_leaderboard(folder, offers, asked, changed)
+        if check:
+            wrong = [*(f"not counted: {line}" for line in problems), *exports.differences(made, folder)]
+            for line in wrong:
+                complain(line)
+            if wrong:
+                raise typer.Exit(IntegrityError.exit_code)
+            return say(f"{folder}: the leaderboard is what the records give")
+        if write:
+            exports.write(made, folder)
+        boards.show_leaderboard(made, problems, as_json, everything)
+        if problems:
+            complain(f"{len(problems)} of the runs in {folder} cannot be believed, so they are not counted")
+            raise typer.Exit(IntegrityError.exit_code)
+        return None

@@ -1,4 +1,4 @@
-"""What the commands show: a run, what is installed, a leaderboard; as tables for people or JSON for programs."""
+"""What the commands show: a run, what is installed; as tables for people or JSON for programs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdbench.boards.cells import across_grid, grid
-from gdbench.console import complain, console, plain, print_json, say, table, table_of
+from gdbench.console import console, plain, print_json, say, table, table_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gdbench.boards.board import Board
-    from gdbench.boards.leaderboard import Leaderboard
     from gdbench.record import RunRecord, Score
     from gdbench.registry import Offer, Registry
-    from gdbench.runs.suite import Suite
     from gdbench.specs import Column, ExtraFile, MethodSpec
     from gdbench.weights.checkpoints import Entry
 
@@ -66,10 +62,6 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         screen.print(score_table(record, columns_of(registry)))
         screen.print(cost_table(record))
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
-    if record.cell.tier == "quick":
-        from gdbench.boards.leaderboard import NOT_CONVERGED
-
-        notes.append(("note", NOT_CONVERGED))
     if record.checkpoint_status == "preview":
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
     notes += [("run", folder), *(("picture", picture) for picture in sorted((folder / "pictures").glob("*.png")))]
@@ -317,46 +309,3 @@ def show_checks(name: str, results: Sequence[Any], verdict: str, as_json: bool =
     console().print(table_of(f"contract of {name}", rows))
     say(verdict)
     return None
-
-
-# The leaderboard
-
-
-def write_leaderboard(
-    folder: Path, registry: Registry, suite: Suite | None, as_json: bool = False, write: bool = True
-) -> None:
-    """Compute the leaderboard of the records in ``folder``, show it, and write it there as md, csv and json."""
-    from gdbench.boards.leaderboard import leaderboard_of
-    from gdbench.runs.store import find_runs, read_records
-
-    records, problems = read_records(find_runs(folder))
-    board = leaderboard_of(records, columns_of(registry), registry, suite)
-    for problem in problems:
-        complain(f"not counted: {problem}")
-    if write:
-        board.write(folder)
-    if as_json:
-        return print_json(json.loads(board.to_json()))
-    show_leaderboard(board)
-    return None
-
-
-def show_leaderboard(leaderboard: Leaderboard) -> None:
-    """Show one table for each metric of each board, with all notes."""
-    say(*leaderboard.notes)
-    if not leaderboard.boards:
-        say("no finished runs here")
-    for board in leaderboard.boards:
-        _show_board(board)
-    for ranks in leaderboard.across:
-        console().print(table(ranks.title, *across_grid(ranks)))
-        say(*ranks.notes)
-
-
-def _show_board(board: Board) -> None:
-    from gdbench.boards.leaderboard import LEGEND
-
-    say("", board.title, *board.notes, LEGEND)
-    for metric, columns in board.metrics().items():
-        console().print(table(metric, *grid(board, metric, columns)))
-    say(*(f"{row.method}: {line}" for row in board.rows for line in row.failures))

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import friedmanchisquare
 
+from gdbench.boards.acceptance import Verdicts
+from gdbench.boards.exports import to_csv, to_json, to_markdown
 from gdbench.boards.leaderboard import leaderboard
+from gdbench.boards.rules import Rules
 from gdbench.boards.statistics import MIN_GENERATORS
 from tests.boards.test_leaderboard import COLUMNS, record
 
@@ -20,9 +23,9 @@ KEY = ("rec", "kappa", "standard", 4)
 
 
 def runs(kappas, gans=None, **more):
-    """kappas: method -> one kappa for each generator; two seeds, .01 apart."""
+    """kappas: method -> one kappa for each generator; two seeds, .005 apart."""
     return [
-        record(method, seed, kappa + 0.01 * seed, generator=gan, **more)
+        record(method, seed, kappa + 0.005 * seed, generator=gan, **more)
         for method, values in kappas.items()
         for gan, kappa in zip(gans or GANS, values, strict=False)
         for seed in (0, 1)
@@ -30,7 +33,7 @@ def runs(kappas, gans=None, **more):
 
 
 def tables(records):
-    made = leaderboard(records, COLUMNS, expected=lambda cell: 2)
+    made = leaderboard(records, COLUMNS, Rules(seeds=lambda cell: range(2)))
     return {(table.metric, table.column, table.tier, table.k): table for table in made.across}
 
 
@@ -53,12 +56,35 @@ def test_ranks_and_their_mean_by_hand():
     assert table.notes == ("intervals and tests across generators need 6 generators, there are 3",)
 
 
+def test_a_checkpoint_counts_once_in_its_headline_space_with_its_familys_parameters():
+    """w, psi 1 and psi .5 of one checkpoint are no three generators."""
+    other = runs({"a": [0.1], "b": [0.9], "c": [0.5]}, gans="p", space="w", generator_params={"psi": 1})
+    third = runs({"a": [0.1], "b": [0.9], "c": [0.5]}, gans="p", generator_params={"psi": 0.5})
+    records = [
+        *runs({m: [v] for m, v in zip("abc", (0.9, 0.5, 0.1), strict=True)}, gans="p", generator_params={"psi": 1})
+    ]
+    records += [*runs({m: [v] for m, v in zip("abc", (0.5, 0.9, 0.1), strict=True)}, gans="q"), *other, *third]
+    rules = Rules(spaces={"p": "z"}, params={"p": {"psi": 1}})
+    (table,) = [one for one in leaderboard(records, COLUMNS, rules).across if one.column == "kappa"]
+    assert table.generators == ("p/small", "q/small")
+    assert [(row.method, row.ranks) for row in table.rows] == [("a", (1, 2)), ("b", (2, 1)), ("c", (3, 3))]
+    assert sum("each checkpoint counts once" in note for note in table.notes) == 2
+    in_w = Rules(spaces={"p": "w"}, params={"p": {"psi": 1}})
+    (table,) = [one for one in leaderboard(records, COLUMNS, in_w).across if one.column == "kappa"]
+    assert [(row.method, row.ranks) for row in table.rows] == [("b", (1, 1)), ("a", (3, 2)), ("c", (2, 3))]
+
+
+def test_checkpoints_of_one_family_and_domain_are_said_to_be_no_witnesses_of_their_own():
+    records = [run for size in ("s", "m", "l") for run in runs({"a": [0.9], "b": [0.5]}, gans="p", checkpoint=size)]
+    (table,) = [one for one in leaderboard(records, COLUMNS).across if one.column == "kappa"]
+    assert "3 of the 3 are p on scenes: one architecture on one domain" in table.notes
+
+
 def test_one_generator_unranked_tiers_and_refused_columns_have_no_table():
     assert tables(runs({"a": [0.9], "b": [0.5]})) == {}
-    assert tables(runs({"a": [0.9, 0.5], "b": [0.5, 0.4]}, tier="quick")) == {}
-    assert [table.column for table in leaderboard(HAND, COLUMNS, refused={("rec", "kappa"): "it failed"}).across] == [
-        "leak"
-    ]
+    assert tables(runs({"a": [0.9, 0.5], "b": [0.5, 0.4]}, tier="paper")) == {}
+    refused = Rules(verdicts=Verdicts({("rec", "kappa"): "it failed"}))
+    assert [table.column for table in leaderboard(HAND, COLUMNS, refused).across] == ["leak"]
 
 
 def test_who_is_incomplete_on_one_generator_is_named_and_keeps_its_place():
@@ -97,15 +123,15 @@ def test_two_methods_have_no_friedman_test():
 
 def test_exports_hold_the_mean_ranks():
     made = leaderboard(HAND, COLUMNS)
-    rows = [row for row in csv.DictReader(io.StringIO(made.to_csv())) if row["generator"] == "all"]
+    rows = [row for row in csv.DictReader(io.StringIO(to_csv(made))) if row["generator"] == "all"]
     kappa = [row for row in rows if row["column"] == "mean rank in kappa"]
     assert [(row["method"], round(float(row["mean"]), 3), row["n"]) for row in kappa] == [
         ("a", 1.333, "3"),
         ("b", 1.667, "3"),
         ("c", 3.0, "3"),
     ]
-    assert json.loads(made.to_json())["across"][0]["rows"][0]["ranks"] == [1, 2, 1]
-    text = made.to_markdown()
+    assert json.loads(to_json(made))["across"][0]["rows"][0]["ranks"] == [1, 2, 1]
+    text = to_markdown(made)
     assert "## rec.kappa: ranks across generators, tier standard, K = 4" in text
     assert "| a | 1 | 2 | 1 | 1.33 |" in text
     assert "need 6 generators, there are 3" in text

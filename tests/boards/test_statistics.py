@@ -1,171 +1,239 @@
-"""Intervals against exact enumeration and theory; ranks against their definition."""
+"""Statistics against scipy, closed forms and simulated coverage; ranks against their definition."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2
+from scipy import stats
 
-from gdbench.boards.statistics import friedman, holm, holm_wilcoxon, interval, paired_interval, ranks
-
-
-@pytest.mark.parametrize("values", [[0.1, 0.5, 0.9], [3.0, 1.0, 4.0, 1.5]])
-def test_interval_is_that_of_all_resamples(values):
-    """Every resample counted once; the drawn quantiles lie within those of neighbouring levels."""
-    means = np.repeat([np.mean(drawn) for drawn in itertools.product(values, repeat=len(values))], 100)
-    got = interval(values)
-    assert got.mean == pytest.approx(np.mean(values))
-    assert np.quantile(means, 0.02) - 1e-9 <= got.low <= np.quantile(means, 0.03) + 1e-9
-    assert np.quantile(means, 0.97) - 1e-9 <= got.high <= np.quantile(means, 0.98) + 1e-9
-
-
-def test_interval_of_many_values_is_that_of_the_normal_law():
-    values = np.random.default_rng(1).standard_normal(400)
-    got = interval(values)
-    half = 1.96 * values.std() / 20
-    assert got.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert got.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+from gdbench.boards.statistics import (
+    Sample,
+    Spread,
+    against,
+    difference,
+    friedman,
+    gap,
+    holm,
+    holm_wilcoxon,
+    interval,
+    mean_of,
+    paired,
+    pooled,
+    ranks,
+)
 
 
-def test_seeds_and_units_of_their_own_hold_both_variances():
-    """Variance between means of seeds, between means of units, and of what is left (Owen 2007, theorem 1)."""
-    rng = np.random.default_rng(2)
-    values = rng.standard_normal((200, 1)) + 3 * rng.standard_normal((200, 16))
-    got = interval(values)
-    rows, columns = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
-    left = (values - rows - columns + values.mean()).var()
-    expected = np.sqrt(rows.var() / 200 + columns.var() / 16 + left / (200 * 16))
-    assert (got.high - got.low) / (2 * 1.96) == pytest.approx(expected, rel=0.05)
+def sample(values, spread=None):
+    return Sample(mean_of(values), len(values), spread or pooled([values]))
 
 
-def test_units_that_all_seeds_share_count_once():
-    """The images of a test set: 20 seeds that see the same 16 are no 320 images."""
-    units = np.random.default_rng(5).standard_normal(16)
-    got, alone = interval(np.tile(units, (20, 1))), interval(units)
-    assert (got.low, got.high) == pytest.approx((alone.low, alone.high), rel=0.05)
+def board(groups):
+    """Samples of one pool."""
+    spread = pooled(groups.values())
+    return {name: Sample(mean_of(values), len(values), spread) for name, values in groups.items() if values}
 
 
-def test_pairing_removes_what_seeds_share():
-    seeds = np.array([0.0, 10.0, 20.0])
-    got = paired_interval(seeds + 1, seeds)
-    assert (got.mean, got.low, got.high) == pytest.approx((1, 1, 1))
-    with pytest.raises(ValueError, match="equal shapes"):
-        paired_interval([1.0], [1.0, 2.0])
+DRAWN = [np.random.default_rng(n).normal(n, 1 + n, 3 + n).tolist() for n in range(3)]
 
 
-def test_one_value_has_no_interval_and_nothing_else_has_none():
-    assert interval([2.0]) == (2.0, None, None)
-    for bad in ([], [1.0, np.nan], [np.inf]):
+def test_an_interval_of_its_own_spread_is_students():
+    values = DRAWN[0]
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    assert interval(sample(values)) == pytest.approx((np.mean(values), low, high))
+
+
+def test_the_pooled_variance_is_that_within_groups():
+    """Mean square within of a one-way analysis of variance, recovered from scipy's F."""
+    spread = pooled([*DRAWN, [5.0], []])
+    sizes = np.array([len(values) for values in DRAWN])
+    means = np.array([np.mean(values) for values in DRAWN])
+    between = (sizes * (means - np.concatenate(DRAWN).mean()) ** 2).sum() / (len(DRAWN) - 1)
+    assert spread.variance == pytest.approx(between / stats.f_oneway(*DRAWN).statistic)
+    assert spread.df == sizes.sum() - len(DRAWN)
+    assert pooled([[1.0], [2.0], []]) is None
+
+
+def test_two_methods_of_one_pool_are_compared_by_students_t():
+    a, b = DRAWN[0], DRAWN[1]
+    spread = pooled([a, b])
+    found = difference(sample(a, spread), sample(b, spread))
+    reference = stats.ttest_ind(a, b, equal_var=True)
+    low, high = reference.confidence_interval(0.95)
+    assert found == pytest.approx((np.mean(a) - np.mean(b), low, high, reference.pvalue))
+
+
+def test_two_methods_of_two_spreads_are_compared_by_welchs_t():
+    a, b = DRAWN[0], DRAWN[2]
+    found = difference(sample(a), sample(b))
+    reference = stats.ttest_ind(a, b, equal_var=False)
+    low, high = reference.confidence_interval(0.95)
+    assert found == pytest.approx((np.mean(a) - np.mean(b), low, high, reference.pvalue))
+
+
+def test_pairs_are_compared_by_the_t_of_their_differences():
+    a, b = [0.3, 0.5, 0.2, 0.9], [0.2, 0.3, 0.25, 0.6]
+    found = paired(a, b)
+    reference = stats.ttest_rel(a, b)
+    low, high = reference.confidence_interval(0.95)
+    assert found == pytest.approx((np.mean(a) - np.mean(b), low, high, reference.pvalue))
+    shared = paired([10.0, 20.0, 30.0], [9.0, 19.0, 29.0])
+    assert shared == pytest.approx((1, 1, 1, 0))
+    assert paired([1.0], [2.0]) is None
+    with pytest.raises(ValueError, match="equal numbers"):
+        paired([1.0], [1.0, 2.0])
+
+
+def simulated(rng, methods, sigma, boards=1500, n=3):
+    """(covered, separated): how often intervals hold the true mean, and how often two equal methods are taken apart."""
+    covered = apart = 0
+    for _ in range(boards):
+        groups = {str(m): rng.normal(0, sigma[m], n).tolist() for m in range(methods)}
+        found = board(groups)
+        low, high = interval(found["0"])[1:]
+        covered += low <= 0 <= high
+        both = difference(found["0"], found["1"])
+        apart += not both.low <= 0 <= both.high
+    return covered / boards, apart / boards
+
+
+def test_intervals_cover_and_equal_methods_are_seldom_taken_apart():
+    """Three seeds, eight methods, 1,500 boards: .95 and .05 within three standard errors (.017)."""
+    covered, apart = simulated(np.random.default_rng(0), 8, [1.0] * 8)
+    assert covered == pytest.approx(0.95, abs=0.017)
+    assert apart == pytest.approx(0.05, abs=0.017)
+
+
+def test_methods_of_different_variance_move_coverage_as_the_pool_says():
+    """Standard deviations of 1 to 3 in one pool: the steadier half is covered more often, the wilder one less."""
+    spreads = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    steady, _ = simulated(np.random.default_rng(1), 8, spreads, 800)
+    wild, _ = simulated(np.random.default_rng(1), 8, spreads[::-1], 800)
+    assert steady > 0.97
+    assert 0.7 < wild < 0.95
+
+
+def test_a_method_that_equals_the_baseline_is_seldom_called_above():
+    """Family-wise: eight methods, three seeds, a baseline of ten; some is marked in at most .05 of boards."""
+    rng, wrong, boards = np.random.default_rng(2), 0, 800
+    for _ in range(boards):
+        groups = {str(m): rng.normal(0, 1, 3).tolist() for m in range(8)} | {"base": rng.normal(0, 1, 10).tolist()}
+        found = board(groups)
+        base = found.pop("base")
+        wrong += any(one.mark != "not separable" for one in against(found, base, "higher").values())
+    assert wrong / boards < 0.05 + 0.024
+
+
+def test_the_baseline_is_found_different_where_it_is():
+    found = board({"up": [2.0, 2.1, 2.2], "down": [0.0, 0.1, 0.2], "same": [1.0, 1.1, 1.2], "base": [1.05, 1.15, 1.1]})
+    base = found.pop("base")
+    assert {name: one.mark for name, one in against(found, base, "higher").items()} == {
+        "up": "above",
+        "down": "below",
+        "same": "not separable",
+    }
+    lower = against(found, base, "lower")
+    assert (lower["up"].mark, lower["down"].mark) == ("below", "above")
+    raw = [difference(one, base).p for one in found.values()]
+    assert [one.p for one in against(found, base, "higher").values()] == pytest.approx(holm(raw))
+    more = against(found, base, "higher", tests=5)
+    assert [one.p for one in more.values()] == pytest.approx(holm([*raw, 1.0, 1.0])[:3])
+    assert against(found, base, "higher", least=1.05)["up"].mark == "not separable"
+
+
+def test_an_interval_ends_where_its_column_ends():
+    spread = Spread(1.0, 4)
+    assert interval(Sample(0.1, 3, spread), (0, 1))[1:] == (0, 1)
+    low, high = interval(Sample(5.0, 3, spread), (0, None))[1:]
+    assert 0 < low < high
+    assert interval(Sample(-0.2, 3, spread), (0, 1)) == (-0.2, -0.2, 1)  # a number outside its range is shown as it is
+
+
+def test_nothing_known_is_nothing_said():
+    assert interval(Sample(2.0, 1, None)) == (2.0, None, None)
+    assert difference(Sample(2.0, 1, None), Sample(1.0, 3, Spread(1.0, 2))) is None
+    for bad in ([], [1.0, math.nan], [math.inf]):
         with pytest.raises(ValueError, match="finite"):
-            interval(bad)
+            mean_of(bad)
+    with pytest.raises(ValueError, match="finite"):
+        pooled([[1.0, math.nan]])
 
 
-def seeds(*values):
-    return dict(enumerate(values))
+def test_what_only_rounding_tells_apart_is_equal():
+    thirds = [0.1, 0.2, 0.3]
+    for order in itertools.permutations(thirds):
+        assert mean_of(list(order)) == mean_of(thirds)
+    assert gap(0.1 + 0.2, 0.3) == 0
+    assert gap(0.3001, 0.3) > 0
+    assert ranks(board({"a": [0.1 + 0.2] * 3, "b": [0.3] * 3}), "higher", {"a", "b"}) == {"a": 1, "b": 1}
+
+
+# Ranks
 
 
 def test_ranks_by_hand():
-    scores = {"best": seeds(9, 9.5, 9), "good": seeds(5, 6, 5), "like": seeds(6, 5, 5), "last": seeds(1, 1, 2)}
-    assert ranks(scores, "higher", set(scores)) == {"best": 1, "good": 2, "like": 2, "last": 4}
-    assert ranks(scores, "lower", set(scores)) == {"best": 4, "good": 2, "like": 2, "last": 1}
+    found = board({"best": [9, 9.5, 9], "good": [5, 6, 5], "like": [6, 5, 5], "last": [1, 1, 2]})
+    assert ranks(found, "higher", set(found)) == {"best": 1, "good": 2, "like": 2, "last": 4}
+    assert ranks(found, "lower", set(found)) == {"best": 4, "good": 2, "like": 2, "last": 1}
 
 
-def test_one_seed_decides_nothing():
-    assert ranks({"a": {0: 9.0}, "b": {0: 1.0}}, "higher", {"a", "b"}) == {"a": 1, "b": 1}
-    assert ranks({"a": {0: 9.0, 1: 9.0}, "b": {2: 1.0, 3: 1.0}}, "higher", {"a", "b"}) == {"a": 1, "b": 1}
+def test_a_difference_that_does_not_count_is_a_tie():
+    found = board({"a": [0.50, 0.50, 0.51], "b": [0.52, 0.52, 0.53], "c": [0.60, 0.60, 0.61]})
+    assert ranks(found, "higher", set(found)) == {"c": 1, "b": 2, "a": 3}
+    assert ranks(found, "higher", set(found), least=0.03) == {"c": 1, "b": 2, "a": 2}
 
 
-def test_an_unranked_method_still_stands_above_those_it_beats():
-    assert ranks({"a": seeds(9, 9), "b": seeds(1, 1, 1)}, "higher", {"b"}) == {"b": 2}
+def test_an_incomplete_method_stands_above_those_of_lower_mean_and_has_no_rank():
+    found = board({"rival": [5.0, -1.0], "b": [0.0, 0.1, 0.2, 0.1]})
+    assert ranks(found, "higher", {"b"}) == {"b": 2}
+    assert ranks(found, "higher", {"b"}, least=3) == {"b": 1}
+    assert ranks(board({"rival": [-5.0, 1.0], "b": [0.0, 0.1]}), "higher", {"b"}) == {"b": 1}
 
 
-def test_a_rival_that_loses_seeds_stands_where_it_stood():
-    """Its interval widens over zero with fewer seeds; what is left of it is still better."""
-    scores = {"rival": seeds(5, 5, 5, 5, -1), "b": seeds(0, 0, 0, 0, 0)}
-    assert ranks(scores, "higher", {"b"}) == {"b": 2}
-    assert ranks({**scores, "rival": {0: 5, 4: -1}}, "higher", {"b"}) == {"b": 2}
+def test_unknown_variance_ranks_nobody():
+    assert ranks(board({"a": [9.0], "b": [1.0]}), "higher", {"a", "b"}) == {}
 
 
-def test_seeds_that_were_never_asked_for_are_no_failures():
-    """Methods of different seeds: one number in common decides nothing, two seeds have an interval."""
-    scores = {"one": {0: 0.51}, "three": {0: 0.50, 1: 0.9, 2: 0.9}}
-    assert ranks(scores, "higher", set(scores)) == {"one": 1, "three": 1}
-    assert ranks(scores, "higher", {"three"}) == {"three": 2}  # "one" lost the others
-    scores = {"two": seeds(0.6, 0.4), "three": seeds(0.5, 0.3, 0.9), "wide": seeds(0.4, 0.45, 0.9)}
-    assert ranks(scores, "higher", set(scores)) == {"two": 1, "three": 2, "wide": 1}
+SCORES = st.dictionaries(st.sampled_from("abcd"), st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=2)
 
 
-SEEDS = st.sets(st.integers(0, 2), min_size=1)
-SCORES = st.dictionaries(
-    st.sampled_from("abcd"), st.lists(st.floats(0, 1), min_size=3, max_size=3).map(lambda v: seeds(*v)), min_size=2
-)
-SCORES_OF_SOME_SEEDS = st.dictionaries(
-    st.sampled_from("abcd"), SEEDS.flatmap(lambda s: st.fixed_dictionaries({seed: st.floats(0, 1) for seed in s}))
-)
+@settings(deadline=None, max_examples=60)
+@given(SCORES, st.sets(st.sampled_from("abcd")))
+def test_becoming_incomplete_improves_nobodys_rank(groups, incomplete):
+    found = board(groups)
+    before = ranks(found, "higher", set(found))
+    after = ranks(found, "higher", set(found) - incomplete)
+    assert set(after) == set(before) - incomplete
+    assert all(after[name] >= before[name] for name in after)
 
 
-@settings(deadline=None, max_examples=200)
-@given(SCORES | SCORES_OF_SOME_SEEDS, st.sampled_from("abcd"), SEEDS)
-def test_the_failures_of_one_method_improve_no_rank(scores, name, failed):
-    """Of three seeds; a rank is compared where the failed method keeps a seed that both had."""
-    if name in scores:
-        left = {seed: value for seed, value in scores[name].items() if seed not in failed}
-        others = {other for other in scores if other != name and scores[other].keys() & left.keys()}
-        before = ranks(scores, "higher", set(scores))
-        complete = set(scores) if left == scores[name] else set(scores) - {name}
-        after = ranks({**scores, name: left}, "higher", complete)
-        assert all(after[other] >= before[other] for other in others)
-
-
-@settings(deadline=None, max_examples=100)
-@given(SCORES_OF_SOME_SEEDS)
-def test_who_has_one_seed_in_common_with_a_complete_method_is_not_beaten_by_it(scores):
-    got = ranks(scores, "higher", set(scores))
-    for name, values in scores.items():
-        assert got[name] <= 1 + sum(
-            len(values.keys() & other.keys()) > 1 for key, other in scores.items() if key != name
-        )
-
-
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=60)
 @given(SCORES)
-def test_lower_is_better_is_higher_of_the_negative(scores):
-    negative = {name: {seed: -value for seed, value in values.items()} for name, values in scores.items()}
-    assert ranks(scores, "lower", set(scores)) == ranks(negative, "higher", set(scores))
+def test_lower_is_better_is_higher_of_the_negative(groups):
+    negative = {name: [-value for value in values] for name, values in groups.items()}
+    assert ranks(board(groups), "lower", set(groups)) == ranks(board(negative), "higher", set(groups))
 
 
-@settings(deadline=None, max_examples=30)
-@given(SCORES, st.sampled_from("abcd"))
-def test_a_better_score_never_worsens_the_own_rank(scores, name):
-    if name in scores:
-        better = {**scores, name: {seed: value + 0.5 for seed, value in scores[name].items()}}
-        assert ranks(better, "higher", scores)[name] <= ranks(scores, "higher", scores)[name]
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8))
-def test_an_interval_holds_its_mean(values):
-    got = interval(values)
-    assert min(values) - 1e-9 <= got.low <= got.mean + 1e-9
-    assert got.mean - 1e-9 <= got.high <= max(values) + 1e-9
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=6))
-def test_a_paired_interval_changes_sign_with_its_order(pairs):
-    a, b = zip(*pairs, strict=True)
-    there, back = paired_interval(a, b), paired_interval(b, a)
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1e-9)
-
-
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=60)
 @given(SCORES, st.randoms())
-def test_the_order_of_methods_changes_no_rank(scores, shuffle):
-    names = list(scores)
+def test_the_order_of_methods_and_of_seeds_changes_no_rank(groups, shuffle):
+    names = list(groups)
     shuffle.shuffle(names)
-    assert ranks({name: scores[name] for name in names}, "higher", set(names)) == ranks(scores, "higher", set(names))
+    shuffled = {name: shuffle.sample(groups[name], len(groups[name])) for name in names}
+    assert ranks(board(shuffled), "higher", set(names)) == ranks(board(groups), "higher", set(names))
+
+
+@settings(deadline=None, max_examples=60)
+@given(SCORES, st.floats(0, 1))
+def test_a_greater_least_difference_makes_ranks_no_worse(groups, least):
+    found = board(groups)
+    without, with_least = ranks(found, "higher", set(found)), ranks(found, "higher", set(found), least)
+    assert all(with_least[name] <= rank for name, rank in without.items())
+
+
+# Across generators
 
 
 def test_holm_by_hand():
@@ -197,4 +265,4 @@ def test_friedman_by_its_formula():
     table = np.random.default_rng(3).random((7, 4))
     sums = (table.argsort(1).argsort(1) + 1).sum(0)
     statistic = 12 / (7 * 4 * 5) * (sums**2).sum() - 3 * 7 * 5
-    assert friedman(table) == pytest.approx(chi2.sf(statistic, 3))
+    assert friedman(table) == pytest.approx(stats.chi2.sf(statistic, 3))

@@ -265,3 +265,9 @@ def test_an_ascii_terminal_gets_replacements_instead_of_an_error():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("133", 133), ("", shown.WIDE), ("wide", shown.WIDE)])
+def test_columns_is_obeyed_where_there_is_no_terminal(monkeypatch, capsys, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert shown.console().width == width

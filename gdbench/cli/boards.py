@@ -1,0 +1,141 @@
+"""What ``leaderboard`` and ``bench`` show of boards: a short table for each that fits the screen, or all metrics."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdbench.boards.answer import Answer, answer, summary
+from gdbench.boards.cells import PLAIN, SIGNS, Symbols, across_grid, grid, name
+from gdbench.boards.exports import short_table, write
+from gdbench.boards.leaderboard import leaderboard_of
+from gdbench.cli.views import columns_of
+from gdbench.console import complain, console, plain, print_json, say
+
+if TYPE_CHECKING:
+    from gdbench.boards.board import Board, Leaderboard
+    from gdbench.registry import Registry
+    from gdbench.runs.suite import Suite
+
+GAP = "  "
+NARROW = 12
+"""The least width that the names of methods keep."""
+
+
+def read_leaderboard(
+    folder: Path, registry: Registry, suite: Suite | None, changed: bool = False
+) -> tuple[Leaderboard, list[str]]:
+    """The leaderboard of the records in ``folder``, and a line for each run that cannot be believed."""
+    from gdbench.runs.store import find_runs, read_records
+
+    records, problems = read_records(find_runs(folder))
+    return leaderboard_of(records, columns_of(registry), registry, suite, changed), problems
+
+
+def write_leaderboard(folder: Path, registry: Registry, suite: Suite, as_json: bool = False) -> None:
+    """Compute the leaderboard of a suite's records in ``folder``, write its files there, and show it."""
+    made, problems = read_leaderboard(folder, registry, suite)
+    write(made, folder)
+    show_leaderboard(made, problems, as_json)
+
+
+def show_leaderboard(
+    leaderboard: Leaderboard, problems: Sequence[str] = (), as_json: bool = False, everything: bool = False
+) -> None:
+    """Show sentences and a short table for each board, or with ``everything`` all metrics; problems on stderr."""
+    for problem in problems:
+        complain(f"not counted: {problem}")
+    if as_json:
+        from gdbench.boards.exports import to_json
+
+        return print_json(json.loads(to_json(leaderboard)))
+    _say(*summary(leaderboard), *leaderboard.notes)
+    if not leaderboard.boards:
+        _say("no finished runs here")
+    for board in leaderboard.boards:
+        _show_board(board, answer(board), everything)
+    for table in leaderboard.across if everything else ():
+        _say("", table.title)
+        _print(*across_grid(table))
+        _say(*table.notes)
+    if leaderboard.boards and not everything:
+        _say("", "all metrics, intervals and ranks across generators: --all")
+    return None
+
+
+def _show_board(board: Board, said: Answer, everything: bool) -> None:
+    symbols = _symbols()
+    _say("", said.title)
+    _say(*said.sentences)
+    _print(*short_table(said, symbols=symbols), keep=2)
+    _say(f"{symbols.legend(said.baseline)}.")
+    _say(*said.notes)
+    for metric, columns in board.metrics().items() if everything else ():
+        _say("", metric)
+        _print(*grid(columns, board.rows))
+    _say(*(f"{name(row.method)}: {line}" for row in board.rows for line in row.failures))
+
+
+def _symbols() -> Symbols:
+    """Those that the encoding of stdout has."""
+    try:
+        "".join((SIGNS.above, SIGNS.same, SIGNS.below, SIGNS.incomplete, SIGNS.void)).encode(
+            sys.stdout.encoding or "ascii"
+        )
+    except (UnicodeEncodeError, LookupError):
+        return PLAIN
+    return SIGNS
+
+
+def _say(*lines: str) -> None:
+    """Lines that wrap between words."""
+    screen = console()
+    for line in lines:
+        screen.print(plain(line))
+
+
+def _print(head: Sequence[str], body: Sequence[Sequence[str]], keep: int = 1) -> None:
+    """A table as wide as the screen at most. keep: columns that come first, and again beside those without room."""
+    width = console().width
+    say("")
+    for part in _parts(head, body, width, keep):
+        for line in part:
+            sys.stdout.write(line.rstrip() + "\n")
+        sys.stdout.write("\n")
+
+
+def _parts(head: Sequence[str], body: Sequence[Sequence[str]], width: int, keep: int) -> Iterator[list[str]]:
+    from rich.cells import cell_len, set_cell_size
+
+    lines = [[plain(cell).plain for cell in line] for line in (head, *body)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    room = width - len(GAP) - max(widths[keep:], default=0)
+    widths[keep - 1] = max(NARROW, min(widths[keep - 1], room - sum(widths[: keep - 1]) - len(GAP) * (keep - 1)))
+    fixed = sum(widths[:keep]) + len(GAP) * (keep - 1)
+    widths[keep:] = [min(one, max(NARROW, width - fixed - len(GAP))) for one in widths[keep:]]
+    for columns in _chunks(widths, width - fixed, keep):
+        shown = [*range(keep), *columns]
+        cells = [[_cut(line[i], widths[i]) for i in shown] for line in lines]
+        text = [GAP.join(set_cell_size(cell, widths[i]) for cell, i in zip(line, shown, strict=True)) for line in cells]
+        yield [text[0], "-" * min(width, sum(widths[i] for i in shown) + len(GAP) * (len(shown) - 1)), *text[1:]]
+
+
+def _chunks(widths: Sequence[int], room: int, keep: int) -> list[list[int]]:
+    """The columns after the first ``keep``, in as many groups as they need where ``room`` is left for each."""
+    groups: list[list[int]] = [[]]
+    for index in range(keep, len(widths)):
+        used = sum(widths[i] + len(GAP) for i in groups[-1])
+        if groups[-1] and used + widths[index] + len(GAP) > room:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
+
+
+def _cut(text: str, width: int) -> str:
+    """The text, or as much of it as there is room for and the sign that there was more."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 3) + "..."
