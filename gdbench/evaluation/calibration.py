@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.context import SILENT, Reporter
+from gdbench.errors import PluginError
 from gdbench.evaluation.curves import trace
 from gdbench.evaluation.memory import BATCH, in_batches
 from gdbench.evaluation.perception import Embedded, distance, embed
@@ -162,7 +163,7 @@ def calibrate(
 
             def apart(here: slice) -> Tensor:
                 edited = directions.displace(base[rows[here]], repeated[here] // 2, signed[here])
-                after = embed(oracle, generator.render(edited))
+                after = embed(oracle, _rendered(generator, edited))
                 task.advance(len(after.maps))
                 return (after.maps - before.maps[rows[here]]).square().sum(1).cpu()
 
@@ -177,8 +178,20 @@ def calibrate(
 
 
 def _embed(generator: Generator, oracle: Oracle, codes: Codes, batch: int) -> Embedded:
-    parts = list(in_batches(lambda here: embed(oracle, generator.render(codes[here])), len(codes), batch))
+    parts = list(in_batches(lambda here: embed(oracle, _rendered(generator, codes[here])), len(codes), batch))
     return Embedded(torch.cat([part.maps for part in parts]), torch.cat([part.pooled for part in parts]))
+
+
+def _rendered(generator: Generator, codes: Codes) -> Tensor:
+    """The images of codes. Raises PluginError at the first that is not finite: the directions are to blame where their
+    codes are not finite either, else the generator."""
+    images = generator.render(codes)
+    if not bool(torch.isfinite(images).all()):
+        if not bool(torch.isfinite(codes.latents).all()):
+            raise PluginError("the directions displace codes to numbers that are not finite (NaN or infinite)")
+        bad = int((~torch.isfinite(images)).flatten(1).any(1).sum())
+        raise PluginError(f"the generator's images are not finite (NaN or infinite): {bad} of {len(images)} are not")
+    return images
 
 
 def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: Stream, batch: int) -> float:
@@ -186,7 +199,8 @@ def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: 
     left, right = codes[:PAIRS], codes[PAIRS:]
 
     def apart(here: slice) -> Tensor:
-        return distance(embed(oracle, generator.render(left[here])), embed(oracle, generator.render(right[here])))
+        images = _rendered(generator, left[here]), _rendered(generator, right[here])
+        return distance(embed(oracle, images[0]), embed(oracle, images[1]))
 
     return max(float(torch.cat(list(in_batches(apart, PAIRS, batch))).median()), 1e-12)
 

@@ -110,15 +110,21 @@ def held_memory(device: torch.device) -> int:
     statistics = Path("/proc/self/statm")
     if statistics.exists():
         return int(statistics.read_text().split()[1]) * resource.getpagesize()
-    return peak_memory()
+    return peak_memory(device)
 
 
-def peak_memory() -> int:
-    """Peak memory in bytes: of the CUDA device where one was used, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
-        return torch.cuda.max_memory_allocated()
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes: allocated on a CUDA device since ``reset_peak``, else of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def reset_peak(device: torch.device) -> None:
+    """Let the peak of a CUDA device begin at what is allocated now; that of a process cannot be taken back."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 @torch.no_grad()

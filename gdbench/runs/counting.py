@@ -13,11 +13,14 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.errors import PluginError
-from gdbench.evaluation.memory import computed, peak_memory
+from gdbench.evaluation.memory import computed, peak_memory, reset_peak
 from gdbench.expected import wrong_codes, wrong_images, wrong_rng
 from gdbench.places import at, defined_at
 from gdbench.protocols import Generator
 from gdbench.record import Cost
+
+ORDINARY = 1e3
+"""Codes with a larger entry prove nothing about a generator: a method that diverged made them."""
 
 
 class Counted:
@@ -32,6 +35,7 @@ class Counted:
         self._batch = batch
         self.images = 0
         self.backward = 0
+        self._spoiled: Tensor | None = None  # on the device: looking at it at each image would wait for it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._generator, name)
@@ -47,12 +51,19 @@ class Counted:
 
     def render(self, codes: Codes) -> Tensor:
         """The generator's images, counted. Raises PluginError where they are no images of these codes."""
-        return self._count(computed(self._rendered, codes, self._batch), len(codes))
+        return self._count(computed(self._rendered, codes, self._batch), codes)
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """The generator's features, counted as images."""
         own = self._generator.features  # type: ignore[attr-defined]
-        return self._count(computed(lambda part: own(part, layer), codes, self._batch), len(codes))
+        return self._count(computed(lambda part: own(part, layer), codes, self._batch), codes)
+
+    def check(self, name: str) -> None:
+        """Raise PluginError, which blames the generator called ``name``, where an image or a feature of ordinary codes
+        was not finite."""
+        if self._spoiled is not None and bool(self._spoiled):
+            blame = "its weights or its code are to blame; importing its file again looks at both"
+            raise PluginError(f"generator {name} renders images that are not finite (NaN or infinite): {blame}")
 
     def add_cost(self, images: int, backward: int) -> None:
         """Count what other processes computed for this run and cannot report themselves: ``Context.add_cost``."""
@@ -68,8 +79,12 @@ class Counted:
     def _about(self, complaint: str, function: Callable[..., Any]) -> str:
         return at(f"the generator {type(self._generator).__name__}: {complaint}", defined_at(function))
 
-    def _count(self, output: Tensor, n: int) -> Tensor:
+    def _count(self, output: Tensor, codes: Codes) -> Tensor:
+        n = len(codes)
         self.images += n
+        ordinary = codes.latents.detach().abs().amax() <= ORDINARY if n else torch.tensor(False)
+        spoiled = ordinary & ~torch.isfinite(output.detach()).all()  # NaN is not <= anything
+        self._spoiled = spoiled if self._spoiled is None else self._spoiled | spoiled
         if output.requires_grad:
             output.register_hook(lambda _: self._count_backward(n))  # type: ignore[no-untyped-call]
         return output
@@ -86,6 +101,8 @@ class Meter:
         self._counted = counted
         self._images = counted.images if counted else 0
         self._backward = counted.backward if counted else 0
+        self._device = counted.device if counted else torch.device("cpu")
+        reset_peak(self._device)
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def cost(self) -> Cost:
@@ -96,7 +113,7 @@ class Meter:
             backward=spent.backward + (counted.backward - self._backward if counted else 0),
             cpu_seconds=round(spent.cpu_seconds + time.process_time() - self._cpu, 3),
             wall_seconds=round(spent.wall_seconds + time.perf_counter() - self._wall, 3),
-            peak_memory=max(spent.peak_memory, peak_memory()),
+            peak_memory=max(spent.peak_memory, peak_memory(self._device)),
         )
 
 

@@ -174,6 +174,7 @@ def _computed(
         record = replace(record, status="done", reason="", distance=run.domain.distance, costs=costs, scores=scores)
         subject = stages.subject(run, found, calibrated)
         record, failed = measure(run, record, subject)
+        stages.check_generator(run)
         draw(folder, subject, record, reporter, grid=plan.request.suite is None)
         return record, failed
 

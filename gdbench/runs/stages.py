@@ -6,6 +6,8 @@ Each saves what it made before the next begins, and reads it back where an inter
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -113,7 +115,8 @@ def discover(run: Execution, packages: frozenset[str], group: ProcessGroup) -> F
     meter = Meter(run.generator, Cost(**context.resume.spent()))
     resume = replace(context.resume, cost=lambda: asdict(meter.cost()))
     group.call()
-    directions = search(replace(run, context=replace(context, resume=resume)))
+    with _generator_blamed_first(run):
+        directions = search(replace(run, context=replace(context, resume=resume)))
     cost = group.total(meter.cost())
     codes = run.generator.sample(2, plan.cell.space, Stream(0, "check").at())
     if complaint := wrong_directions(directions, plan.request.k, plan.cell.space, codes):
@@ -140,19 +143,37 @@ def calibrate(run: Execution, directions: Directions) -> Calibrated:
     if (run.folder.path / TENSORS).exists():
         return Calibrated(Calibration.load(run.folder.path), spread)
     request = run.plan.request
-    calibration = calibrate_directions(
-        run.generator,
-        directions,
-        run.domain.oracle("a"),
-        spread,
-        Stream(request.seed, "calibrate"),
-        CALIBRATION_CODES[request.tier],
-        run.batch or BATCH,
-        run.reporter,
-    )
+    with _generator_blamed_first(run):
+        calibration = calibrate_directions(
+            run.generator,
+            directions,
+            run.domain.oracle("a"),
+            spread,
+            Stream(request.seed, "calibrate"),
+            CALIBRATION_CODES[request.tier],
+            run.batch or BATCH,
+            run.reporter,
+        )
     calibration.save(run.folder.path)
     (run.folder.path / STRIPS).unlink(missing_ok=True)  # they were drawn at another calibration
     return Calibrated(calibration, spread)
+
+
+@contextmanager
+def _generator_blamed_first(run: Execution) -> Iterator[None]:
+    """What a method or calibration does with images that are not finite is not its fault: say whose it is."""
+    try:
+        yield
+    except Exception:
+        check_generator(run)
+        raise
+    check_generator(run)
+
+
+def check_generator(run: Execution) -> None:
+    """Raise PluginError where the generator of a run gave numbers that are not finite."""
+    cell = run.plan.cell
+    run.generator.check(f"{cell.generator}/{cell.checkpoint}")
 
 
 def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
