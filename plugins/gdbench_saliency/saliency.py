@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gdbench import Context, Scores, Stream, Subject, UsageError, Void
+from gdbench import Context, Scores, Stream, Subject, UsageError, Void, sha256
 from gdbench_saliency import measures, references
+from gdbench_saliency.layouts import find_pairs
 from gdbench_saliency.masks import NoMasks, synthesise
 from gdbench_saliency.params import SaliencyParams
 from gdbench_saliency.segment import Fitted, Result, fit, tested
-from gdbench_saliency.testset import Files, Held, TestSet, check_readable, find_pairs
+from gdbench_saliency.testset import Files, Held, TestSet, check_readable
 from gdbench_saliency.unet import predict
 from gdbench_saliency.whitening import Choice, render
 
@@ -97,14 +98,14 @@ def _at_paper_shift(subject: Subject, params: SaliencyParams, context: Context, 
 
 
 def _test_set(subject: Subject, params: SaliencyParams) -> tuple[TestSet, str]:
-    """The test set and what tells it from another one: names and sizes of its files."""
+    """The test set and what tells it from another one: the content of its files, in their order."""
     if not params.data:
         assert subject.domain is not None
         return Held(subject.domain, params.test), subject.domain.name
     pairs = find_pairs(Path(params.data).expanduser())
     check_readable(pairs)
     channels, *sides = subject.generator.image_shape
-    listing = "\n".join(f"{path.name} {path.stat().st_size}" for pair in pairs for path in pair)
+    listing = "\n".join(sha256(path) for pair in pairs for path in pair)
     tests = Files(pairs, channels, min(sides))
     if not any(group.tested.any() for group in tests):
         why = "each has a white background or no object"

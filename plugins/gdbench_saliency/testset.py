@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gdbench import Domain, MissingFile, Stream, UsageError
+from gdbench import Domain, Stream, UsageError
+from gdbench_saliency.pixels import inverted, read_image, read_mask
 
 WHITE = 0.95  # mean RGB in [0, 1] from which on a pixel is white
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-MASK_WORDS = ("mask", "gt", "truth", "annotation")
+PROPORTION = 0.05  # by which image and mask may differ in it
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Files:
 
     def __iter__(self) -> Iterator[Group]:
         for image_file, mask_file in self.pairs:
-            pixels = _read(image_file, "RGB" if self.channels == 3 else "L")
-            truth = (_read(mask_file, "L") > 128)[None, ..., 0]  # the cut of pysodmetrics
+            pixels = read_image(image_file, "RGB" if self.channels == 3 else "L")
+            truth = read_mask(mask_file)[None]
             shades = pixels.mean(2)[None] / 255
             size = truth.shape[1:]
             at_truth = _resized(torch.from_numpy(shades)[None], size)[0].numpy()
@@ -86,67 +86,39 @@ def predictions_at(predictions: Tensor, size: Sequence[int]) -> NDArray[np.float
     return np.asarray(_resized(predictions[:, None], size)[:, 0].clamp(0, 1).cpu().numpy())
 
 
-def find_pairs(folder: Path) -> tuple[tuple[Path, Path], ...]:
-    """Images and masks of equal stems below ``folder``, in the order of their stems.
+def check_readable(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Decode every file before anything is trained.
 
-    A mask lies in a folder whose name says so (ECSSD, DUTS, DUT-OMRON), or is the .png beside a .jpg of the same name.
-    Raises MissingFile without folder or images, UsageError for what has no partner or two of them.
+    Raises UsageError, naming what cannot be read (three at most), an image whose mask has another shape, and masks that
+    are white where the ground is.
     """
-    if not folder.is_dir():
-        raise MissingFile(f"saliency data: no such folder: {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    photos = {path.with_suffix("") for path in files if path.suffix.lower() in (".jpg", ".jpeg")}
-    masks = [path for path in files if _is_mask(path, folder, photos)]
-    known = set(masks)
-    images, truths = _by_stem(path for path in files if path not in known), _by_stem(masks)
-    if not images:
-        raise MissingFile(f"saliency data: {folder} holds no images ({', '.join(SUFFIXES)})")
-    alone = sorted({*images} ^ {*truths})
-    if alone:
-        names = ", ".join(str(images.get(stem) or truths[stem]) for stem in alone[:3])
-        raise UsageError(f"saliency data: {len(alone)} files have no partner of the same stem: {names}")
-    return tuple((images[stem], truths[stem]) for stem in sorted(images))
-
-
-def check_readable(pairs: Iterable[tuple[Path, Path]]) -> None:
-    """Decode every file before anything is trained. Raises UsageError, naming what cannot be read (three at most)."""
-    broken = []
-    for path in (path for pair in pairs for path in pair):
+    broken, opposites = list[str](), 0
+    for image, mask in pairs:
+        sizes = list[tuple[int, ...]]()
         try:
-            _read(path, "L")
+            sizes.append(read_image(image, "L").shape)
         except UsageError as error:
             broken.append(str(error))
+        try:
+            truth = read_mask(mask)
+        except UsageError as error:
+            broken.append(str(error))
+            continue
+        opposites += inverted(truth)
+        if sizes and not _alike(sizes[0], truth.shape):
+            shown = " and ".join(f"{size[1]} x {size[0]}" for size in (sizes[0], truth.shape))
+            broken.append(f"saliency data: {image} and its mask have the sizes {shown}: one of them is turned or cut")
     if len(broken) > 1:
         raise UsageError(f"{len(broken)} files cannot be read; {'; '.join(broken[:3])}")
     if broken:
         raise UsageError(broken[0])
+    if opposites > len(pairs) / 2:
+        raise UsageError(f"saliency data: the masks look inverted ({pairs[0][1].name}, ...): the object must be white")
 
 
-def _is_mask(path: Path, folder: Path, photos: set[Path]) -> bool:
-    inside = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-    named = any(word in part for part in inside[-1:] for word in MASK_WORDS)
-    return named or (path.suffix.lower() == ".png" and path.with_suffix("") in photos)
-
-
-def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise UsageError(f"saliency data: two files of the same stem: {found[path.stem]}, {path}")
-        found[path.stem] = path
-    return found
-
-
-def _read(path: Path, mode: str) -> NDArray[np.uint8]:
-    """Pixels (h, w, channels). Raises UsageError, naming the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert(mode))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UsageError(f"saliency data: {path} cannot be read: {error}") from None
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two sizes (height, width, ...) have the same proportions."""
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) < PROPORTION
 
 
 def _scaled(images: Tensor, side: int) -> Tensor:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from gdbench_saliency.testset import Files, Held, check_readable, find_pairs, left_out, predictions_at
+from gdbench_saliency.layouts import find_pairs
+from gdbench_saliency.testset import Files, Held, check_readable, left_out, predictions_at
 from PIL import Image
 
 from gdbench import MissingFile, Stream, UsageError
@@ -84,7 +85,7 @@ def test_what_has_no_partner_is_named(tmp_path: Path) -> None:
 
 def test_two_images_of_one_stem_are_refused(tmp_path: Path) -> None:
     write(tmp_path, *LAYOUTS["ecssd"], {"a": (32, 32)})
-    write(tmp_path, "more/images", "more/masks", {"a": (32, 32)})
+    (tmp_path / "images" / "a.png").write_bytes((tmp_path / "ground_truth_mask" / "a.png").read_bytes())
     with pytest.raises(UsageError, match="two files of the same stem"):
         find_pairs(tmp_path)
 
