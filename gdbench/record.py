@@ -75,7 +75,8 @@ class RunRecord:
 
     versions: "discovery", "evaluation", "generator", "method", "domain" and one per metric, as "metric:NAME". role: how
     the leaderboard groups the row. metric_params: the parameters each metric was measured with. scores: metric ->
-    column -> Score. costs: stage -> Cost. files: relative path -> sha256. migrated_from: the id under which an earlier
+    column -> Score. costs: stage -> Cost. files: relative path -> sha256. checkpoint_status, checkpoint_lacks: what the
+    card of the weights said when the run was last measured. migrated_from: the id under which an earlier
     version of the protocol recorded the same directions, or "".
     """
 
@@ -88,6 +89,7 @@ class RunRecord:
     distance: str = ""
     checkpoint_sha256: str = ""
     checkpoint_status: str = "ready"
+    checkpoint_lacks: str = ""
     schema: int = SCHEMA
     versions: Mapping[str, int] = field(default_factory=dict)
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

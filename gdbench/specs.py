@@ -82,6 +82,12 @@ class Checkpoint:
     shipped: bool = False
     card: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def lacks(self) -> str:
+        """What its images lack, as its card knows: factors that no direction steers, and classes hardly drawn."""
+        rare = (f"{factor} {name}" for factor, names in self.card.get("rare", {}).items() for name in names)
+        return ", ".join((*self.card.get("lacking", ()), *rare))
+
 
 @dataclass(frozen=True)
 class GeneratorSpec:
@@ -91,6 +97,7 @@ class GeneratorSpec:
     ``recognise(path) -> str | None``: the name of the file format, judged by content, or None.
     ``convert(path) -> (tensors, facts)``: reads an official file into named tensors and the facts of its architecture.
     ``recipe``: networks, losses and schedule for training a small checkpoint.
+    ``checkpoints``: where none is named, the first that is shipped is meant.
     """
 
     name: str

@@ -297,6 +297,8 @@ def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequen
         yield f"tier {tier} {UNRANKED[tier]}"
     if any(record.checkpoint_status == "preview" for record in records):
         yield f"preview: checkpoint {board.key.checkpoint} misses gates that its card names"
+    if lacks := {record.checkpoint_lacks for record in records} - {""}:
+        yield f"checkpoint {board.key.checkpoint} lacks {'; '.join(sorted(lacks))}"
     if apart:
         yield f"{apart} records calibrated with another distance are not shown"
     for line in lines:

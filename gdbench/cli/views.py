@@ -64,6 +64,8 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
     if record.checkpoint_status == "preview":
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
+    if record.checkpoint_lacks:
+        notes.append(("note", f"checkpoint {record.cell.checkpoint} lacks {record.checkpoint_lacks}"))
     notes += [("run", folder), *(("picture", picture) for picture in sorted((folder / "pictures").glob("*.png")))]
     notes += [("next", command) for command in _next_commands(record, folder, registry)]
     for name, value in notes:
@@ -182,7 +184,7 @@ def _extra(extra: ExtraFile, domain: str, path: Path) -> dict[str, Any]:
 def _checkpoint(entry: Entry) -> dict[str, Any]:
     """Gates are measured, and a status given, where a checkpoint was trained and shipped by a plugin."""
     card = entry.checkpoint
-    missed, lacking = card.card.get("missed", ()), card.card.get("lacking", ())
+    missed = card.card.get("missed", ())
     gates = [f"{name} {value}{' (missed)' * (name in missed)}" for name, value in card.card.get("gates", {}).items()]
     return {
         "generator": entry.family,
@@ -191,7 +193,7 @@ def _checkpoint(entry: Entry) -> dict[str, Any]:
         "resolution": card.resolution,
         "status": card.status if card.shipped else "",
         "gates": ", ".join(gates),
-        "lacks": ", ".join(lacking),
+        "lacks": card.lacks,
         "where": "here" if entry.present else "to fetch" if card.url else "see its card",
         "licence": card.licence,
     }

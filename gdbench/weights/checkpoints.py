@@ -150,11 +150,11 @@ def licence_of(checkpoint: Checkpoint) -> str:
 
 
 def _first(spec: GeneratorSpec, known: Mapping[str, Entry]) -> Entry:
-    """The checkpoint that is meant when none is named: ready before preview, present before absent."""
+    """The checkpoint that is meant when none is named: the family's first, shipped and present before others."""
     if not known:
         raise MissingFile(f"{spec.name} has no checkpoint here: give the path of official weights as --checkpoint")
     cards = known.values()
-    return min(cards, key=lambda e: (not e.checkpoint.shipped, e.checkpoint.status != "ready", not e.present))
+    return min(cards, key=lambda e: (not e.checkpoint.shipped, not e.present))
 
 
 def _open(spec: GeneratorSpec, entry: Entry, folder: Path, offline: bool) -> Resolved:

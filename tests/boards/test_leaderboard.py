@@ -298,6 +298,13 @@ def test_a_share_stays_a_share():
 # Versions, parameters, keys
 
 
+def test_what_a_checkpoint_lacks_stands_on_its_board():
+    records = [replace(r, checkpoint_lacks="shape plus") for r in three("a", [1, 1, 1])]
+    older = three("b", [1, 1, 1])  # recorded before the card knew
+    (board,) = leaderboard([*records, *older], COLUMNS).boards
+    assert f"checkpoint {records[0].cell.checkpoint} lacks shape plus" in board.notes
+
+
 def test_other_versions_are_counted_and_not_shown():
     old = [replace(r, versions={**VERSIONS, "evaluation": EVALUATION - 1}) for r in three("old", [1, 1, 1])]
     older = [replace(r, versions={"protocol": 1, "generator": 1}) for r in three("older", [1, 1, 1])]

@@ -192,13 +192,16 @@ def test_lists_show_domain_and_gates_of_the_checkpoints_that_are_here() -> None:
     (toy,) = (row for row in listed["generators"] if row["name"] == "toy")
     (small,) = (row for row in listed["generators"] if row["name"] == "sngan")
     assert (toy["checkpoints"], toy["official"]) == ([], 0)
-    assert "scenes32 (scenes, ready)" in small["checkpoints"]
+    assert small["checkpoints"][0] == "scenes32 (scenes, preview)"
     assert small["official"] > 5
     here = [row for row in listed["checkpoints"] if row["where"] == "here" and row["status"]]
     assert {row["generator"] for row in here} >= {"sngan", "stylegan2"}
     for row in here:
         assert ("shape_agreement 0." in row["gates"]) == (row["domain"] == "scenes")
         assert ("(missed)" in row["gates"]) == (row["status"] == "preview")
+    lacks = {row["checkpoint"]: row["lacks"] for row in here if row["generator"] == "sngan"}
+    assert lacks["scenes32"] == lacks["scenes32-d64"] == "shape plus"
+    assert lacks["scenes32-d32"] == "texture, shape plus"
     assert listed["checkpoints"] == json.loads(gdbench("checkpoint", "list", "--json").stdout)
 
 

@@ -120,7 +120,7 @@ def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
     folder = tmp_path / "with space" / "run"
     (folder / "pictures").mkdir(parents=True)
     (folder / "pictures" / "directions.png").touch()
-    views.show_run(replace(record("m"), checkpoint_status="preview"), folder, registry())
+    views.show_run(replace(record("m"), checkpoint_status="preview", checkpoint_lacks="plus"), folder, registry())
     output = capsys.readouterr().out
     assert f"picture:  {folder / 'pictures' / 'directions.png'}" in output
     assert f"gdbench measure '{folder}' --metric all" in output
@@ -128,6 +128,7 @@ def test_a_run_names_pictures_and_next_commands(tmp_path, capsys):
     assert "status:   done m\n" in output
     assert "not converged" not in output  # every tier with a cap ranks
     assert "preview" in output
+    assert " lacks plus\n" in output
 
 
 def test_unknown_names_get_the_nearest():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gdbench import Codes, LinearDirections, MethodSpec, NoParams, Stream, initialised, moments, normal
+from gdbench import Checkpoint, Codes, LinearDirections, MethodSpec, NoParams, Stream, initialised, moments, normal
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError, IntegrityError, PluginError
 from gdbench.evaluation.perception import Embedded, distance, flatten
@@ -156,3 +156,11 @@ def test_errors_have_their_exit_codes() -> None:
         "IntegrityError": 5,
         "PluginError": 1,
     }
+
+
+def test_a_card_says_what_its_images_lack() -> None:
+    card = Checkpoint(
+        "c", "scenes", "c.safetensors", card={"lacking": ["texture"], "rare": {"shape": ["plus", "disc"]}}
+    )
+    assert card.lacks == "texture, shape plus, shape disc"
+    assert Checkpoint("c", "scenes", "c.safetensors").lacks == ""

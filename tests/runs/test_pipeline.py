@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 import torch
 
-from gdbench import Column, LinearDirections, MethodSpec, MetricSpec, Scores, UsageError, Void, normal, tensors
+from gdbench import (
+    Checkpoint,
+    Column,
+    LinearDirections,
+    MethodSpec,
+    MetricSpec,
+    Scores,
+    UsageError,
+    Void,
+    normal,
+    tensors,
+)
 from gdbench.context import SILENT, Context, Reporter, Task
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
@@ -97,6 +108,15 @@ def test_a_new_metric_scores_an_old_run_without_discovery(tmp_path: Path, regist
     assert set(record.scores) == {"calibration", "cost", "diversity"}
     assert record.costs["calibrate"].images > 0
     assert {**record.costs, **first.costs} == record.costs
+
+
+def test_a_record_says_what_the_card_knew_when_it_was_measured_last(tmp_path: Path, registry: Registry) -> None:
+    first, after = (plan(request(tmp_path, metrics=names), registry) for names in (("cost",), ("cost", "diversity")))
+    before, _ = execute(first, registry, SILENT)
+    card = Checkpoint("none", "toy", "none", status="preview", card={"rare": {"shape": ["plus"]}})
+    record, _ = execute(replace(after, checkpoint=replace(after.checkpoint, checkpoint=card)), registry, SILENT)
+    assert (before.checkpoint_status, before.checkpoint_lacks) == ("ready", "")
+    assert (record.checkpoint_status, record.checkpoint_lacks) == ("preview", "shape plus")
 
 
 def test_a_run_of_another_evaluation_keeps_its_directions_and_is_measured_anew(
