@@ -143,7 +143,7 @@ def _begun(folder: RunFolder, plan: Plan) -> RunRecord:
 
 def blank(plan: Plan) -> RunRecord:
     """The record of a run of which nothing is known yet."""
-    return RunRecord(
+    record = RunRecord(
         id=plan.id,
         cell=plan.cell,
         status="failed",
@@ -151,18 +151,18 @@ def blank(plan: Plan) -> RunRecord:
         role=plan.method.spec.role,
         domain=plan.domain.spec.name,
         checkpoint_sha256=plan.checkpoint.sha256,
-        **_said_by_card(plan),
         versions=plan.versions,
         environment=describe(),
         command=plan.request.command(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    return _with_card(record, plan)
 
 
-def _said_by_card(plan: Plan) -> dict[str, str]:
-    """The fields of a record that come from the card of the weights; it may know more when a run is measured again."""
+def _with_card(record: RunRecord, plan: Plan) -> RunRecord:
+    """The record with what the card of the weights says; it may know more when a run is measured again."""
     card = plan.checkpoint.checkpoint
-    return {"checkpoint_status": card.status, "checkpoint_lacks": card.lacks} if card else {}
+    return replace(record, checkpoint_status=card.status, checkpoint_lacks=card.lacks) if card else record
 
 
 def _computed(
@@ -177,7 +177,7 @@ def _computed(
         costs = {"discover": found.cost, "calibrate": meter.cost(), **record.costs}  # what is known already stays
         scores = {**record.scores, "calibration": as_scores(calibrated.calibration.scores())}
         record = replace(record, status="done", reason="", distance=run.domain.distance, costs=costs, scores=scores)
-        record = replace(record, **_said_by_card(plan))
+        record = _with_card(record, plan)
         subject = stages.subject(run, found, calibrated)
         record, failed = measure(run, record, subject)
         stages.check_generator(run)
