@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.blocks import block_numbers, block_values
     from gdbench.evaluation.calibration import Calibration, calibrate
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
-    from gdbench.evaluation.perception import distance, embed, image_features
+    from gdbench.evaluation.perception import distance, embed, fitted, image_features
     from gdbench.evaluation.prior import Moments, moments
     from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.files import atomic_write, sha256, write_text
@@ -75,6 +75,7 @@ _LAZY = {
     "parse_assignments": "params",
     "distance": "evaluation.perception",
     "embed": "evaluation.perception",
+    "fitted": "evaluation.perception",
     "image_features": "evaluation.perception",
     "coordinates": "evaluation.factors",
     "difference": "evaluation.factors",
@@ -164,6 +165,7 @@ __all__ = [
     "distance",
     "embed",
     "falling",
+    "fitted",
     "generator_specs",
     "hookimpl",
     "image_features",

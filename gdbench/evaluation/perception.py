@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from gdbench.protocols import Oracle
 
@@ -36,6 +37,19 @@ def flatten(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> 
         else:
             flat.append((unit * (weights[number] / positions).sqrt()[:, None, None]).flatten(1))
     return torch.cat(flat, 1)
+
+
+def fitted(images: Tensor, shape: Sequence[int]) -> Tensor:
+    """Images (n, c, h, w) in the ``shape`` (channels, height, width) that a network reads; the same where they fit.
+
+    Resized bilinearly with antialiasing; colours are averaged to grey, grey is repeated. Gradients flow through.
+    """
+    channels, *side = shape
+    if images.shape[1] != channels:
+        images = images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    if list(images.shape[2:]) == side:
+        return images
+    return interpolate(images, tuple(side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def embed(oracle: Oracle, images: Tensor) -> Embedded:

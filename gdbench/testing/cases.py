@@ -18,6 +18,7 @@ from gdbench.context import SILENT, Context, Reporter, ResumePoint
 from gdbench.directions import LinearDirections
 from gdbench.errors import MissingFile
 from gdbench.evaluation.calibration import Calibration, calibrate
+from gdbench.evaluation.perception import fitted
 from gdbench.evaluation.prior import Moments, moments
 from gdbench.evaluation.subject import Subject
 from gdbench.params import build
@@ -134,15 +135,20 @@ class MethodCase:
 
 @dataclass(frozen=True)
 class MetricCase:
-    """A metric with its smoke parameters, and a subject of random directions on the cheapest generator."""
+    """A metric with its smoke parameters, and a subject of random directions on the cheapest generator.
+
+    small: the generator's images are made 24 x 24 and grey.
+    """
 
     offer: Offer[MetricSpec]
     registry: Registry
+    small: bool = False
 
     @cached_property
     def generator(self) -> Generator:
         """The partner, loaded."""
-        return load_generator(cheapest(self.registry, self.offer.spec.needs).spec)
+        loaded = load_generator(cheapest(self.registry, self.offer.spec.needs).spec)
+        return Small(loaded) if self.small else loaded
 
     @cached_property
     def moments(self) -> Moments:
@@ -220,6 +226,22 @@ def usable(build_it: Callable[[], T]) -> T:
         raise
     except Exception as error:
         raise Unusable(describe(error)) from error
+
+
+class Small:
+    """A generator whose images are made 24 x 24 and grey; everything else is its own."""
+
+    image_shape = (1, 24, 24)
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def render(self, codes: Codes) -> Tensor:
+        """The generator's images, resized."""
+        return fitted(self._generator.render(codes), self.image_shape)
 
 
 class Interrupt(Exception):

@@ -12,12 +12,12 @@ from torch.nn.functional import interpolate
 
 from gdbench.errors import GdbenchError, MissingFile
 from gdbench.evaluation.factors import visible
-from gdbench.evaluation.perception import distance, embed
+from gdbench.evaluation.perception import distance, embed, fitted
 from gdbench.protocols import Domain, Factor, Oracle
 from gdbench.streams import Stream, normal
 from gdbench.testing.cases import DomainCase, same
 from gdbench.testing.isolation import observe, seeded
-from gdbench.testing.results import Check, Unusable, expect
+from gdbench.testing.results import Check, Failed, Unusable, describe, expect
 
 N = 8
 JUDGED = 400
@@ -48,6 +48,7 @@ def checks(subject: str, case: DomainCase) -> Iterator[Check]:
         yield Check(subject, "D11", check_domain_oracles_differ, case)
     yield Check(subject, "D12", check_domain_uses_no_global_random_state, case)
     yield Check(subject, "D13", check_domain_leaves_the_process_alone, case)
+    yield Check(subject, "D14", check_domain_oracles_take_small_grey_images, case)
 
 
 def check_domain_loads(case: DomainCase) -> None:
@@ -167,6 +168,21 @@ def check_domain_oracles_differ(case: DomainCase) -> None:
     images = _images(case, domain, N)
     a, b = (_everything(domain.oracle(which), images) for which in WHICH)
     expect(not same(a, b), "both oracles give the same numbers")
+
+
+def check_domain_oracles_take_small_grey_images(case: DomainCase) -> None:
+    """Both oracles embed, read and mask grey 24 x 24 images, resized as their networks need; masks have their size."""
+    domain = case.load()
+    images = fitted(_images(case, domain, N), (1, 24, 24))
+    for which in WHICH:
+        oracle = domain.oracle(which)
+        try:
+            maps, pooled = oracle.embed(images)
+            read, mask = oracle.read(images), oracle.mask(images)
+        except Exception as error:
+            raise Failed(f"oracle {which} raised {describe(error)}") from error
+        expect(all(len(values) == N for values in (*maps, pooled, *read.values())), f"oracle {which} loses images")
+        expect(tuple(mask.shape) == (N, 24, 24), f"oracle {which} gives masks of shape {tuple(mask.shape)}")
 
 
 def check_domain_uses_no_global_random_state(case: DomainCase) -> None:

@@ -20,7 +20,7 @@ from gdbench.errors import GdbenchError
 from gdbench.protocols import Directions, Generator
 from gdbench.runs.counting import Counted
 from gdbench.streams import Stream
-from gdbench.testing.cases import Interrupt, K, MethodCase, cheapest, load_generator, same
+from gdbench.testing.cases import Interrupt, K, MethodCase, Small, cheapest, load_generator, same
 from gdbench.testing.results import Check, Failed, Skipped, Unusable, expect
 from gdbench.tiers import CAPS
 
@@ -59,6 +59,7 @@ def checks(subject: str, case: MethodCase) -> Iterator[Check]:
         yield Check(subject, "M16", check_method_is_curved, case)
     if spec.spaces:
         yield Check(subject, "M17", check_method_spaces, case)
+    yield Check(subject, "M18", check_method_takes_small_grey_images, case)
 
 
 def check_method_discovers(case: MethodCase) -> None:
@@ -139,6 +140,17 @@ def check_method_spaces(case: MethodCase) -> None:
         except Unusable as error:
             raise Failed(f"declares space {space}, but on {partner.spec.name} discover raised {error}") from None
         expect(found.space == space, f"declares space {space}, but there finds directions in {found.space}")
+
+
+def check_method_takes_small_grey_images(case: MethodCase) -> None:
+    """It finds K directions of a generator of grey 24 x 24 images too."""
+    case.found  # noqa: B018 : where discovery raises anyway, another clause says so
+    try:
+        found = case.discover(generator=Small(case.generator()))
+    except Unusable as error:
+        raise Failed(f"on images of 1 x 24 x 24 discover raised {error}") from error
+    if len(case.found) == K:
+        expect(len(found) == K, f"on images of 1 x 24 x 24 it finds {len(found)} directions")
 
 
 def check_method_repeats(case: MethodCase) -> None:

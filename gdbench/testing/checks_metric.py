@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from gdbench.protocols import Scores, Void
 from gdbench.testing.cases import K, MetricCase, same, sampled
-from gdbench.testing.results import Check, Unusable, expect
+from gdbench.testing.results import Check, Failed, Unusable, expect
 
 CLOCKS = ("seconds", "memory")
 """Columns that contain these words measure the machine, and need not repeat."""
@@ -28,6 +29,7 @@ def checks(subject: str, case: MetricCase) -> Iterator[Check]:
     yield Check(subject, "S08", check_metric_leaves_the_subject_alone, case)
     yield Check(subject, "S09", check_metric_uses_no_global_random_state, case)
     yield Check(subject, "S10", check_metric_leaves_the_process_alone, case)
+    yield Check(subject, "S11", check_metric_measures_small_grey_images, case)
 
 
 def check_metric_measures(case: MetricCase) -> None:
@@ -101,6 +103,18 @@ def check_metric_uses_no_global_random_state(case: MetricCase) -> None:
 def check_metric_leaves_the_process_alone(case: MetricCase) -> None:
     """Threads, gradient mode, default dtype, working directory and environment stay as they were."""
     expect(not case.observed.process, f"{', '.join(case.observed.process)} changed")
+
+
+def check_metric_measures_small_grey_images(case: MetricCase) -> None:
+    """A generator of grey 24 x 24 images is measured too: a number, or Void with a reason, never an error."""
+    try:
+        scores = replace(case, small=True).measure()
+    except Unusable as error:
+        if _usable(case):
+            raise Failed(f"on images of 1 x 24 x 24 it raised {error}") from error
+        raise
+    if _valid(case.scores.values):
+        _expect_values(scores.values)
 
 
 def _expect_values(values: Mapping[str, Any]) -> None:

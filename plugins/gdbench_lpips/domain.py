@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Factor, UsageError
+from gdbench import Factor, UsageError, fitted
 from gdbench_lpips import BACKBONE, INCEPTION, backbone, inception
 
 if TYPE_CHECKING:
     from lpips import LPIPS
     from torchvision.models import Inception3
 
-SMALLEST = 31  # pixels: below, AlexNet's last maps are empty
+SMALLEST = 31  # pixels: of smaller images AlexNet's last maps would be empty; they are enlarged
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class PerceptualOracle:
     def embed(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """The five maps of AlexNet, and their means over places, (n, 64 + 192 + 384 + 256 + 256)."""
         if min(images.shape[2:]) < SMALLEST:
-            raise UsageError(f"LPIPS needs images of {SMALLEST} pixels or more, got {tuple(images.shape[2:])}")
+            images = fitted(images, (images.shape[1], *(max(side, SMALLEST) for side in images.shape[2:])))
         maps = backbone.layers(self.network, images)
         return maps, torch.cat([layer.mean((2, 3)) for layer in maps], 1)
 

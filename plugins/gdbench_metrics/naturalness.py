@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gdbench import Context, Scores, Stream, Subject, block_values, initialised, integers
+from gdbench import Context, Scores, Stream, Subject, block_values, fitted, initialised, integers
 from gdbench_metrics.params import NaturalnessParams
+from gdbench_metrics.reconstructor import enlarged
 
 BALANCE = (0.2, 0.8)  # share of real images on one side beyond which the labels say nothing
 TOGETHER = 8  # directions whose classifiers are trained side by side
@@ -36,6 +37,7 @@ class Classifiers(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, groups) of images (n, d * c, h, w): one image for all classifiers, or one for each groups / d."""
+        images = enlarged(images)
         sources = images.shape[1] // self.first.weight.shape[1]
         features = nn.functional.conv2d(images, self.first.weight, self.first.bias, groups=sources)
         logits: Tensor = self.layers(features)[:, :, 0, 0]
@@ -47,6 +49,7 @@ def measure(subject: Subject, params: NaturalnessParams, context: Context) -> Sc
     assert subject.domain is not None
     stream = context.stream("metric").of("naturalness")
     real = subject.domain.images(params.real, stream.of("real").at()).clamp(-1, 1)
+    real = fitted(real, subject.generator.image_shape)
     both = (~subject.calibration.dead.any(1)).nonzero()[:, 0]
     tests = params.codes - params.codes // 2
     natural, balanced = torch.zeros(subject.k, tests, dtype=torch.float64), torch.zeros(subject.k)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gdbench import initialised
+from gdbench import fitted, initialised
 
+LEAST = 32
 WIDTH = 2  # of the paper's LeNet form
 SHIFT_WEIGHT = 0.25  # lambda of the paper's loss
 
@@ -26,6 +27,12 @@ class Batch:
     images: Tensor
     direction: Tensor
     shift: Tensor
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Images (n, c, h, w), enlarged where a side has less than the 32 pixels that three valid 5x5 convolutions need."""
+    channels, *sides = images.shape[1:]
+    return fitted(images, (channels, *(max(side, LEAST) for side in sides)))
 
 
 class LeNet(nn.Module):
@@ -44,7 +51,7 @@ class LeNet(nn.Module):
 
     def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, classes) and signed shift (n,) of pairs (n, 2c, h, w)."""
-        features = self.features(pairs).mean((2, 3))
+        features = self.features(enlarged(pairs)).mean((2, 3))
         return self.direction(features), self.shift(features)[:, 0]
 
 

@@ -15,11 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gdbench import Factor, UsageError, load_network
+from gdbench import Factor, fitted, load_network
 from gdbench_mnist.idx import CLASSES
 from gdbench_mnist.measures import NAMES, measure
 
 RESOLUTION = 32
+SHAPE = (1, RESOLUTION, RESOLUTION)
 FEATURES = 64
 WEIGHTS = Path(__file__).parent / "weights"
 MOVES = {
@@ -108,7 +109,7 @@ NETWORKS: Mapping[Which, type[Plain] | type[Residual]] = {"a": Plain, "b": Resid
 
 @dataclass(frozen=True)
 class MnistOracle:
-    """A trained classifier and its grey levels behind gdbench's `Oracle` protocol; images (n, 1, 32, 32).
+    """A trained classifier and its grey levels behind gdbench's `Oracle` protocol; images are read at (1, 32, 32).
 
     passed: for each factor, whether its held-out figure in the card reaches the card's bar.
     """
@@ -119,6 +120,7 @@ class MnistOracle:
 
     def read(self, images: Tensor) -> dict[str, Tensor]:
         """`digit`: probabilities (n, 10); thickness, slant, width, height, area (n,) as in `measures.measure`."""
+        images = fitted(images, SHAPE)
         logits = self.network.digit(self.network.features(self._maps(images)[-1]))
         return {"digit": logits.softmax(1), **measure(images, self.levels)}
 
@@ -128,15 +130,12 @@ class MnistOracle:
         return maps, self.network.features(maps[-1])
 
     def mask(self, images: Tensor) -> Tensor:
-        """How surely each pixel is ink (n, 32, 32): the mean over the levels of a ramp half a grey range wide."""
-        grey = (images.clamp(-1, 1)[:, 0] + 1) / 2
+        """How surely each pixel is ink (n, h, w): the mean over the levels of a ramp half a grey range wide."""
+        grey = (images.clamp(-1, 1).mean(1) + 1) / 2
         return torch.stack([(2 * (grey - level) + 0.5).clamp(0, 1) for level in self.levels]).mean(0)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        if images.shape[1:] != (1, RESOLUTION, RESOLUTION):
-            size = "x".join(map(str, images.shape[1:]))
-            raise UsageError(f"the oracles of mnist read images of 1x{RESOLUTION}x{RESOLUTION}, got {size}")
-        return self.network.trunk(images.contiguous(memory_format=torch.channels_last))
+        return self.network.trunk(fitted(images, SHAPE).contiguous(memory_format=torch.channels_last))
 
 
 def paths(which: Which, folder: Path = WEIGHTS) -> tuple[Path, Path]:

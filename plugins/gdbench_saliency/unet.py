@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from gdbench import Context, Generator, Stream, initialised
+from gdbench import Context, Generator, Stream, fitted, initialised
 from gdbench_saliency.masks import Source
 from gdbench_saliency.params import SaliencyParams
 
@@ -32,6 +32,7 @@ class UNet(nn.Module):
 
     def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
+        self.channels = channels
         self.stem = double(channels, widths[0])
         self.down = nn.ModuleList(double(i, o) for i, o in pairwise(widths))
         self.up = nn.ModuleList()
@@ -43,8 +44,8 @@ class UNet(nn.Module):
         self.logits = nn.Conv2d(state, 2, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (n, 2, h, w) of images (n, c, h, w)."""
-        levels = [self.stem(images)]
+        """Logits (n, 2, h, w) of images (n, c, h, w): a generator may be grey where the test images have colours."""
+        levels = [self.stem(fitted(images, (self.channels, *images.shape[2:])))]
         for down in self.down:
             levels.append(down(nn.functional.max_pool2d(levels[-1], 2)))
         state = levels.pop()

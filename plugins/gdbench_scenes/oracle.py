@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle
 
-from gdbench import UsageError, load_network
+from gdbench import fitted, load_network
 from gdbench_scenes.factors import CODE_WIDTH, FACTORS, decode
 
 RESOLUTION = 32
@@ -115,7 +115,7 @@ NETWORKS: Mapping[str, type[Plain] | type[Residual]] = {"a": Plain, "b": Residua
 
 @dataclass(frozen=True)
 class SceneOracle:
-    """A trained network behind gdbench's `Oracle` protocol; images (n, 3, 32, 32) on the network's device.
+    """A trained network behind gdbench's `Oracle` protocol; images on the network's device, read at (3, 32, 32).
 
     passed: for each factor, whether its held-out figure in the card reaches the card's bar.
     """
@@ -134,13 +134,12 @@ class SceneOracle:
         return maps[-3:], self.network.features(maps[-1])
 
     def mask(self, images: Tensor) -> Tensor:
-        """Probability of the object at each pixel: (n, 32, 32)."""
-        return self.network.paint(self._maps(images)).sigmoid()
+        """Probability of the object at each pixel: (n, h, w)."""
+        mask = self.network.paint(self._maps(images)).sigmoid()
+        return fitted(mask[:, None], (1, *images.shape[2:]))[:, 0]
 
     def _maps(self, images: Tensor) -> list[Tensor]:
-        if images.shape[1:] != (3, RESOLUTION, RESOLUTION):
-            size = "x".join(map(str, images.shape[1:]))
-            raise UsageError(f"the oracles of scenes read images of 3x{RESOLUTION}x{RESOLUTION}, got {size}")
+        images = fitted(images, (3, RESOLUTION, RESOLUTION))
         return self.network.trunk(images.contiguous(memory_format=torch.channels_last))
 
 

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from gdbench import fitted
 from gdbench_toy.picture import AXIS, CHROMA, EDGE, HUES, NAMES, PATTERNS, RANGES, RESOLUTION, STRIPES, WHITE
 
+SHAPE = (3, RESOLUTION, RESOLUTION)
 PIXEL = (2 / RESOLUTION) ** 2
 RIDGE = 1e-6
 LUMA_WEIGHT = 2.0
@@ -24,7 +26,7 @@ LUMA_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class ToyOracle:
-    """A closed-form reader of toy images (n, 3, 32, 32) behind gdbench's `Oracle` protocol.
+    """A closed-form reader of toy images behind gdbench's `Oracle` protocol; they are read at (3, 32, 32).
 
     power: exponent of the mask in the centre of mass. brightness: (luma, mask), both (n, pixels), -> coefficients
     (n, 4) of blob, even background, and cosine and sine of the stripes. sizes: edge lengths of the feature maps.
@@ -41,6 +43,7 @@ class ToyOracle:
 
     def read(self, images: Tensor) -> Mapping[str, Tensor]:
         """Factor name -> (n,) values in the units of the picture; hue and phase in turns."""
+        images = fitted(images, SHAPE)
         mask, angle = _mask_and_hue(images)
         x, y = _centre(mask**self.power)
         size = _size(mask)
@@ -57,14 +60,16 @@ class ToyOracle:
         The constant keeps what unit-normalised channels would lose: two greys then differ by an angle. The weight of
         brightness is such that each planted direction alone reaches every calibrated change.
         """
+        images = fitted(images, SHAPE)
         luma = images.mean(1, keepdim=True)
         signals = torch.cat([_chroma(images), LUMA_WEIGHT * luma, torch.ones_like(luma)], 1)
         pooled = torch.cat([images, self.mask(images)[:, None]], 1)
         return [avg_pool2d(signals, RESOLUTION // size) for size in self.sizes], avg_pool2d(pooled, 8).flatten(1)
 
     def mask(self, images: Tensor) -> Tensor:
-        """The blob (n, 32, 32) in [0, 1]."""
-        return _mask_and_hue(images)[0].clamp(0, 1)
+        """The blob (n, h, w) in [0, 1]."""
+        mask = _mask_and_hue(fitted(images, SHAPE))[0].clamp(0, 1)
+        return fitted(mask[:, None], (1, *images.shape[2:]))[:, 0]
 
 
 def oracle_a() -> ToyOracle:

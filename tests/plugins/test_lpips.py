@@ -22,7 +22,6 @@ from gdbench import (
     IntegrityError,
     MissingFile,
     Stream,
-    UsageError,
     distance,
     embed,
     image_features,
@@ -163,11 +162,11 @@ def test_other_tensors_are_no_inception(tmp_path: Path) -> None:
         inception.load(replace(INCEPTION, sha256=sha256(path)), tmp_path)
 
 
-def test_a_small_image_is_refused(natural: Natural) -> None:
-    oracle = natural.oracle("a")
-    assert oracle.embed(images(size=31)[0])[0][-1].shape[2:] == (1, 1)
-    with pytest.raises(UsageError, match="31 pixels"):
-        oracle.embed(images(size=30)[0])
+@pytest.mark.parametrize("size", [31, 30, 24, 8])
+def test_a_small_image_is_enlarged(natural: Natural, size: int) -> None:
+    maps, features = natural.oracle("a").embed(images(size=size)[0])
+    assert maps[-1].shape[2:] == (1, 1)
+    assert bool(torch.isfinite(features).all())
 
 
 def test_loading_leaves_global_random_state(file: ExtraFile, folder: Path) -> None:

@@ -13,7 +13,7 @@ from gdbench_mnist.domain import Mnist, load, to_images
 from gdbench_mnist.heldout import held_out
 from gdbench_mnist.train_oracle import moved
 
-from gdbench import IntegrityError, MissingFile, UsageError, load_domain
+from gdbench import IntegrityError, MissingFile, Stream, UsageError, load_domain
 
 CPU = torch.device("cpu")
 WHICH: tuple[oracle.Which, ...] = ("a", "b")
@@ -90,9 +90,12 @@ def test_the_mask_tells_ink_from_paper(domain: Mnist, which: oracle.Which) -> No
     assert mask.diff().min() > 0
 
 
-def test_images_of_another_size_are_refused(domain: Mnist) -> None:
-    with pytest.raises(UsageError, match="1x32x32, got 3x32x32"):
-        domain.oracle("a").read(torch.zeros(1, 3, 32, 32))
+@pytest.mark.parametrize("which", WHICH)
+def test_digits_in_three_equal_colours_read_as_grey_ones(domain: Mnist, which: oracle.Which) -> None:
+    images = domain.images(8, Stream(0, "test").at())
+    seen, again = (domain.oracle(which).read(shown) for shown in (images, images.expand(-1, 3, -1, -1)))
+    for name, values in seen.items():
+        torch.testing.assert_close(again[name], values, rtol=1e-3, atol=1e-4)
 
 
 def test_missing_and_changed_weights_are_named(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from gdbench_scenes import factors, heldout, oracle, train_oracle
 from gdbench_scenes.factors import FACTORS
 from gdbench_scenes.oracle import Which, load, paths
 from gdbench_scenes.render import render, sample_factors
+from torch.nn.functional import interpolate
 
-from gdbench import IntegrityError, MissingFile, Stream, UsageError
+from gdbench import IntegrityError, MissingFile, Stream, load_domain
 
 CPU = torch.device("cpu")
 BOTH: tuple[Which, ...] = ("a", "b")
@@ -90,9 +91,12 @@ def test_loading_leaves_the_global_random_state_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_other_sizes_are_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match=r"3x32x32, got 3x64x64$"):
-        load("a", CPU).read(torch.zeros(2, 3, 64, 64))
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_pictures_of_twice_the_size_read_as_those_of_half_of_it(which: Which) -> None:
+    images = load_domain("scenes").images(16, Stream(0, "test").at())
+    large = interpolate(images, scale_factor=2, mode="nearest")
+    seen, again = load(which, CPU).read(images), load(which, CPU).read(large)
+    assert float((seen["x"] - again["x"]).abs().mean()) < 0.05
 
 
 def test_changed_weights_are_refused_in_one_line(tmp_path: Path) -> None:
