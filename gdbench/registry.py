@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -27,7 +27,7 @@ from gdbench.chatter import apart
 from gdbench.errors import PluginError, UsageError, unknown
 from gdbench.offers import BUILT_IN, Broken, Implementation, Offer, Provider, S, collected, guard, with_known_needs
 from gdbench.places import at, defined_at
-from gdbench.specs import KINDS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import KINDS, DomainSpec, ExtraFile, GeneratorSpec, MethodSpec, MetricSpec
 
 if TYPE_CHECKING:
     import typer
@@ -111,6 +111,10 @@ class Registry:
         """All offers: ``"generator"``, ``"method"``, ``"metric"`` and ``"domain"`` -> name -> offer."""
         return MappingProxyType({kind.removesuffix("s"): getattr(self, kind) for kind in KINDS})
 
+    def extra_files(self) -> Mapping[str, ExtraFile]:
+        """Name -> file, of all that domains need and do not ship; several domains may need the same one."""
+        return {extra.name: extra for offer in self.domains.values() for extra in offer.spec.files}
+
     def _answering(self, hook: str) -> Iterator[Implementation]:
         return (implementation for implementation in self._implementations if implementation.hook == hook)
 
@@ -172,16 +176,16 @@ def generator_specs() -> Mapping[str, GeneratorSpec]:
 
 
 def _installed() -> Iterator[_Source]:
+    known: dict[int, tuple[str, str]] = {}  # each name and version is read from a file, which many plugins share
+    found = []
+    for point in entry_points(group=GROUP):
+        if id(point.dist) not in known:
+            known[id(point.dist)] = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
+        found.append((*known[id(point.dist)], point))
     # Built-ins first, so that equal names are always judged in the same order.
-    for point in sorted(entry_points(group=GROUP), key=_rank):
-        name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        package = point.module.partition(".")[0]
-        yield _Source(Provider(point.name, name, version, package), point.module, point.load)
-
-
-def _rank(point: EntryPoint) -> tuple[bool, str, str]:
-    distribution = point.dist.name if point.dist else ""
-    return distribution != BUILT_IN, distribution, point.name
+    for name, version, point in sorted(found, key=lambda each: (each[0] != BUILT_IN, each[0], each[2].name)):
+        provider = Provider(point.name, name, version, point.module.partition(".")[0])
+        yield _Source(provider, point.module, point.load)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[_Source]:
@@ -217,29 +221,28 @@ def _register(
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hooks)
     accepted: dict[str, _Source] = {}
+    names = _hook_names(manager)
     for source, plugin in loaded:
         with guard(source.provider, broken):
-            _check_names(manager, plugin)
+            _check_names(manager, plugin, names)
             name = f"{source.provider.distribution}/{source.provider.plugin}"
             try:
                 manager.register(plugin, name)
             except pluggy.PluginValidationError as error:
-                hooks_of_it = [name for name in _hook_names(manager) if f"{name!r}" in str(error)]
-                wrong = [defined_at(getattr(plugin, name)) for name in hooks_of_it]
+                wrong = [defined_at(getattr(plugin, hook)) for hook in names if f"{hook!r}" in str(error)]
                 reason = f"{_cause(error)}; the right signatures: {_signatures(manager)}"
                 raise PluginError(at(reason, next(iter(wrong), ""))) from None
             accepted[name] = source
     implementations = tuple(
         Implementation(accepted[found.plugin_name].provider, hook, found.function, tuple(found.argnames))
-        for hook in _hook_names(manager)
+        for hook in names
         for found in getattr(manager.hook, hook).get_hookimpls()
     )
     return tuple(accepted.values()), implementations
 
 
-def _check_names(manager: pluggy.PluginManager, plugin: Any) -> None:
+def _check_names(manager: pluggy.PluginManager, plugin: Any, known: Sequence[str]) -> None:
     """Refuse functions that look like hooks and are none: pluggy would pass over them without a word."""
-    known = _hook_names(manager)
     for name in dir(plugin):
         value = getattr(plugin, name, None)
         options = manager.parse_hookimpl_opts(plugin, name) if inspect.isroutine(value) else None

@@ -103,7 +103,7 @@ def _needs(card: Checkpoint, offers: Registry) -> list[str]:
 
 
 def _add_fetch(group: typer.Typer, registry: Registry) -> None:
-    names = (*registry.generators, *_extras(registry))
+    names = (*registry.generators, *registry.extra_files())
 
     @group.command()
     def fetch(
@@ -116,7 +116,7 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Download an official file, check its hash and import it. The licence is shown first."""
         offers = options.registry_with(registry, plugin)
-        extras = _extras(offers)
+        extras = offers.extra_files()
         if generator in offers.generators:
             _fetch_checkpoint(offers.generator(generator).spec, name, yes)
         elif generator in extras:
@@ -194,7 +194,7 @@ def _add_verify(group: typer.Typer, registry: Registry) -> None:
 
         offers = options.registry_with(registry, plugin)
         verdicts = checkpoints.verify(_specs(offers), checkpoints.default_folder())
-        verdicts += [verdict(extra) for extra in _extras(offers).values()]
+        verdicts += [verdict(extra) for extra in offers.extra_files().values()]
         _show([asdict(verdict) for verdict in verdicts], as_json)
         raise typer.Exit(5 if any(verdict.state == "damaged" for verdict in verdicts) else 0)
 
@@ -206,13 +206,6 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         console.print_json(rows)
     else:
         console.console().print(console.table_of("checkpoints", rows))
-
-
-def _extras(registry: Registry) -> dict[str, ExtraFile]:
-    """The files that domains need, by name."""
-    from gdbench.weights.extra_files import extra_files
-
-    return extra_files(offer.spec for offer in registry.domains.values())
 
 
 def _specs(registry: Registry) -> list[GeneratorSpec]:

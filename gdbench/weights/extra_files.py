@@ -10,13 +10,8 @@ from pathlib import Path
 
 from gdbench.errors import IntegrityError, MissingFile
 from gdbench.files import sha256
-from gdbench.specs import DomainSpec, ExtraFile
+from gdbench.specs import ExtraFile
 from gdbench.weights.checkpoints import Verdict, default_folder
-
-
-def extra_files(domains: Iterable[DomainSpec]) -> dict[str, ExtraFile]:
-    """Name -> file, of all that ``domains`` need; several domains may need the same one."""
-    return {extra.name: extra for domain in domains for extra in domain.files}
 
 
 def place(extra: ExtraFile, folder: Path | None = None) -> Path:

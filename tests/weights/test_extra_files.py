@@ -20,7 +20,7 @@ from gdbench.cli import checkpoint
 from gdbench.registry import Registry, load_registry
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
-from gdbench.weights.extra_files import checked, extra_files, fetch_extra, place, verdict
+from gdbench.weights.extra_files import checked, fetch_extra, place, verdict
 
 DATA = bytes(range(128, 256))
 
@@ -76,7 +76,7 @@ def test_the_command_fetches_it_by_name(served: ExtraFile) -> None:
     code, _ = invoke(registry, "fetch", "w", "--yes")
     assert code == 0
     assert checked(served).read_bytes() == DATA
-    assert extra_files(offer.spec for offer in registry.domains.values())["w"] == served
+    assert registry.extra_files()["w"] == served
     with pytest.raises(UsageError, match="generator or file"):
         invoke(registry, "fetch", "vv")
     with pytest.raises(UsageError, match=r"which official checkpoint of sngan\?"):
