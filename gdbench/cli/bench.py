@@ -28,7 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Run what a suite lacks, each cell in a process of its own, and write the leaderboard."""
+        """Run what a suite lacks, and write its leaderboard. Each cell runs in a process of its own."""
         from dataclasses import replace
 
         from gdbench import progress

@@ -24,7 +24,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """List what is installed: generators and their checkpoints, methods, metrics, domains, plugins; or runs."""
+        """List what is installed, or runs.
+
+        Generators and their checkpoints, methods, metrics, domains and plugins, each with its source.
+        """
         from gdbench.cli import views
 
         views.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
@@ -35,7 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Everything about one generator, method, metric or domain: parameters, tiers, columns, checkpoints, source."""
+        """Describe one generator, method, metric or domain. Parameters, tiers, columns, checkpoints, source."""
         from gdbench.cli import views
 
         views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
@@ -46,7 +49,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Run the contract checks of one generator, method, metric or domain."""
+        """Run the contract checks of one offer of a plugin."""
         from gdbench import progress
         from gdbench.cli import views
         from gdbench.testing import check_plugin as run_checks

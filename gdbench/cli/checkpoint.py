@@ -41,7 +41,10 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
         fact: list[str] = typer.Option(None, "--fact", metavar="NAME=VALUE", help="A fact that the file lacks."),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
-        """Convert official weights to safetensors with a card, in the user's checkpoint folder."""
+        """Convert official weights, and keep them with a card.
+
+        They become safetensors in the user's checkpoint folder.
+        """
         from gdbench.params import parse_assignments
         from gdbench.weights.checkpoints import default_folder
         from gdbench.weights.importing import import_checkpoint
@@ -177,7 +180,7 @@ def _shown(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
 def _add_list(group: typer.Typer, registry: Registry) -> None:
     @group.command("list")
     def list_(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
-        """List the checkpoints of all families, and whether their files are here."""
+        """List the checkpoints, and whether their files are here."""
         from gdbench.cli import views
 
         _show(views.checkpoint_rows(options.registry_with(registry, plugin)), as_json)

@@ -15,7 +15,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
     @app.command()
     def doctor(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
-        """Check the installation: versions, device, shipped weights, broken plugins."""
+        """Check the installation. Versions, device, shipped weights, broken plugins."""
         from gdbench.cli import views
         from gdbench.runs.environment import describe
         from gdbench.weights import checkpoints

@@ -30,7 +30,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Rank the methods of each generator; a pure function of the records.
+        """Rank the methods of each generator, from records alone.
 
         Exits with 5 where a run cannot be believed, or with --check where a file differs.
         """

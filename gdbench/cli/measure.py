@@ -31,7 +31,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Measure finished runs with more metrics; nothing is discovered anew."""
+        """Measure finished runs with more metrics. Nothing is discovered anew."""
         from gdbench import console, progress
         from gdbench.chatter import apart
         from gdbench.cli import views

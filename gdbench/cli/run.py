@@ -43,7 +43,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Discover directions with one method on one generator, measure them, and show them."""
+        """Discover directions in one generator, measure and show them."""
         from gdbench.cli import views
         from gdbench.runs.request import RunRequest
 

@@ -19,7 +19,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Show the scores of a run, after checking the hash of every file of it."""
+        """Show the scores of a run. The hash of each of its files is checked first."""
         from gdbench.cli import views
         from gdbench.runs.store import RunFolder
 

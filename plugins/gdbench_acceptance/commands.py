@@ -16,7 +16,10 @@ def acceptance(
         typer.Argument(help="the runs of benchmarks/acceptance.yaml and lenses.yaml; results/acceptance and lenses"),
     ] = None,
 ) -> None:
-    """Judge the metrics by runs with known answers; writes acceptance.md and acceptance.json into the first folder."""
+    """Judge the metrics by runs with known answers.
+
+    Writes acceptance.md and acceptance.json into the first folder.
+    """
     from gdbench_acceptance.judge import COLUMNS, matrix
     from gdbench_acceptance.page import refusal, write
     from gdbench_acceptance.runs import read

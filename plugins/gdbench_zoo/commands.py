@@ -30,7 +30,7 @@ def train(
         Path | None, typer.Option(help="folder of the training images, for a domain that reads files")
     ] = None,
 ) -> None:
-    """Train on one thread until the budget is spent; the same command resumes."""
+    """Train on one thread until the budget is spent. The same command resumes."""
     import torch
 
     from gdbench import load_domain, parse_assignments
@@ -52,7 +52,7 @@ def export(
     into: Annotated[Path | None, typer.Option(help="folder of the checkpoint [default: the family's package]")] = None,
     name: Annotated[str, typer.Option(help="name of the checkpoint")] = "scenes32",
 ) -> None:
-    """Write the averaged generator as a checkpoint, measure its gates and write its card."""
+    """Export the averaged generator, measured, with its card."""
     import torch
 
     from gdbench import load_domain
@@ -76,7 +76,7 @@ def gates(
     into: Annotated[Path | None, typer.Option(help="folder of the checkpoint [default: the family's package]")] = None,
     name: Annotated[str, typer.Option(help="name of the checkpoint")] = "scenes32",
 ) -> None:
-    """Measure the gates of a shipped checkpoint again and write its card anew; no training state is needed."""
+    """Measure a shipped checkpoint again, and write its card anew. No training state is needed."""
     import torch
 
     from gdbench import load_domain
