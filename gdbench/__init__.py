@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.prior import Moments, moments
     from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.files import atomic_write, sha256, write_text
+    from gdbench.home import data_folder
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
     from gdbench.protocols import CodeDependent, Directions, Domain, Factor, Generator, Oracle, Scores, Void
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
     from gdbench.weights.cards import plugin_folder
+    from gdbench.weights.download import fetch as fetch_file
     from gdbench.weights.extra_files import checked as checked_file
     from gdbench.weights.networks import load_network
     from gdbench.weights.reading import load_weights
@@ -61,6 +63,8 @@ _LAZY = {
     "load_generator": "runs.api",
     "load_domain": "runs.api",
     "read_run": "runs.api",
+    "data_folder": "home",
+    "fetch_file": "weights.download:fetch",
     "Calibration": "evaluation.calibration",
     "plugin_folder": "weights.cards",
     "calibrate": "evaluation.calibration",
@@ -161,10 +165,12 @@ __all__ = [
     "calibrate",
     "checked_file",
     "coordinates",
+    "data_folder",
     "difference",
     "distance",
     "embed",
     "falling",
+    "fetch_file",
     "fitted",
     "generator_specs",
     "hookimpl",

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gdbench.output import outlet
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -64,7 +66,7 @@ def console(stderr: bool = False) -> Console:
     """A rich console on stdout or stderr, as they are now; characters that the encoding lacks are replaced."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
+    stream = outlet(sys.stderr) if stderr else sys.stdout  # progress that cannot be shown never ends a run
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
@@ -91,8 +93,9 @@ def fail(error: BaseException) -> int:
 
 
 def complain(message: str) -> None:
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
-    sys.stderr.write(f"gdbench: {clean(message)}\n".encode(encoding, "replace").decode(encoding))
+    stream = outlet(sys.stderr)
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    stream.write(f"gdbench: {clean(message)}\n".encode(encoding, "replace").decode(encoding))
 
 
 def print_json(data: Any) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_type_hints
 
 from gdbench.errors import PluginError, UsageError, unknown
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -89,27 +92,81 @@ def _hints(params_type: type) -> dict[str, Any]:
         raise PluginError(f"{params_type.__module__}.{params_type.__qualname__}: {error}") from None
 
 
-def _check(hint: Any, value: Any, where: str) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+def validated(made: Any, where: str = "") -> dict[str, Any]:
+    """The values of a dataclass ``made``, each as its annotation says; of numpy's scalars and arrays, plain numbers.
+
+    Raises UsageError ``"where: name: got X, expected Y"``.
+    """
+    prefix = f"{where}: " if where else ""
+    return {
+        field.name: _checked(_adapter(type(made), field.name), getattr(made, field.name), f"{prefix}{field.name}")  # type: ignore[arg-type]
+        for field in dataclasses.fields(made)
+    }
+
+
+def parsed(kind: type[T], text: str | bytes) -> T:
+    """The dataclass ``kind`` in a JSON text. Raises ValueError, one line that says where, for anything else."""
+    from pydantic import ValidationError
 
     try:
-        text = json.dumps(value, allow_nan=False)
+        made: T = _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type]
+        return made
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors(include_url=False, include_context=False)[0]["loc"]))
+        raise ValueError(f"{place}{_complaint(error)}".removeprefix(": ")) from None
+
+
+@functools.cache
+def _adapter(kind: Hashable, field: str = "") -> TypeAdapter[Any]:
+    """What validates ``kind``, or a field of it; making one takes longer than using it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(_hints(kind)[field] if field else kind)  # type: ignore[arg-type]
+
+
+def _check(hint: Any, value: Any, where: str) -> Any:
+    from pydantic import TypeAdapter
+
+    return _checked(TypeAdapter(hint), value, where)
+
+
+def _checked(adapter: TypeAdapter[Any], value: Any, where: str) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        text = json.dumps(value, default=_native, allow_nan=False)
     except ValueError:
         raise UsageError(f"{where}: got {_short(value)}, expected finite numbers") from None
     except TypeError:
         raise UsageError(f"{where}: got {_short(value)}, expected text, numbers, lists or mappings") from None
     try:
-        return TypeAdapter(hint).validate_json(text, strict=True)
+        return adapter.validate_json(text, strict=True)
     except ValidationError as error:
-        raise UsageError(f"{where}{_complaint(error)}") from None
+        place = [part for part in error.errors()[0]["loc"] if isinstance(part, int)]
+        raise UsageError(f"{where}{''.join(f'[{part}]' for part in place)}{_complaint(error)}") from None
+
+
+def _native(value: Any) -> Any:
+    """What JSON has for a value of numpy, a path or a read-only mapping."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
+
+
+_OUR_WORDS = {"an object": "a mapping", "a valid array": "a list"}
+_LEAD_IN = re.compile(r"^(Input|String|Value|List|Tuple|Number) (should|error,)( be| have)? ?")
 
 
 def _complaint(error: ValidationError) -> str:
-    """``"[2]: got X, expected Y"`` of the first fault; the alternatives of a union are joined."""
+    """``": got X, expected Y"`` of the first fault; the alternatives of a union are joined."""
     faults = error.errors(include_url=False, include_context=False)
-    place = "".join(f"[{part}]" for part in faults[0]["loc"] if isinstance(part, int))
-    expected = dict.fromkeys(fault["msg"].removeprefix("Input should be ") for fault in faults)
-    return f"{place}: got {_short(faults[0]['input'])}, expected {' or '.join(expected)}"
+    texts = (_LEAD_IN.sub("", fault["msg"]) for fault in faults)
+    expected = dict.fromkeys(_OUR_WORDS.get(text, text) for text in texts)
+    return f": got {_short(faults[0]['input'])}, expected {' or '.join(expected)}"
 
 
 def _short(value: Any) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
 from gdbench.cli import bench, catalogue, checkpoint, doctor, leaderboard, measure, run, show
-from gdbench.console import fail
+from gdbench.console import complain, fail
 from gdbench.errors import EXIT_CODES, GdbenchError
+from gdbench.output import guarded, lost
 from gdbench.registry import Registry, load_registry
 
 COMMANDS = (run, measure, bench, catalogue, show, leaderboard, checkpoint, doctor)
@@ -33,11 +35,23 @@ def build_app(registry: Registry) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; a GdbenchError becomes one line on standard error and its exit code."""
+    """Run the command line; what went wrong becomes one line on standard error and its exit code."""
+    with guarded():
+        code = _exit_code()
+        if reason := lost():
+            complain(reason)
+            code = code or 1
+    sys.exit(code)
+
+
+def _exit_code() -> Any:
     try:
         build_app(load_registry())()
-    except GdbenchError as error:
-        sys.exit(fail(error))
+    except SystemExit as finished:
+        return finished.code
+    except (GdbenchError, OSError) as error:
+        return fail(error)
     except KeyboardInterrupt:
-        typer.echo("gdbench: interrupted; the same command resumes", err=True)
-        sys.exit(130)
+        complain("interrupted; the same command resumes")
+        return 130
+    return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gdbench.context import SILENT, Reporter
+from gdbench.errors import MissingFile
 from gdbench.params import build
 from gdbench.record import RunRecord
-from gdbench.registry import load_registry
+from gdbench.registry import Registry, load_registry
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
@@ -27,20 +28,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its record, and its folder."""
+    """A finished run: its record, its folder, and the plugin files with which it was made."""
 
     record: RunRecord
     folder: Path
+    plugins: tuple[Path, ...] = ()
 
     @property
     def scores(self) -> pd.DataFrame:
-        """One row per metric and column: value (NaN where void) and the reason."""
+        """One row per metric and column: value (NaN where void) and the reason; none where nothing was measured."""
         rows = [
             {"metric": metric, "column": column, "value": score.value, "void": score.void}
             for metric, columns in self.record.scores.items()
             for column, score in columns.items()
         ]
-        return pd.DataFrame(rows).astype({"value": "float64"})
+        return pd.DataFrame(rows, columns=["metric", "column", "value", "void"]).astype({"value": "float64"})
 
     @property
     def per_direction(self) -> pd.DataFrame:
@@ -50,10 +52,24 @@ class Run:
 
     @property
     def directions(self) -> Directions:
-        """The directions."""
-        from gdbench.directions import load_directions
+        """The directions; those that their generator computes are bound to it, on a CPU.
 
-        return load_directions(self.folder, load_registry().packages)
+        Raises MissingFile where the run has none: its record says why, or they are not checked out.
+        """
+        from gdbench.directions import load_directions
+        from gdbench.protocols import Bindable
+
+        registry, cell = load_registry(self.plugins), self.record.cell
+        try:
+            loaded = load_directions(self.folder, registry.packages)
+        except FileNotFoundError as error:
+            why = f"{self.record.status} {self.record.reason}".strip()
+            missing = Path(str(error.filename)).name
+            raise MissingFile(f"{self.folder}: no directions ({missing} is not there); the run is {why}") from None
+        if not isinstance(loaded, Bindable):
+            return loaded
+        generator = _generator(registry, cell.generator, cell.checkpoint, "cpu", cell.generator_params)
+        return loaded.bound(generator)
 
 
 def run(
@@ -61,7 +77,7 @@ def run(
     method: str,
     *,
     reporter: Reporter = SILENT,
-    plugins: Sequence[Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
     out: str | Path = "runs",
     **options: Any,
 ) -> Run:
@@ -72,14 +88,18 @@ def run(
     raised gives a record with status "failed" and the reason; on a finished run a metric that raised is a GdbenchError.
     """
     request = RunRequest(gan=gan, method=method, out=Path(out), **options)
-    registry = load_registry(plugins)
+    files = _files(plugins)
+    registry = load_registry(files)
     record, folder = execute(plan(request, registry), registry, reporter)
-    return Run(record, folder.path)
+    return Run(record, folder.path, files)
 
 
-def read_run(folder: str | Path) -> Run:
-    """The run in ``folder``, after checking every hash. Raises IntegrityError."""
-    return Run(RunFolder(Path(folder)).read(verify=True), Path(folder))
+def read_run(folder: str | Path, plugins: str | Path | Sequence[str | Path] = ()) -> Run:
+    """The run in ``folder``, after checking every hash; ``plugins`` are the files it was made with.
+
+    Raises IntegrityError.
+    """
+    return Run(RunFolder(Path(folder)).read(verify=True), Path(folder), _files(plugins))
 
 
 def load_generator(name: str, checkpoint: str | Path | None = None, device: str = "cpu", **params: Any) -> Generator:
@@ -89,16 +109,27 @@ def load_generator(name: str, checkpoint: str | Path | None = None, device: str 
     family's first shipped one. params: the family's own (truncation, noise, ...). Raises UsageError, MissingFile,
     IntegrityError.
     """
-    from gdbench.weights.checkpoints import default_folder, find
-
-    spec = load_registry().generator(name).spec
-    found = find(spec, None if checkpoint is None else str(checkpoint), default_folder(), offline=True)
-    typed: Any = build(spec.params, params, where=f"generator {name}")
-    loaded: Generator = resolve(spec.load)(found.path, typed, pick_device(device))
-    return loaded
+    return _generator(load_registry(), name, None if checkpoint is None else str(checkpoint), device, params)
 
 
 def load_domain(name: str, device: str = "cpu") -> Domain:
     """A domain with its images, masks, factors and oracles. Raises UsageError for an unknown name."""
     loaded: Domain = resolve(load_registry().domain(name).spec.load)(pick_device(device))
+    return loaded
+
+
+def _files(plugins: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    """Plugin files; one may be given as it is."""
+    return tuple(map(Path, [plugins] if isinstance(plugins, str | Path) else plugins))
+
+
+def _generator(
+    registry: Registry, name: str, checkpoint: str | None, device: str, params: Mapping[str, Any]
+) -> Generator:
+    from gdbench.weights.checkpoints import default_folder, find
+
+    spec = registry.generator(name).spec
+    found = find(spec, checkpoint, default_folder(), offline=True)
+    typed: Any = build(spec.params, params, where=f"generator {name}")
+    loaded: Generator = resolve(spec.load)(found.path, typed, pick_device(device))
     return loaded

@@ -9,13 +9,31 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from gdbench.errors import UsageError, unknown
+from gdbench.params import build, validated
 from gdbench.tiers import TIERS, Tier
 
 MAX_K = 10_000
 LEAST_MEMORY = 1_000_000
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("text without control characters")
+    return text
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", text):
+        raise ValueError("auto, cpu, cuda or cuda:N")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_printable)]
 
 
 @dataclass(frozen=True)
@@ -23,48 +41,41 @@ class RunRequest:
     """One run: generator x method x seed, with everything that changes its numbers.
 
     checkpoint: a name or a path; None is the generator's first. space: None is the generator's default.
-    metrics: names, or ``("all",)``; empty means those that every run measures. device: ``auto``, ``cpu``, ``cuda`` or
-    ``cuda:N``. max_memory: bound on what the run holds while it renders, in bytes or as "2GB"; kept as bytes. out: the
-    folder in which run folders are made. fresh: compute again what is there already.
+    metrics: names, or ``("all",)``, or one text as on the command line; empty means those that every run measures.
+    device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. max_memory: bound on what the run holds while it renders, in
+    bytes or as "2GB"; kept as bytes. out: the folder in which run folders are made. fresh: compute again what is there.
     Raises UsageError, one line, for whatever is out of range.
     """
 
-    gan: str
-    method: str
-    checkpoint: str | None = None
-    space: str | None = None
-    k: int = 32
-    seed: int = 0
+    gan: Name
+    method: Name
+    checkpoint: Name | None = None
+    space: Name | None = None
+    k: Annotated[int, Field(ge=1, le=MAX_K)] = 32
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     tier: Tier = "quick"
-    metrics: tuple[str, ...] = ()
-    device: str = "auto"
-    threads: int | None = None
+    metrics: tuple[Name, ...] = ()
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     max_memory: int | str | None = None
     offline: bool = False
     method_params: Mapping[str, Any] = field(default_factory=dict)
     generator_params: Mapping[str, Any] = field(default_factory=dict)
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     out: Path = Path("runs")
-    suite: str | None = None
+    suite: Name | None = None
     fresh: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", tuple(self.metrics))
-        object.__setattr__(self, "out", Path(self.out))
-        for name in ("gan", "method"):
-            _require(_is_text(getattr(self, name)), name, getattr(self, name), "a name")
-        for name in ("checkpoint", "space", "suite"):
-            value = getattr(self, name)
-            _require(value is None or _is_text(value), name, value, "text")
-        _require(_is_int(self.k, 1, MAX_K), "k", self.k, f"a whole number from 1 to {MAX_K}")
-        _require(_is_int(self.seed, 0, 2**63 - 1), "seed", self.seed, "a whole number, 0 or more")
-        _require(self.threads is None or _is_int(self.threads, 1, 1024), "threads", self.threads, "1 or more")
+        if isinstance(self.metrics, str):
+            object.__setattr__(self, "metrics", [name.strip() for name in self.metrics.split(",") if name.strip()])
         object.__setattr__(self, "max_memory", _bytes(self.max_memory))
         if self.tier not in (*TIERS, "smoke"):
             raise unknown("tier", str(self.tier), TIERS)
-        _require(all(map(_is_text, self.metrics)), "metrics", self.metrics, "names")
-        device = isinstance(self.device, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device)
-        _require(bool(device), "device", self.device, "auto, cpu, cuda or cuda:N")
+        if "torch" in type(self.device).__module__:
+            object.__setattr__(self, "device", str(self.device))
+        for name, value in validated(self).items():
+            object.__setattr__(self, name, value)
 
     def to_json(self) -> str:
         """JSON from which ``from_json`` makes an equal request."""
@@ -94,21 +105,11 @@ class RunRequest:
     @classmethod
     def from_json(cls, text: str) -> RunRequest:
         """The request in ``text``. Raises UsageError where it is none."""
-        from gdbench.params import build
-
         try:
             data = dict(json.loads(text))
         except (TypeError, ValueError) as error:
             raise UsageError(f"request: not JSON of a request ({error})") from None
         return build(cls, data, where="request")
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 4096 and value.isprintable()
-
-
-def _is_int(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _bytes(value: int | str | None) -> int | None:
@@ -121,10 +122,6 @@ def _bytes(value: int | str | None) -> int | None:
         size = int(TypeAdapter(ByteSize).validate_python(value))
     except ValidationError:
         size = 0
-    _require(size >= LEAST_MEMORY and not isinstance(value, bool), "max_memory", value, "a size from 1MB, as 2GB")
+    if size < LEAST_MEMORY or isinstance(value, bool):
+        raise UsageError(f"max_memory: got {repr(value)[:60]}, expected a size from 1MB, as 2GB")
     return size
-
-
-def _require(ok: bool, name: str, value: Any, expected: str) -> None:
-    if not ok:
-        raise UsageError(f"{name}: got {repr(value)[:60]}, expected {expected}")

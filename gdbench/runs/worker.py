@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gdbench.console import fail, say
 from gdbench.errors import GdbenchError
+from gdbench.output import guarded
 from gdbench.progress import reporter
 from gdbench.registry import load_registry
 from gdbench.runs.bench import read_request
@@ -16,6 +17,11 @@ from gdbench.runs.planning import plan
 
 def main() -> int:
     """Run the request on standard input; the exit code says how it went."""
+    with guarded():
+        return _exit_code()
+
+
+def _exit_code() -> int:
     try:
         registry = load_registry([Path(argument) for argument in sys.argv[1:]])
         request = read_request(sys.stdin.read())

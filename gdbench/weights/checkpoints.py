@@ -9,7 +9,6 @@ A path that is given instead of a name is imported first, so that what was run c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Literal
 
 from gdbench.errors import GdbenchError, IntegrityError, MissingFile, unknown
 from gdbench.files import sha256
+from gdbench.home import data_folder
 from gdbench.specs import Checkpoint, GeneratorSpec
 from gdbench.weights.cards import imported, own_card, plugin_folder, published
 
@@ -54,8 +54,8 @@ class Verdict:
 
 
 def default_folder() -> Path:
-    """The user's checkpoint folder, in the data directory of the XDG standard."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "gdbench" / "checkpoints"
+    """The checkpoint folder, in the user's data folder."""
+    return data_folder() / "checkpoints"
 
 
 def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bool = False) -> Resolved:
@@ -133,7 +133,6 @@ def fetch_checkpoint(
     card, target = official[name], folder / spec.name / official[name].file
     if card.url is None:
         raise MissingFile(_how_to_get(spec, card, target))
-    target.parent.mkdir(parents=True, exist_ok=True)
     fetch(card.url, target, published(card) or None, progress)
     try:
         return _imported(target, spec, folder, name)

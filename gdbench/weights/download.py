@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gdbench.errors import Busy, IntegrityError, MissingFile
 from gdbench.files import sha256 as hash_of
 from gdbench.files import write_text
+from gdbench.home import writing
 from gdbench.weights.reading import HEAD, foreign
 
 if TYPE_CHECKING:
     import requests
 
 CHUNK = 1 << 16
-WHOLE = 64  # digits of a SHA-256
 PASSING = (408, 429, 500, 502, 503, 504)  # HTTP states that may be gone in a moment
 
 Progress = Callable[[int, int], None]
@@ -46,40 +46,31 @@ def fetch(
 
     sha256: or its first digits; None where nobody published it, and parts are not continued, for nothing would prove
     that they fit.
-    Raises MissingFile (network, HTTP state), IntegrityError (an HTML page, another hash: the file is removed), or Busy.
+    Raises MissingFile (network, HTTP state), IntegrityError (an HTML page, another hash: the file is removed), Busy, or
+    GdbenchError (a folder that cannot be written).
     """
     from filelock import FileLock, Timeout
 
     if target.is_file() and _fits(target, sha256):
         return
-    try:
-        with FileLock(f"{target}.lock", timeout=0):
-            _retrieve(url, target, sha256, progress, limits or Limits())
-    except Timeout:
-        raise Busy(f"another process is downloading {target}") from None
+    with writing(target.parent):
+        try:
+            with FileLock(f"{target}.lock", timeout=0):
+                _retrieve(url, target, sha256, progress, limits or Limits())
+        except Timeout:
+            raise Busy(f"another process is downloading {target}") from None
 
 
 def _retrieve(url: str, target: Path, sha256: str | None, progress: Progress | None, limits: Limits) -> None:
-    """pooch moves the file to its place only after its hash was right."""
-    import pooch
-
+    """The file comes to its place only after its hash was right."""
     part = target.with_name(f"{target.name}.part")
     if sha256 is None and not _tag(part).is_file():
         part.unlink(missing_ok=True)
-
-    def downloader(_: str, output: str, __: Any) -> None:
-        _download(url, part, progress, limits)
-        _tag(part).unlink(missing_ok=True)
-        _check_content(url, part, sha256 or "")
-        part.replace(output)
-
     target.unlink(missing_ok=True)  # it is not the right one
-    whole = sha256 if sha256 and len(sha256) == WHOLE else None
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(url, whole, fname=target.name, path=target.parent, downloader=downloader)
-    except ValueError as error:
-        raise IntegrityError(f"{target.name} from {url}: {' '.join(str(error).split())}") from None
+    _download(url, part, progress, limits)
+    _tag(part).unlink(missing_ok=True)
+    _check_content(url, part, sha256 or "")
+    part.replace(target)
 
 
 def _check_content(url: str, part: Path, start: str) -> None:
@@ -87,7 +78,7 @@ def _check_content(url: str, part: Path, start: str) -> None:
     with part.open("rb") as file:
         what = foreign(file.read(HEAD))
     digest = hash_of(part)
-    if not what and len(start) < WHOLE and not digest.startswith(start):
+    if not what and not digest.startswith(start):
         what = f"its sha256 is {digest}, which does not start with the published {start}"
     if what:
         part.unlink()

@@ -60,7 +60,6 @@ def fetch_extra(
     from gdbench.weights.download import fetch
 
     target = place(extra, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
     fetch(extra.url, target, extra.sha256, progress)
     return target
 

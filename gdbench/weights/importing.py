@@ -14,6 +14,7 @@ import torch
 
 from gdbench.errors import IntegrityError, PluginError, unknown
 from gdbench.files import sha256, write_text
+from gdbench.home import writing
 from gdbench.specs import Checkpoint, GeneratorSpec
 from gdbench.streams import Stream
 from gdbench.tensors import read_facts, save_weights
@@ -95,7 +96,7 @@ def _convert(found: Found, card: Checkpoint, folder: Path) -> Checkpoint:
     _check_finite(found, tensors)
     facts = {"format": found.form, **facts, **card.card["given"], "family": found.spec.name, "domain": card.domain}
     target = folder / card.file
-    with _in_passing(target) as part:
+    with writing(target.parent), _in_passing(target) as part:
         save_weights(part, tensors, facts)
         shape, spaces = _tried(found, part)
         about = {**card.card, "facts": facts, "notes": notes, "image_shape": shape, "spaces": spaces}
@@ -109,7 +110,6 @@ def _convert(found: Found, card: Checkpoint, folder: Path) -> Checkpoint:
 @contextmanager
 def _in_passing(target: Path) -> Iterator[Path]:
     """A place for weights on trial, in the folder of ``target``; nothing is left of it, nor of a folder made for it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem[:40]}.trial")
     try:
         yield part

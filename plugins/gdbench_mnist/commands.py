@@ -45,19 +45,12 @@ def download(name: str, digest: str, target: Path, mirrors: tuple[str, ...] = MI
 
     Raises MissingFile (no mirror answers) or IntegrityError (another file, which is not kept).
     """
-    import pooch
-    import requests
+    from gdbench import MissingFile, fetch_file
 
-    from gdbench import IntegrityError, MissingFile
-
-    pooch.get_logger().setLevel("WARNING")
     faults = []
     for mirror in mirrors:
         try:
-            pooch.retrieve(mirror + name, f"sha256:{digest}", fname=name, path=target)
-            return
-        except requests.RequestException as error:
-            faults.append(f"{mirror}: {type(error).__name__}")
-        except ValueError as error:  # pooch's word for a wrong hash
-            raise IntegrityError(f"{mirror}{name}: {' '.join(str(error).split())}") from None
-    raise MissingFile(f"cannot get {name} from {'; '.join(faults)}")
+            return fetch_file(mirror + name, target / name, digest)
+        except MissingFile as error:
+            faults.append(str(error))
+    raise MissingFile("; ".join(faults))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gdbench import MissingFile
+from gdbench import MissingFile, data_folder
 from gdbench_mnist.idx import Bytes, read_pair
 
 VARIABLE = "GDBENCH_MNIST"
@@ -18,9 +18,8 @@ HELD_OUT = Path(__file__).parent / "data"
 
 
 def own_folder() -> Path:
-    """The user's folder for these files, in the data directory of the XDG standard."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "gdbench" / "mnist"
+    """The user's folder for these files, in gdbench's data folder."""
+    return data_folder() / "mnist"
 
 
 def folder(given: Path | None = None) -> Path:

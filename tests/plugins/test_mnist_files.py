@@ -180,7 +180,7 @@ def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "t10k-labels-idx1-ubyte.gz").write_bytes(b"another file")
-    with serve(source) as address, pytest.raises(IntegrityError, match="SHA256 hash of downloaded file"):
+    with serve(source) as address, pytest.raises(IntegrityError, match="its sha256 is"):
         commands.download("t10k-labels-idx1-ubyte.gz", "0" * 64, tmp_path / "into", (address,))
     assert not (tmp_path / "into" / "t10k-labels-idx1-ubyte.gz").exists()
 
@@ -192,6 +192,6 @@ def test_the_second_mirror_is_asked_when_the_first_fails(tmp_path: Path) -> None
     digest = hashlib.sha256(b"right").hexdigest()
     with serve(source) as address:
         commands.download("file", digest, tmp_path, (f"{address}nothing/", address))
-        with pytest.raises(MissingFile, match="HTTPError"):
+        with pytest.raises(MissingFile, match="the server answers 404"):
             commands.download("file", digest, tmp_path / "other", (f"{address}nothing/",))
     assert (tmp_path / "file").read_bytes() == b"right"
