@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from gdbench.protocols import CodeDependent, Directions, Domain, Factor, Generator, Oracle, Scores, Void
     from gdbench.registry import generator_specs
     from gdbench.runs.api import load_domain, load_generator, read_run, run
-    from gdbench.streams import Stream, initialised, integers, normal, uniform
+    from gdbench.streams import Stream, initialised, integers, normal, unfilled, uniform
     from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
     from gdbench.weights.cards import plugin_folder
@@ -104,6 +104,7 @@ _LAZY = {
     "generator_specs": "registry",
     "Stream": "streams",
     "initialised": "streams",
+    "unfilled": "streams",
     "integers": "streams",
     "normal": "streams",
     "uniform": "streams",
@@ -199,6 +200,7 @@ __all__ = [
     "steering",
     "train",
     "turned",
+    "unfilled",
     "uniform",
     "visible",
     "write_text",

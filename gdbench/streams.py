@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -58,4 +61,28 @@ def initialised(rng: np.random.Generator, build: Callable[[], nn.Module]) -> nn.
     """A module built with torch's own initialisers, seeded by ``rng``; global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(rng.integers(2**62)))
+        return build()
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out what fills tensors with random numbers."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function in (torch.randn, torch.rand):
+            return torch.empty(*args, **kwargs)
+        if function in _FILLS or getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
+_FILLS = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.exponential_)
+
+
+def unfilled(build: Callable[[], Network]) -> Network:
+    """A module whose parameters are to be loaded: built without drawing a number. What they hold until then is nothing.
+
+    The meta device would do as well, but its arithmetic imports torch's compiler: seconds, for every process.
+    """
+    with _NoDraws():
         return build()

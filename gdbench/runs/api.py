@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from gdbench.context import SILENT, Reporter
 from gdbench.errors import MissingFile
 from gdbench.params import build
@@ -23,6 +21,8 @@ from gdbench.runs.tables import read_tables
 from gdbench.specs import resolve
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gdbench.protocols import Directions, Domain, Generator
 
 
@@ -37,6 +37,8 @@ class Run:
     @property
     def scores(self) -> pd.DataFrame:
         """One row per metric and column: value (NaN where void) and the reason; none where nothing was measured."""
+        import pandas as pd  # takes .3 s, which loading a generator does not need
+
         rows = [
             {"metric": metric, "column": column, "value": score.value, "void": score.void}
             for metric, columns in self.record.scores.items()
@@ -47,6 +49,8 @@ class Run:
     @property
     def per_direction(self) -> pd.DataFrame:
         """One row per direction, one column per (metric, column), from the tables in the run folder."""
+        import pandas as pd
+
         frames = read_tables(self.folder)
         return pd.concat(frames, axis=1) if frames else pd.DataFrame()
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from gdbench.errors import IntegrityError, MissingFile
 from gdbench.files import sha256
-
-Network = TypeVar("Network", bound=nn.Module)
+from gdbench.streams import Network, unfilled
 
 
 def load_network(
@@ -32,8 +30,7 @@ def load_network(
     card: dict[str, Any] = json.loads(card_file.read_text())
     if sha256(weights) != card["sha256"]:
         raise IntegrityError(f"{weights} is not the file of its card (sha256 differs); install gdbench again")
-    with torch.device("meta"):  # no initial values, so no draw from the global random state
-        network = build()
+    network = unfilled(build)  # no initial values, so no draw from the global random state
     tensors = load_file(weights)
     network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in tensors.items()}, assign=True)
     network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gdbench import unfilled
+
 FUSE_FROM = 16  # side length from which one transposed convolution is faster than upsampling first
 
 
@@ -232,7 +234,7 @@ class Generator(nn.Module):
 
 def build(state: Mapping[str, Tensor], eps: float = 1e-5, up: tuple[int, ...] | None = None) -> Generator:
     """The generator that holds these weights. Raises ValueError, KeyError or RuntimeError where some are missing."""
-    with torch.device("meta"):
-        network = Generator(infer_config(state, eps, up))
+    config = infer_config(state, eps, up)
+    network = unfilled(lambda: Generator(config))
     network.load_state_dict(dict(state), assign=True)
     return network

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gdbench import unfilled
+
 EPSILON = 1e-8
 FUSE_FROM = 16  # side length from which one transposed convolution is faster than upsampling first
 
@@ -144,10 +146,10 @@ class Generator(nn.Module):
 
 def build(state: Mapping[str, Tensor], **facts: object) -> Generator:
     """The generator that holds these weights. Raises ValueError, LookupError or RuntimeError where some are missing."""
-    with torch.device("meta"):
-        network = Generator(infer_config(state, **facts))  # type: ignore[arg-type]
+    config = infer_config(state, **facts)  # type: ignore[arg-type]
+    network = unfilled(lambda: Generator(config))
     network.load_state_dict(dict(state), assign=True)
-    lod, config = float(network.lod), network.config
+    lod = float(network.lod)
     last = len(config.widths) - 1 - int(lod)
     if not 0 <= lod <= len(config.widths) - 1 or not {last, last - (lod % 1 > 0)} <= set(config.outputs):
         raise ValueError(f"level of detail {lod} needs a toRGB that is not in the file")

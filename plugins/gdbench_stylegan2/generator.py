@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, UsageError, load_weights, normal, read_facts
+from gdbench import Codes, UsageError, load_weights, normal, read_facts, unfilled
 from gdbench_stylegan2 import Params
 from gdbench_stylegan2.networks import Generator, Noise, infer_config, truncate
 
@@ -132,7 +132,6 @@ def load(path: Path, params: Params, device: torch.device) -> StyleGAN2:
     state = {name: t.float() if t.is_floating_point() else t for name, t in load_weights(path).items()}
     facts = read_facts(path)
     config = infer_config(state, **{name: facts[name] for name in FACTS if name in facts})
-    with torch.device("meta"):  # draws no random initial weights
-        network = Generator(config)
+    network = unfilled(lambda: Generator(config))
     network.load_state_dict(state, assign=True)
     return StyleGAN2(network, facts.get("domain", "unknown"), params, device)
