@@ -123,39 +123,50 @@ class GeneratorSpec:
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A way to discover directions: ``discover(generator, params, context) -> Directions``.
-
-    ``tiers`` overrides parameters per budget (``quick``, ``standard``, ``paper``); ``needs`` names capabilities of the
-    generator, or ``"domain"``; ``role`` keeps controls and supervised references apart from the ranked methods.
-    ``baseline``: a control that leaderboards set every method against ("above", "not separable", "below").
-    ``spaces``: the only ones it works in; empty where it takes any. ``shape`` is that of the defaults, and
-    ``curved_with`` names values of parameters (name -> values) with which a linear method gives curved directions.
-    ``supervision``: nothing, edits of images (``self``), or the labels of an oracle.
-    ``deterministic``: the result does not depend on the seed, so seeds repeat only the evaluation.
-    ``shareable``: processes that torchrun started can share its discovery, each calling it with its own generator.
-    """
+    """A way to discover directions."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     summary: str
+    """One line for lists."""
     discover: Lazy
+    """``discover(generator, params, context) -> Directions``: ``context.k`` of them in ``context.space``."""
     params: type = NoParams
+    """A frozen dataclass: names, types, defaults and help of the parameters."""
     smoke: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters with which discovery ends in seconds on a CPU, for tests."""
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Budget (``quick``, ``standard``, ``paper``) -> parameters that differ from the defaults."""
     needs: tuple[str, ...] = ()
+    """Capabilities of the generator, what the domain must offer, or ``"domain"``, which fills ``context.domain``."""
     spaces: tuple[str, ...] = ()
+    """The only spaces in which it works; empty where it takes any."""
     shape: Literal["linear", "curved"] = "linear"
+    """That of the directions with the default parameters."""
     curved_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Parameter -> values with which a linear method gives curved directions."""
     role: Literal["method", "control", "reference"] = "method"
+    """Controls and supervised references stand apart from the methods, which are ranked."""
     baseline: bool = False
+    """A control that leaderboards set every method against ("above", "not separable", "below")."""
     supervision: Literal["none", "self", "labels"] = "none"
+    """What it learns from beside the generator: nothing, edits of images (``self``), or the labels of an oracle."""
     learned: bool = False
+    """It trains, and therefore keeps resume points."""
     deterministic: bool = False
+    """The result does not depend on the seed, so seeds repeat only the evaluation."""
     shareable: bool = False
+    """Processes that torchrun started can share its discovery, each calling it with its own generator."""
     version: int = 1
+    """Raised when a change alters the directions; runs of an older version are not shown on leaderboards."""
     citation: str = ""
+    """Where it was published."""
+    compatible: Lazy | None = None
+    """``compatible(generator, domain) -> str`` of two specs: why they cannot meet the method, or ""; asked before
+    anything is loaded, after ``needs`` and ``spaces``."""
 
     def __post_init__(self) -> None:
-        _check("method", self.name, self.params, {"discover": self.discover})
+        _check("method", self.name, self.params, {"discover": self.discover, "compatible": self.compatible})
         _check_tiers("method", self.name, self.tiers)
         if self.baseline and self.role != "control":
             raise PluginError(f"method {self.name!r}: a baseline is a control; its role is {self.role!r}")
@@ -196,26 +207,35 @@ class Column:
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """A measurement of directions: ``measure(subject, params, context) -> Scores``.
-
-    ``default``: measured by every run; the others on request. ``needs`` names what the domain must offer
-    (``"factors"``, ``"masks"``) or capabilities of the generator. ``measured_with`` names metrics without which its
-    columns mislead: who asks for it gets them too; ``beside`` is its former name.
-    """
+    """A measurement of directions."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     summary: str
+    """One line for lists, best as the question that it answers."""
     measure: Lazy
+    """``measure(subject, params, context) -> Scores``, with exactly the declared columns."""
     columns: tuple[Column, ...]
+    """What it gives, in the order of tables; at least one."""
     params: type = NoParams
+    """A frozen dataclass: names, types, defaults and help of the parameters."""
     smoke: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters with which it ends in seconds on a CPU, for tests."""
     tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Budget (``quick``, ``standard``, ``paper``) -> parameters that differ from the defaults."""
     needs: tuple[str, ...] = ()
+    """What the domain must offer (``"factors"``, ``"masks"``, ``"images"``), or capabilities of the generator; where
+    they are lacking its columns are void, with the reason."""
     measured_with: tuple[str, ...] = ()
+    """Metrics without which its columns mislead: who asks for it gets them too."""
     default: bool = False
+    """Measured by every run; the others on request."""
     version: int = 1
+    """Raised when a change alters the numbers: older ones are void on leaderboards until they are measured again."""
     citation: str = ""
+    """Where it was published."""
     beside: InitVar[tuple[str, ...]] = ()
+    """The former name of ``measured_with``."""
 
     def __post_init__(self, beside: tuple[str, ...]) -> None:
         object.__setattr__(self, "measured_with", tuple(dict.fromkeys((*self.measured_with, *beside))))

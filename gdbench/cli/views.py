@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gdbench.specs import Column, ExtraFile, MethodSpec
     from gdbench.weights.checkpoints import Entry
 
-_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "params")
+_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "compatible", "params")
 """Fields of specs that hold code or types: ``info`` shows what they lead to instead."""
 
 

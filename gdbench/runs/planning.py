@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import MissingFile, UsageError
 from gdbench.params import as_plain, build
+from gdbench.places import at, raised_at
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.runs.request import RunRequest
-from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 
 if TYPE_CHECKING:
     from gdbench.weights.checkpoints import Resolved
@@ -104,7 +105,7 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
         },
         cell=cell,
         id="",
-        incompatible=_incompatible(generator.spec, method.spec, domain.spec, space),
+        incompatible=_incompatible(generator.spec, method, domain.spec, space),
     )
     return replace(made, id=_identity(made))
 
@@ -147,12 +148,27 @@ def _parameters(spec: MethodSpec | MetricSpec, tier: str, given: Mapping[str, An
     return build(spec.params, spec.smoke if tier == "smoke" else spec.tiers.get(tier, {}), given, where=where)
 
 
-def _incompatible(generator: GeneratorSpec, method: MethodSpec, domain: DomainSpec, space: str) -> str:
+def _incompatible(generator: GeneratorSpec, offer: Offer[MethodSpec], domain: DomainSpec, space: str) -> str:
+    method = offer.spec
     if missing := _missing(method.needs, generator, domain):
         return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide"
     if method.spaces and space not in method.spaces:
         return f"{method.name} works in {' and '.join(method.spaces)}, not in {space}"
-    return ""
+    return _own_reason(offer, generator, domain) if method.compatible is not None else ""
+
+
+def _own_reason(offer: Offer[MethodSpec], generator: GeneratorSpec, domain: DomainSpec) -> str:
+    """Why the method itself says that it cannot run here, or ""; what it raises is a reason too, not the end of all."""
+    assert offer.spec.compatible is not None
+    named = f"compatible of method {offer.spec.name}, {offer.provider}"
+    try:
+        reason = resolve(offer.spec.compatible)(generator, domain)
+    except Exception as error:
+        place = raised_at(error, offer.provider.package)
+        return at(f"{named}: raised {type(error).__name__}: {' '.join(str(error).split())}", place)
+    if not isinstance(reason, str):
+        return at(f"{named}: must give text, got {type(reason).__name__}", offer.place)
+    return f"{offer.spec.name}: {' '.join(reason.split())}" if reason else ""
 
 
 def lacking(needs: Sequence[str], generator: GeneratorSpec, domain: DomainSpec) -> str:

@@ -172,6 +172,35 @@ def test_a_missing_capability_is_incompatible_before_anything_is_loaded(tmp_path
     assert not (folder.path / "directions.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda generator, domain: "", ""),
+        (lambda generator, domain: f"{generator.name} shows {domain.name},\nno faces", "mine: toy shows toy, no faces"),
+        (
+            lambda generator, domain: 1 / 0,
+            "compatible of method mine, plugin 'controls' of gdbench 0.1.0: raised ZeroDiv",
+        ),
+        (lambda generator, domain: None, "must give text, got NoneType"),
+        (lambda generator, domain: True, "must give text, got bool"),
+    ],
+)
+def test_a_method_may_say_itself_what_it_is_compatible_with(
+    tmp_path: Path, registry: Registry, answer: Callable[..., Any], reason: str
+) -> None:
+    made = plan(request(tmp_path, "mine"), with_method(registry, good, compatible=answer))
+    assert reason in made.incompatible
+    assert bool(made.incompatible) == bool(reason)
+
+
+def test_what_a_method_is_not_compatible_with_is_recorded_before_anything_is_loaded(
+    tmp_path: Path, registry: Registry
+) -> None:
+    record, folder = run(tmp_path, with_method(registry, good, compatible=lambda *_: "not here"), "mine")
+    assert (record.status, record.reason) == ("incompatible", "mine: not here")
+    assert not (folder.path / "directions.json").exists()
+
+
 def test_a_space_in_which_the_method_does_not_work_is_incompatible(tmp_path: Path, registry: Registry) -> None:
     record, _ = run(tmp_path, with_method(registry, good, spaces=("w", "s")), "mine")
     assert (record.status, record.reason) == ("incompatible", "mine works in w and s, not in z")
