@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -50,6 +50,7 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
 class MapsToW(Protocol):
     """Capability ``"mapping"``: z -> w."""
 
@@ -58,6 +59,7 @@ class MapsToW(Protocol):
         ...
 
 
+@runtime_checkable
 class Features(Protocol):
     """Capability ``"features"``: named intermediate layers."""
 
@@ -71,6 +73,7 @@ class Features(Protocol):
         ...
 
 
+@runtime_checkable
 class ModulationWeights(Protocol):
     """Capability ``"modulation"``: the first affine weights that act on a space (arXiv 2007.06600)."""
 
@@ -117,6 +120,26 @@ class CodeDependent(Protocol):
         ...
 
 
+@runtime_checkable
+class StraightDirections(Protocol):
+    """Directions that are vectors, the same for every code: metrics that need coordinates take no others."""
+
+    @property
+    def vectors(self) -> Tensor:
+        """(k, dim), unit rows."""
+        ...
+
+
+@runtime_checkable
+class StepLengths(Protocol):
+    """Directions of a method that has a scale of its own: measures at a paper's own step use it."""
+
+    @property
+    def unit(self) -> Tensor | None:
+        """(k,) latent length of one step of the method's own scale; None is 1."""
+        ...
+
+
 @dataclass(frozen=True)
 class Factor:
     """A factor of variation that an oracle reads off an image.
@@ -138,8 +161,7 @@ class Factor:
 class Oracle(Protocol):
     """A network that reads an image of its domain.
 
-    It may also have ``channel_weights``: one (c,) >= 0 for each feature map, the learned weights of its distance; and
-    ``features(images) -> (n, d)``, where the features that metrics compare come from a network of their own.
+    What it may have beside: ``ChannelWeights``, ``OwnFeatures``.
     """
 
     @property
@@ -160,8 +182,30 @@ class Oracle(Protocol):
         ...
 
 
+@runtime_checkable
+class ChannelWeights(Protocol):
+    """An oracle whose distance has learned weights, as LPIPS has."""
+
+    @property
+    def channel_weights(self) -> Sequence[Tensor] | None:
+        """One (c,) >= 0 for each feature map that it embeds with; None weighs all alike."""
+        ...
+
+
+@runtime_checkable
+class OwnFeatures(Protocol):
+    """An oracle whose features, those that metrics compare sets of images by, come from a network of their own."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, d) of images (n, c, h, w) in [-1, 1]."""
+        ...
+
+
 class Domain(Protocol):
-    """What images show, with its held-out images, masks, factors and oracles."""
+    """What images show, with its held-out images, masks, factors and oracles.
+
+    What it may have beside: ``TrainingImages``, ``FiniteImages``, ``DataFolder``, ``Licensed``.
+    """
 
     @property
     def name(self) -> str:
@@ -193,6 +237,54 @@ class Domain(Protocol):
     def oracle(self, which: Literal["a", "b"]) -> Oracle:
         """``a`` gives distance, features and labels for supervised methods; ``b`` scores."""
         ...
+
+
+@runtime_checkable
+class TrainingImages(Protocol):
+    """A domain that keeps the images of ``Domain.images`` back for measuring and has others to train generators on."""
+
+    def training_images(self, n: int, rng: np.random.Generator) -> Tensor:
+        """``n`` images (n, c, h, w) in [-1, 1], none of them held out. Raises MissingFile where they are not here."""
+        ...
+
+
+@runtime_checkable
+class FiniteImages(Protocol):
+    """A domain whose images come from a set and not from a renderer: more than it has are repeats."""
+
+    @property
+    def real_images(self) -> int:
+        """How many different images ``Domain.images`` can give."""
+        ...
+
+
+@runtime_checkable
+class DataFolder(Protocol):
+    """A domain whose training images lie in a folder that the user names."""
+
+    def with_data(self, folder: Path) -> Domain:
+        """The same domain, with its training images in ``folder``."""
+        ...
+
+
+@runtime_checkable
+class Licensed(Protocol):
+    """A domain whose images have a licence, which the cards of generators trained on them repeat."""
+
+    @property
+    def licence(self) -> str:
+        """One line: of what, and which."""
+        ...
+
+
+def hand_on(wrapper: object, wrapped: object, names: Iterable[str]) -> None:
+    """Give ``wrapper`` those members ``names`` that ``wrapped`` has, as its own.
+
+    What hands everything on by ``__getattr__`` looks to ``isinstance`` as if it had nothing, from Python 3.12 on.
+    """
+    for name in names:
+        if hasattr(wrapped, name):
+            vars(wrapper)[name] = getattr(wrapped, name)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gdbench.protocols import Oracle
+from gdbench.protocols import ChannelWeights, Oracle, OwnFeatures
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def fitted(images: Tensor, shape: Sequence[int]) -> Tensor:
 def embed(oracle: Oracle, images: Tensor) -> Embedded:
     """Images (n, c, h, w), clamped to [-1, 1], as points in which squared distance is perceptual distance."""
     maps, pooled = oracle.embed(images.clamp(-1, 1))
-    return Embedded(flatten(maps, getattr(oracle, "channel_weights", None)), pooled)
+    return Embedded(flatten(maps, oracle.channel_weights if isinstance(oracle, ChannelWeights) else None), pooled)
 
 
 def image_features(oracle: Oracle, images: Tensor) -> Tensor:
@@ -63,9 +63,7 @@ def image_features(oracle: Oracle, images: Tensor) -> Tensor:
 
     They are those that the oracle embeds with, or those of a network of their own where it has ``features``.
     """
-    own = getattr(oracle, "features", None)
-    found: Tensor = oracle.embed(images)[1] if own is None else own(images)
-    return found
+    return oracle.features(images) if isinstance(oracle, OwnFeatures) else oracle.embed(images)[1]
 
 
 def distance(a: Embedded, b: Embedded) -> Tensor:

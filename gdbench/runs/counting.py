@@ -16,7 +16,7 @@ from gdbench.errors import PluginError
 from gdbench.evaluation.memory import computed, peak_memory, reset_peak
 from gdbench.expected import wrong_codes, wrong_images, wrong_rng
 from gdbench.places import at, defined_at
-from gdbench.protocols import Generator
+from gdbench.protocols import Generator, hand_on
 from gdbench.record import Cost
 
 ORDINARY = 1e3
@@ -35,6 +35,7 @@ class Counted:
         self._batch = batch
         self.images = 0
         self.backward = 0
+        hand_on(self, generator, ("map", "feature_layers", "modulation_weights"))
         self._spoiled: Tensor | None = None  # on the device: looking at it at each image would wait for it
 
     def __getattr__(self, name: str) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 from gdbench.errors import PluginError
 from gdbench.expected import wrong_embedding, wrong_masks, wrong_pictures, wrong_readings, wrong_rng
 from gdbench.places import at, defined_at
-from gdbench.protocols import Domain, Oracle
+from gdbench.protocols import Domain, Oracle, hand_on
 
 
 class GuardedDomain:
@@ -25,6 +25,7 @@ class GuardedDomain:
 
     def __init__(self, domain: Domain, named: str) -> None:
         self._domain, self._named = domain, named
+        hand_on(self, domain, ("licence", "real_images", "training_images", "with_data"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._domain, _public(name))
@@ -72,6 +73,7 @@ class GuardedOracle:
 
     def __init__(self, oracle: Oracle, named: str) -> None:
         self._oracle, self._named = oracle, named
+        hand_on(self, oracle, ("channel_weights", "features"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._oracle, _public(name))

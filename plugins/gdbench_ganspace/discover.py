@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError
+from gdbench import Codes, Context, Features, Generator, LinearDirections, PluginError
 from gdbench_ganspace.components import SMALLEST, Array, Components, covariance, exact, incremental, independent
 from gdbench_ganspace.params import GanspaceParams
 
@@ -167,7 +167,7 @@ def _narrow(features: Array, least: int) -> bool:
 
 
 def _layers(generator: Featured, params: GanspaceParams) -> tuple[str, ...]:
-    layers = tuple(getattr(generator, "feature_layers", ()))
+    layers = tuple(generator.feature_layers) if isinstance(generator, Features) else ()
     if not layers:
         raise PluginError("ganspace: in z it needs a generator with features; this one shows none")
     if params.layer is not None and params.layer not in layers:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from gdbench import Codes, Context, Generator, LinearDirections, PluginError, moments
+from gdbench import Codes, Context, Features, Generator, LinearDirections, PluginError, moments
 from gdbench_jacobian.params import JacobianParams
 
 Phi = Callable[[Codes], Tensor]
@@ -74,7 +74,7 @@ def products(phi: Phi, codes: Codes, tangents: Tensor) -> Tensor:
 def _phi(generator: Inner, params: JacobianParams) -> Phi:
     if params.layer == "pixels":
         return lambda codes: adaptive_avg_pool2d(generator.render(codes), params.side).flatten(1)
-    layers = tuple(getattr(generator, "feature_layers", ()))
+    layers = tuple(generator.feature_layers) if isinstance(generator, Features) else ()
     layer = layers[len(layers) // 2] if layers and params.layer == "middle" else params.layer
     if layer not in layers:
         raise PluginError(f"jacobian: the generator shows no layer {layer!r}; it shows {', '.join(layers) or 'none'}")

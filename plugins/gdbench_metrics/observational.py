@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdbench import Context, Domain, Factor, Scores, Subject, Void, coordinates, visible
+from gdbench import Context, Domain, Factor, Scores, StraightDirections, Subject, Void, coordinates, visible
 from gdbench_metrics import factor_gates
 from gdbench_metrics.factor_scores import concentration
 from gdbench_metrics.params import FactorsParams, ObservationalParams
@@ -38,8 +38,7 @@ class Observed:
 @torch.no_grad()
 def measure(subject: Subject, params: ObservationalParams, context: Context) -> Scores:
     """Score the coordinates of unedited codes against the factors that count for this generator."""
-    vectors = getattr(subject.directions, "vectors", None)
-    if vectors is None:
+    if not isinstance(subject.directions, StraightDirections):
         return _void("only straight directions have coordinates")
     domain = subject.domain
     assert domain is not None
@@ -49,7 +48,7 @@ def measure(subject: Subject, params: ObservationalParams, context: Context) -> 
     if len(counted) < 2:
         return _void("fewer than two factors count for this generator")
     seed = int(context.stream("metric").of("observational").at().integers(2**31))
-    return Scores(*scores(_observed(subject, domain, counted, vectors, params.samples), seed))
+    return Scores(*scores(_observed(subject, domain, counted, subject.directions.vectors, params.samples), seed))
 
 
 def scores(observed: Sequence[Observed], seed: int) -> tuple[dict[str, float], dict[str, list[float]]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Context, Scores, Subject, integers, uniform
+from gdbench import Context, Scores, StepLengths, Subject, integers, uniform
 from gdbench_metrics.params import RcaPaperParams
 from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
@@ -76,5 +76,5 @@ def shifts(rng: np.random.Generator, n: int) -> Tensor:
 
 def _unit(subject: Subject) -> Tensor:
     """(k,) latent length of one step of the method's own scale; 1 where it has none."""
-    unit = getattr(subject.directions, "unit", None)
+    unit = subject.directions.unit if isinstance(subject.directions, StepLengths) else None
     return torch.ones(subject.k) if unit is None else unit

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gdbench import Context, Scores, Stream, Subject, UsageError, Void, sha256
+from gdbench import Context, Scores, StepLengths, Stream, Subject, UsageError, Void, sha256
 from gdbench_saliency import measures, references
 from gdbench_saliency.layouts import find_pairs
 from gdbench_saliency.masks import NoMasks, synthesise
@@ -86,7 +86,7 @@ def _at_paper_shift(subject: Subject, params: SaliencyParams, context: Context, 
     """IoU where the direction is chosen and the masks are made at 26 of the method's own steps."""
     if not params.paper_shift:
         return Void("measured with saliency.paper_shift=true, which tiers above quick set")
-    unit = getattr(subject.directions, "unit", None)
+    unit = subject.directions.unit if isinstance(subject.directions, StepLengths) else None
     steps = torch.ones(subject.k) if unit is None else unit
     magnitudes = PAPER_SHIFT * steps[:, None, None].expand(-1, 2, 1)
     stream = context.stream("saliency-train").of("paper")

@@ -11,7 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gdbench import Domain, GdbenchError, Generator, MissingFile, Stream, save_weights, sha256, write_text
+from gdbench import (
+    Domain,
+    GdbenchError,
+    Generator,
+    Licensed,
+    MissingFile,
+    Stream,
+    TrainingImages,
+    save_weights,
+    sha256,
+    write_text,
+)
 from gdbench_zoo.families import load, recipe
 from gdbench_zoo.quality import measure
 from gdbench_zoo.trainer import Recipe, channels, fields, new_players
@@ -54,7 +65,7 @@ def provenance(family: str, chosen: Recipe, minutes: float, seed: int, domain: D
     changed = {name: value for name, value in fields(chosen).items() if value != usual[name]}
     command = f"gdbench zoo train {family} --minutes {minutes} --seed {seed} --domain {domain.name}"
     command += "".join(f" -p {name}={json.dumps(value, separators=(',', ':'))}" for name, value in changed.items())
-    if not hasattr(domain, "training_images"):
+    if not isinstance(domain, TrainingImages):
         return {"command": command, "data": f"fresh renders of the domain {domain.name} for every step"}
     data = f"the training images of the domain {domain.name}, none of which the metrics use"
     return {"command": f"{command} --data FOLDER", "data": data}
@@ -76,7 +87,7 @@ def export(
         "file": f"{folder.name}/{weights.name}",
         "sha256": sha256(weights),
         "size": weights.stat().st_size,
-        "licence": "; ".join(filter(None, (LICENCE, getattr(domain, "licence", "")))),
+        "licence": "; ".join(filter(None, (LICENCE, domain.licence if isinstance(domain, Licensed) else ""))),
         "resolution": generator.image_shape[1],
         "status": "preview",
         "shipped": True,

@@ -12,7 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdbench import Domain, Factor, Generator, LinearDirections, Oracle, Stream, calibrate, moments, normal
+from gdbench import (
+    Domain,
+    Factor,
+    FiniteImages,
+    Generator,
+    LinearDirections,
+    Oracle,
+    Stream,
+    calibrate,
+    moments,
+    normal,
+)
 from gdbench_zoo.statistics import frechet, kid, linear_r2, precision_recall
 
 SAMPLES = 4000
@@ -187,11 +198,10 @@ def realism(domain: Domain, fake: Tensor) -> dict[str, float]:
 
 def _reals(domain: Domain, n: int) -> tuple[Tensor, Tensor]:
     """Two sets of n real images that share none."""
-    limit = getattr(domain, "real_images", None)
-    if limit is None:
+    if not isinstance(domain, FiniteImages):
         real, other = (domain.images(n, Stream(0, f"gates/{name}").at()) for name in ("real", "other"))
         return real, other
-    n = min(n, limit // 2)
+    n = min(n, domain.real_images // 2)
     both = domain.images(2 * n, Stream(0, "gates/real").at())
     return both[:n], both[n:]
 

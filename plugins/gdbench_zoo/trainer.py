@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gdbench import Domain, Stream, UsageError, atomic_write, initialised
+from gdbench import DataFolder, Domain, Stream, TrainingImages, UsageError, atomic_write, initialised
 
 Reals = Any
 """What a recipe's `update` takes: images (n, c, r, r) in [-1, 1], or those with class indices (n,)."""
@@ -59,7 +59,7 @@ def drawer(domain: Domain, label: str | None) -> Draw:
 
     A domain that keeps images back for measuring has `training_images`; one that renders them makes fresh ones.
     """
-    source = getattr(domain, "training_images", domain.images)
+    source = domain.training_images if isinstance(domain, TrainingImages) else domain.images
 
     def draw(n: int, rng: np.random.Generator) -> Reals:
         images, labels = (source(n, rng), None) if label is None else _labelled(domain, label, n, rng)
@@ -78,10 +78,9 @@ def with_data(domain: Domain, folder: Path | None) -> Domain:
     """The domain with its training images in `folder`. Raises UsageError where it reads no files."""
     if folder is None:
         return domain
-    if not hasattr(domain, "with_data"):
+    if not isinstance(domain, DataFolder):
         raise UsageError(f"the domain {domain.name} makes its training images, --data does not apply")
-    moved: Domain = domain.with_data(folder)
-    return moved
+    return domain.with_data(folder)
 
 
 def channels(domain: Domain) -> int:
