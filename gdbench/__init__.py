@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.calibration import Calibration, calibrate
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.evaluation.perception import distance, embed, fitted, image_features
-    from gdbench.evaluation.prior import Moments, moments
+    from gdbench.evaluation.prior import DenseMoments, DiagonalMoments, Moments, moments
     from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.home import data_folder
@@ -112,6 +112,8 @@ _LAZY = {
     "atomic_write": "files",
     "sha256": "files",
     "write_text": "files",
+    "DenseMoments": "evaluation.prior",
+    "DiagonalMoments": "evaluation.prior",
     "Moments": "evaluation.prior",
     "moments": "evaluation.prior",
     "CodeDependent": "protocols",
@@ -169,6 +171,8 @@ __all__ = [
     "Column",
     "Context",
     "DataFolder",
+    "DenseMoments",
+    "DiagonalMoments",
     "Directions",
     "Domain",
     "DomainSpec",

@@ -208,7 +208,7 @@ def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: 
 def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
     """(k, 2) magnitudes whose median displacement is CAP prior standard deviations; bisection, renders nothing."""
     k = len(directions)
-    longest = CAP * float(torch.linalg.eigvalsh(moments.covariance)[-1].clamp_min(0).sqrt())
+    longest = CAP * moments.largest
     low, high = torch.zeros(k, 2), torch.full((k, 2), longest * 1.000001)
     few = base[: min(len(base), 16)]
     reached = _deviations(directions, few, moments, high)

@@ -30,7 +30,7 @@ def coordinate(generator: Generator, params: NoParams, context: Context) -> Line
     """K axes of the space, without repetition, drawn by the seed. A step is the axis's prior deviation."""
     dim = context.dimensions(generator)
     axes = torch.from_numpy(context.stream("discover").at().permutation(dim)[: context.k])
-    unit = None if context.space == "z" else moments(generator, context.space).covariance.diagonal().sqrt()[axes]
+    unit = None if context.space == "z" else moments(generator, context.space).variances.sqrt()[axes]
     return LinearDirections(torch.eye(dim)[axes], context.space, unit)
 
 
@@ -48,5 +48,5 @@ def _orthonormal(generator: Generator, context: Context) -> Tensor:
 def _mapped(rows: Tensor, generator: Generator, params: ControlParams, context: Context) -> LinearDirections:
     if not params.whiten or context.space == "z":  # the prior of z is white already
         return LinearDirections(rows, context.space)
-    vectors = rows.double() @ moments(generator, context.space).root()
+    vectors = moments(generator, context.space).unwhitened(rows)
     return LinearDirections(vectors, context.space, vectors.norm(dim=1))

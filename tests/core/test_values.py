@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gdbench import Checkpoint, Codes, LinearDirections, MethodSpec, NoParams, Stream, initialised, moments, normal
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError, IntegrityError, PluginError
 from gdbench.evaluation.perception import Embedded, distance, flatten
-from gdbench.evaluation.prior import Moments
+from gdbench.evaluation.prior import DenseMoments
 
 
 def test_shifted_codes_keep_space_and_labels() -> None:
@@ -65,9 +66,16 @@ def test_a_class_named_in_a_file_is_imported_only_from_plugins(tmp_path: Path) -
         load_directions(tmp_path, frozenset({"gdbench"}))
 
 
-@pytest.mark.parametrize("vectors", [torch.zeros(3), torch.full((2, 2), torch.nan)])
-def test_what_is_no_set_of_directions_is_refused(vectors: Tensor) -> None:
-    with pytest.raises(PluginError, match="finite"):
+@pytest.mark.parametrize(
+    ("vectors", "complaint"),
+    [
+        (torch.zeros(3), r"must be \(k, dim\), got shape \(3,\)"),
+        (torch.full((2, 2), torch.nan), "must be finite; NaN or infinite values in rows 0, 1"),
+        (np.zeros((2, 2)), "must be a torch tensor .* got numpy.ndarray"),
+    ],
+)
+def test_what_is_no_set_of_directions_is_refused(vectors: Any, complaint: str) -> None:
+    with pytest.raises(PluginError, match=complaint):
         LinearDirections(vectors, "z")
 
 
@@ -123,7 +131,7 @@ def test_moments_are_those_of_the_space() -> None:
 
 
 def test_deviations_count_standard_deviations_along_the_shift() -> None:
-    spread = Moments(torch.zeros(2).double(), torch.tensor([[4.0, 0.0], [0.0, 0.25]]).double())
+    spread = DenseMoments(torch.zeros(2).double(), torch.tensor([[4.0, 0.0], [0.0, 0.25]]).double())
     delta = torch.tensor([[2.0, 0.0], [0.0, 2.0], [0.0, 0.0], [3.0, 4.0]])
     diagonal = 5 / (0.6**2 * 4 + 0.8**2 * 0.25) ** 0.5
     torch.testing.assert_close(spread.deviations(delta), torch.tensor([1.0, 4.0, 0.0, diagonal]).double())
