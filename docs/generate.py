@@ -24,6 +24,7 @@ COMMANDS = (
     "check-plugin",
     "show",
     "leaderboard",
+    "compare",
     "doctor",
     "checkpoint import",
     "checkpoint fetch",

@@ -86,11 +86,11 @@ def _groups(records: Sequence[RunRecord], rules: Rules) -> list[tuple[Key, tuple
 
     Those come after the runs of the tier itself, so that of two for one seed the tier's own counts.
     """
-    own_keys = {_sorted_by(_key(record)) for record in records}
+    own_keys = {_sorted_by(key_of(record)) for record in records}
     groups: dict[str, tuple[Key, list[RunRecord]]] = {}
     for visiting in (False, True):
         for record in records:
-            own = _key(record)
+            own = key_of(record)
             tiers = rules.other_tiers(record.cell) if visiting else (record.cell.tier,)
             for key in (replace(own, tier=tier) for tier in tiers):
                 if _asked(record, key, rules) and (rules.seeds is not None or _sorted_by(key) in own_keys):
@@ -103,7 +103,8 @@ def _asked(record: RunRecord, key: Key, rules: Rules) -> bool:
     return rules.seeds is None or record.cell.seed in rules.seeds(replace(record.cell, tier=key.tier))
 
 
-def _key(record: RunRecord) -> Key:
+def key_of(record: RunRecord) -> Key:
+    """What a record shares with all that may stand on its board, in its own tier."""
     cell = record.cell
     return Key(
         generator=cell.generator,

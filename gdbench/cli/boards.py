@@ -52,31 +52,31 @@ def show_leaderboard(
         from gdbench.boards.exports import to_json
 
         return print_json(json.loads(to_json(leaderboard)))
-    _say(*summary(leaderboard), *leaderboard.notes)
+    say_wrapped(*summary(leaderboard), *leaderboard.notes)
     if not leaderboard.boards:
-        _say("no finished runs here")
+        say_wrapped("no finished runs here")
     for board in leaderboard.boards:
         _show_board(board, answer(board), everything)
     for table in leaderboard.across if everything else ():
-        _say("", table.title)
-        _print(*across_grid(table))
-        _say(*table.notes)
+        say_wrapped("", table.title)
+        print_table(*across_grid(table))
+        say_wrapped(*table.notes)
     if leaderboard.boards and not everything:
-        _say("", "all metrics, intervals and ranks across generators: --all")
+        say_wrapped("", "all metrics, intervals and ranks across generators: --all")
     return None
 
 
 def _show_board(board: Board, said: Answer, everything: bool) -> None:
     symbols = _symbols()
-    _say("", said.title)
-    _say(*said.sentences)
-    _print(*short_table(said, symbols=symbols), keep=2)
-    _say(f"{symbols.legend(said.baseline)}.")
-    _say(*said.notes)
+    say_wrapped("", said.title)
+    say_wrapped(*said.sentences)
+    print_table(*short_table(said, symbols=symbols), keep=2)
+    say_wrapped(f"{symbols.legend(said.baseline)}.")
+    say_wrapped(*said.notes)
     for metric, columns in board.metrics().items() if everything else ():
-        _say("", metric)
-        _print(*grid(columns, board.rows))
-    _say(*(f"{name(row.method)}: {line}" for row in board.rows for line in row.failures))
+        say_wrapped("", metric)
+        print_table(*grid(columns, board.rows))
+    say_wrapped(*(f"{name(row.method)}: {line}" for row in board.rows for line in row.failures))
 
 
 def _symbols() -> Symbols:
@@ -90,14 +90,14 @@ def _symbols() -> Symbols:
     return SIGNS
 
 
-def _say(*lines: str) -> None:
+def say_wrapped(*lines: str) -> None:
     """Lines that wrap between words."""
     screen = console()
     for line in lines:
         screen.print(plain(line))
 
 
-def _print(head: Sequence[str], body: Sequence[Sequence[str]], keep: int = 1) -> None:
+def print_table(head: Sequence[str], body: Sequence[Sequence[str]], keep: int = 1) -> None:
     """A table as wide as the screen at most. keep: columns that come first, and again beside those without room."""
     width = console().width
     say("")

@@ -16,6 +16,7 @@ from gdbench.cli import build_app
 from gdbench.cli.boards import show_leaderboard
 from gdbench.registry import load_registry
 from gdbench.runs.store import open_run
+from gdbench.runs.tables import as_table, write_tables
 from tests.boards.test_exports import NASTY, hostile
 from tests.boards.test_leaderboard import COLUMNS, GOOD, POOR, record, three
 
@@ -107,6 +108,8 @@ def folder(tmp_path):
     for run in [*GOOD, *POOR]:
         name = f"{run.cell.method}-{run.cell.seed}"
         with open_run(tmp_path, name) as made:
+            best = {"best:hue": [float("nan"), 0.1 if run.cell.method == "poor" else 0.7], "other": [1.0, 2.0]}
+            write_tables(made.path, {"rec": as_table(best, 2)})
             made.write(replace(run, id=name, cell=replace(run.cell, generator_params={"psi": 0.5})))
     return tmp_path
 
@@ -140,3 +143,44 @@ def test_files_are_those_of_the_value(folder, gdbench):
     data = json.loads((folder / "leaderboard.json").read_text())
     assert data["boards"][0]["title"] == "gan/small, psi=0.5, space z, scenes, tier standard, K = 4"
     assert data["boards"][0]["rows"][0]["params"] == '{"psi": 0.5}'
+
+
+# compare
+
+
+def test_methods_of_a_folder_and_runs_are_compared(folder, gdbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    plugin = folder / "rec.py"
+    plugin.write_text(REC)
+    shown = gdbench("compare", "good", "poor", "--folder", folder, "--plugin", plugin)
+    assert shown.exit_code == 0, shown.output
+    (line,) = [line for line in shown.output.splitlines() if line.startswith("rec.kappa")]
+    assert line.split() == ["rec.kappa", ".810", ".507", ".303", ".265", "to", ".341", "a"]  # 4.303 sd / sqrt 3
+    assert max(map(cell_len, shown.output.splitlines())) <= 80
+    data = json.loads(gdbench("compare", folder / "good-0", folder / "poor-0", "--plugin", plugin, "--json").stdout)
+    (kappa,) = [one for one in data[0]["columns"] if one["name"] == "kappa"]
+    assert (kappa["a"], kappa["b"], kappa["low"]) == (0.8, 0.5, None)
+    assert [(one["name"], one["a"], one["b"]) for one in data[0]["factors"]] == [("hue", 0.7, 0.1)]
+
+
+REC = """
+from gdbench import Column, MetricSpec, hookimpl
+
+@hookimpl
+def gdbench_metrics():
+    yield MetricSpec("rec", "", "rec:measure", (Column("kappa", "", ranked=True, brief=True), Column("leak", "")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("good", "por"), "did you mean 'poor'"),
+        (("good", "poor", "--folder", "nowhere"), "no run folder, and nowhere holds no run"),
+    ],
+)
+def test_what_is_not_there_is_told(folder, gdbench, words, said):
+    options = () if "--folder" in words else ("--folder", folder)
+    result = gdbench("compare", *words, *options)
+    assert result.exit_code != 0
+    assert said in str(result.exception)
