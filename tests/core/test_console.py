@@ -90,7 +90,7 @@ def everything(text, folder, as_json=False):
     for name in ("g", "m", "score", "toys"):
         views.show_info(name, offers, as_json)
     views.show_doctor({"cpu": text, "cuda": None, "devices": []}, [text], as_json)
-    views.show_checks(text, [Broken(text, text, text, text)], as_json)
+    views.show_checks(text, [Broken(text, text, text, text)], text, as_json)
 
 
 @pytest.mark.parametrize("text", NASTY)
