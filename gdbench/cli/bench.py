@@ -17,7 +17,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def bench(
         suite: Path = typer.Argument(..., help="A YAML file, as those in benchmarks/."),
-        out: Path = typer.Option(None, help="Folder for runs and leaderboard; the default is results/SUITE."),
+        out: Path = typer.Option(
+            None,
+            help="Folder for run folders, which suites share; the default is results/runs, or runs without results.",
+        ),
         jobs: int = typer.Option(1, min=1, help="Cells at a time; give each one --threads."),
         only: str = typer.Option("", help="Only cells whose name contains this text."),
         timeout: float = typer.Option(None, min=1, help="Seconds of wall-clock per cell."),
@@ -35,18 +38,18 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench.cli import boards
         from gdbench.runs import process_group
         from gdbench.runs.bench import Bench
-        from gdbench.runs.pipeline import is_complete
         from gdbench.runs.planning import plan_all
+        from gdbench.runs.pool import is_complete_in_pool, pool_of
         from gdbench.runs.suite import read_suite
 
         process_group.refuse("bench")
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite)
-        out = out or Path("results") / asked.name
+        out = out or pool_of(asked)
         given: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
         requests = [replace(request, out=out, **given) for request in asked.requests]
         plans = [made for made in plan_all(requests, offers) if only in made.id]
-        waiting = [made for made in plans if not is_complete(made)]
+        waiting = [made for made in plans if not is_complete_in_pool(made, offers)]
         reporter = progress.reporter()
         reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
         failures = 0

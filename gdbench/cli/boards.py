@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +29,29 @@ NARROW = 12
 def read_leaderboard(
     folder: Path, registry: Registry, suite: Suite | None, changed: bool = False
 ) -> tuple[Leaderboard, list[str]]:
-    """The leaderboard of the records in ``folder``, and a line for each run that cannot be believed."""
+    """The leaderboard of the records in ``folder``, and a line for each run that cannot be believed.
+
+    With a suite it is made of the runs that the suite asks for, says how many are there, and names the others.
+    """
+    from gdbench.runs.pool import suite_runs
     from gdbench.runs.store import find_runs, read_records
 
-    records, problems = read_records(find_runs(folder))
-    return leaderboard_of(records, columns_of(registry), registry, suite, changed), problems
+    if suite is None:
+        records, problems = read_records(find_runs(folder))
+        return leaderboard_of(records, columns_of(registry), registry, None, changed), problems
+    runs = suite_runs(suite, registry, folder)
+    made = leaderboard_of(runs.records, columns_of(registry), registry, suite, changed)
+    return replace(made, notes=(runs.note, *made.notes)), list(runs.problems)
 
 
 def write_leaderboard(folder: Path, registry: Registry, suite: Suite, as_json: bool = False) -> None:
-    """Compute the leaderboard of a suite's records in ``folder``, write its files there, and show it."""
+    """Compute the leaderboard of a suite's runs in ``folder``, write its files where the suite's lie, and show it."""
+    from gdbench.runs.pool import board_folder
+
     made, problems = read_leaderboard(folder, registry, suite)
-    write(made, folder)
+    home = board_folder(folder, suite)
+    home.mkdir(parents=True, exist_ok=True)
+    write(made, home)
     show_leaderboard(made, problems, as_json)
 
 

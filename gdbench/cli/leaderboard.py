@@ -15,9 +15,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
     @app.command()
     def leaderboard(
-        folder: Path = typer.Argument(options.RUNS, help="A folder with run folders."),
+        folder: Path = typer.Argument(None, help="A folder with run folders; the default is that of bench, or runs."),
         suite: Path = typer.Option(
-            None, help="The suite they belong to: which runs are shown, and how many are expected."
+            None, help="Take the runs that this suite asks for; its files lie in the folder of its name."
         ),
         everything: bool = typer.Option(False, "--all", help="All metrics, with intervals; ranks across generators."),
         write: bool = typer.Option(
@@ -38,23 +38,27 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench.cli import boards
         from gdbench.console import complain, say
         from gdbench.errors import IntegrityError, UsageError
+        from gdbench.runs.pool import board_folder, pool_of
         from gdbench.runs.store import find_runs
         from gdbench.runs.suite import read_suite
 
         offers = options.registry_with(registry, plugin)
         asked = read_suite(suite) if suite else None
+        folder = folder or (pool_of(asked) if asked else options.RUNS)
+        home = board_folder(folder, asked) if asked else folder
         if not find_runs(folder):
             raise UsageError(f"{folder}: holds no run; make one with: gdbench run --out {folder} ...")
         made, problems = boards.read_leaderboard(folder, offers, asked, changed)
         if check:
-            wrong = [*(f"not counted: {line}" for line in problems), *exports.differences(made, folder)]
+            wrong = [*(f"not counted: {line}" for line in problems), *exports.differences(made, home)]
             for line in wrong:
                 complain(line)
             if wrong:
                 raise typer.Exit(IntegrityError.exit_code)
-            return say(f"{folder}: the leaderboard is what the records give")
+            return say(f"{home}: the leaderboard is what the records give")
         if write:
-            exports.write(made, folder)
+            home.mkdir(parents=True, exist_ok=True)
+            exports.write(made, home)
         boards.show_leaderboard(made, problems, as_json, everything)
         if problems:
             complain(f"{len(problems)} of the runs in {folder} cannot be believed, so they are not counted")

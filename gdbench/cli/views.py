@@ -66,7 +66,8 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
     if record.checkpoint_lacks:
         notes.append(("note", f"checkpoint {record.cell.checkpoint} lacks {record.checkpoint_lacks}"))
-    notes += [("run", folder), *(("picture", picture) for picture in sorted((folder / "pictures").glob("*.png")))]
+    drawn = [*folder.glob("strips.webp"), *sorted((folder / "pictures").glob("*.png"))]
+    notes += [("run", folder), *(("picture", picture) for picture in drawn)]
     notes += [("next", command) for command in _next_commands(record, folder, registry)]
     for name, value in notes:
         screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)

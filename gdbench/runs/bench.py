@@ -21,7 +21,7 @@ from typing import Literal
 from gdbench.context import Reporter
 from gdbench.errors import Busy, GdbenchError, IntegrityError
 from gdbench.record import Status
-from gdbench.runs.pipeline import blank, is_complete
+from gdbench.runs.pipeline import begun, is_complete
 from gdbench.runs.planning import Plan
 from gdbench.runs.process import terminable
 from gdbench.runs.request import RunRequest
@@ -182,7 +182,7 @@ def _settled(plan: Plan, folder: RunFolder, ending: _Ending, before: Stamp) -> t
         return ending.status, ending.reason
     status, reason = ending.status or "failed", ending.reason or "exited without a result"
     finished = folder.recovered()
-    folder.write(finished or replace(blank(plan), status=status, reason=reason))
+    folder.write(finished or replace(begun(folder, plan), status=status, reason=reason))
     return status, reason
 
 

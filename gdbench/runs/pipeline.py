@@ -43,12 +43,11 @@ def execute(
             folder.clear()
         old = _finished(folder) if folder.done else folder.recovered()
         if old is not None and not _evaluated(old, plan):
-            begun, old = _unevaluated(folder, old, plan), None
+            record, old = _unevaluated(folder, old, plan), None
         else:
-            begun = old or _begun(folder, plan)
+            record = old or begun(folder, plan)
         if old is not None and folder.done and not missing_metrics(old, plan.metrics, plan.metric_params):
             return old, folder
-        record = begun
         if plan.incompatible:
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
@@ -124,8 +123,8 @@ def _finished(folder: RunFolder) -> RunRecord | None:
     return record if record.status == "done" else None
 
 
-def _begun(folder: RunFolder, plan: Plan) -> RunRecord:
-    """A blank record; of directions that were carried over, with where and when they were discovered."""
+def begun(folder: RunFolder, plan: Plan) -> RunRecord:
+    """The record to begin with: blank, but for where and when directions that were carried over were discovered."""
     try:
         earlier = folder.read()
     except IntegrityError:

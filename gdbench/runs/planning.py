@@ -53,6 +53,14 @@ class Plan:
         }
 
     @property
+    def decisive(self) -> dict[str, int]:
+        """The versions that decide the directions; that of the domain only where the method looks at its images."""
+        kinds = ["discovery", "generator", "method"]
+        if {"domain", *self.domain.spec.offers} & {*self.method.spec.needs}:
+            kinds.append("domain")
+        return {kind: self.versions[kind] for kind in kinds}
+
+    @property
     def fingerprint(self) -> str:
         """What tells images and oracles from others: weights, parameters, versions, domain. Empty without weights."""
         if not self.checkpoint.sha256:
@@ -71,23 +79,9 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found)
     all_present(domain.spec.files, checkpoints)
-    space = request.space or generator.spec.spaces[0]
-    if space not in generator.spec.spaces:
-        raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(generator.spec.spaces)}")
     metrics = _metrics(registry, request.metrics)
-    generator_params: Any = build(generator.spec.params, request.generator_params, where=f"generator {request.gan}")
-    method_params = _parameters(method.spec, request.tier, request.method_params, f"method {request.method}")
-    cell = Cell(
-        generator=request.gan,
-        checkpoint=found.name,
-        method=request.method,
-        seed=request.seed,
-        k=request.k,
-        space=space,
-        tier=request.tier,
-        generator_params=as_plain(generator_params),
-        method_params=as_plain(method_params),
-    )
+    generator_params, method_params = _typed(request, registry)
+    cell = cell_of(request, registry, found.name)
     made = Plan(
         request=request,
         generator=generator,
@@ -105,9 +99,38 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
         },
         cell=cell,
         id="",
-        incompatible=_incompatible(generator.spec, method, domain.spec, space),
+        incompatible=_incompatible(generator.spec, method, domain.spec, cell.space),
     )
     return replace(made, id=_identity(made))
+
+
+def cell_of(request: RunRequest, registry: Registry, checkpoint: str) -> Cell:
+    """The cell that a request means, on the checkpoint of this name; needs no weights. Raises UsageError."""
+    spaces = registry.generator(request.gan).spec.spaces
+    space = request.space or spaces[0]
+    if space not in spaces:
+        raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(spaces)}")
+    generator_params, method_params = _typed(request, registry)
+    return Cell(
+        generator=request.gan,
+        checkpoint=checkpoint,
+        method=request.method,
+        seed=request.seed,
+        k=request.k,
+        space=space,
+        tier=request.tier,
+        generator_params=as_plain(generator_params),
+        method_params=as_plain(method_params),
+    )
+
+
+def _typed(request: RunRequest, registry: Registry) -> tuple[Any, Any]:
+    """The parameters of generator and method. Raises UsageError."""
+    generator, method = registry.generator(request.gan).spec, registry.method(request.method).spec
+    return (
+        build(generator.params, request.generator_params, where=f"generator {request.gan}"),
+        _parameters(method, request.tier, request.method_params, f"method {request.method}"),
+    )
 
 
 def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
@@ -187,11 +210,7 @@ def _missing(needs: Sequence[str], generator: GeneratorSpec, domain: DomainSpec)
 
 def _identity(plan: Plan) -> str:
     """A readable name and a hash of everything that decides the directions, and of nothing else."""
-    kinds = ["discovery", "generator", "method"]
-    if {"domain", *plan.domain.spec.offers} & {*plan.method.spec.needs}:  # the method looks at images of the domain
-        kinds.append("domain")
-    versions = {kind: plan.versions[kind] for kind in kinds}
-    decides = {"cell": asdict(plan.cell), "versions": versions, "weights": plan.checkpoint.sha256}
+    decides = {"cell": asdict(plan.cell), "versions": plan.decisive, "weights": plan.checkpoint.sha256}
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
     cell = plan.cell
     return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{digest}"

@@ -23,7 +23,8 @@ from gdbench.record import RunRecord
 
 RECORD, DONE, LOCK, HOLDER, RESUME = "record.json", "done", ".lock", ".holder", "resume.pt"
 _TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never recorded
-DRAWN = "pictures/directions.png"  # made of the record, again and again
+DRAWN = ("pictures/directions.png", "strips.webp")  # made of the record, again and again
+TABLES = "tables.parquet"
 LEAST_WAIT = 0.2
 """Seconds for which everybody waits: another process may hold the lock for a moment only to see whether it is free."""
 
@@ -106,7 +107,8 @@ class RunFolder:
         """What a process that was killed while it measured a finished run left of it, None where there is nothing.
 
         The record of the finished run stands until ``write`` replaces it, but files may have changed since. A metric
-        whose table or picture is no longer the recorded one is left out, so that it is measured again.
+        whose table or picture is no longer the recorded one is left out, so that it is measured again; so are all of
+        them where the file of their tables is another one.
         """
         try:
             record = self.read(verify=self.done)
@@ -115,8 +117,8 @@ class RunFolder:
         if record.status != "done":
             return None
         changed = self._changed(record)
-        names = [name for name in record.scores if any(_belongs(file, name) for file in changed)]
-        if any(not any(_belongs(file, name) for name in names) for file in changed if file != DRAWN):
+        names = [name for name in record.metric_params if any(_belongs(file, name) for file in changed)]
+        if any(not any(_belongs(file, name) for name in names) for file in changed if file not in DRAWN):
             return None
         return record.without(names)
 
@@ -176,7 +178,8 @@ class RunFolder:
 
 def _belongs(file: str, metric: str) -> bool:
     """Whether a file of a run folder is what ``metric`` drew or tabulated."""
-    return file in (f"tables/{metric}.parquet", f"traceback-{metric}.txt") or file.startswith(f"pictures/{metric}-")
+    own = (TABLES, f"tables/{metric}.parquet", f"traceback-{metric}.txt")
+    return file in own or file.startswith(f"pictures/{metric}-")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ methods:
   - random
   - {method: learned, params: {form: unit}, seeds: [0]}
   - {method: other, k: 8, metrics: [one], generators: [first]}
+runs: NAME                                 # optional, "runs": another folder of runs than that which suites share, for
+                                           # runs that measure the same cells with other parameters of metrics
 acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
 """
 
@@ -34,12 +36,14 @@ T = TypeVar("T")
 class Suite:
     """A named set of runs, in the order generators, methods, seeds.
 
-    acceptance: the file of verdicts on metrics, None where the suite names none.
+    acceptance: the file of verdicts on metrics, None where the suite names none. runs: the name of the folder in which
+    its runs lie, beside that of other results.
     """
 
     name: str
     requests: tuple[RunRequest, ...]
     acceptance: Path | None = None
+    runs: str = "runs"
 
     def seeds(self, cell: Cell) -> frozenset[int]:
         """The seeds that this suite asks for of the cell, whose own seed does not count; none where it asks for none.
@@ -79,6 +83,7 @@ class _File:
     metrics: list[str] = field(default_factory=list)
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     acceptance: str | None = None
+    runs: str = "runs"
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,9 @@ class _Method:
 def read_suite(path: Path) -> Suite:
     """The suite in a YAML file. Raises UsageError, one line with file and key, for whatever is wrong in it."""
     file = _entry(_File, read_yaml(path), f"{path}")
-    if not NAME.fullmatch(file.name):
-        raise UsageError(f"{path}: name: got {file.name!r}, expected lower-case letters, digits, '.', '_' and '-'")
+    for key, value in (("name", file.name), ("runs", file.runs)):
+        if not NAME.fullmatch(value):
+            raise UsageError(f"{path}: {key}: got {value!r}, expected lower-case letters, digits, '.', '_' and '-'")
     generators = _entries(_Generator, file.generators, "gan", f"{path}: generators")
     methods = _entries(_Method, file.methods, "method", f"{path}: methods")
     _check_restrictions(methods, {generator.gan for generator in generators}, f"{path}: methods")
@@ -116,7 +122,7 @@ def read_suite(path: Path) -> Suite:
             if method.generators is None or generator.gan in method.generators:
                 requests += _requests(file, generator, method, where)
     acceptance = None if file.acceptance is None else path.parent / file.acceptance
-    return Suite(file.name, _distinct(requests, path), acceptance)
+    return Suite(file.name, _distinct(requests, path), acceptance, file.runs)
 
 
 def _requests(file: _File, generator: _Generator, method: _Method, where: str) -> list[RunRequest]:

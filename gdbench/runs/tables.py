@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from gdbench.errors import PluginError
 from gdbench.files import atomic_write
+from gdbench.runs.store import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = "tables.parquet"
 EARLIER = "tables"
 """The folder in which records of protocol 1 have a file for each metric."""
 BETWEEN = "/"

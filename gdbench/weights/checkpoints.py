@@ -82,6 +82,18 @@ def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bo
     return _checked(card, _place(spec, card, folder))
 
 
+def named(spec: GeneratorSpec, name: str | Path | None, folder: Path) -> tuple[str, str]:
+    """Name and SHA-256 of the weights that ``find`` would open, be they here or not; the hash only of shipped ones."""
+    if not spec.checkpoints and spec.recognise is None and name in (None, NO_WEIGHTS):
+        return NO_WEIGHTS, ""
+    known = {entry.checkpoint.name: entry for entry in entries([spec], folder)}
+    entry = _first(spec, known) if name is None else known.get(str(name))
+    if entry is None:
+        return Path(str(name)).stem, ""
+    card = entry.checkpoint
+    return card.name, (card.sha256 or "") if card.shipped else ""
+
+
 def entries(specs: Iterable[GeneratorSpec], folder: Path) -> list[Entry]:
     """All checkpoints of ``specs``: shipped (their names are theirs), official, or what was made of these."""
     found: dict[tuple[str, str], Entry] = {}

@@ -224,7 +224,7 @@ def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp
     assert first.returncode == 0, first.stderr
     second = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1)
     assert "4 cells, 4 of them done already" in second.stderr
-    assert (tmp_path / "out" / "leaderboard.md").read_text().startswith("# Leaderboard")
+    assert (tmp_path / "out" / "tiny" / "leaderboard.md").read_text().startswith("# Leaderboard")
     # A changed checkout makes records of changed code, which boards refuse without --changed.
     shown = gdbench("leaderboard", tmp_path / "out", "--suite", suite, "--changed", "--json")
     (board,) = json.loads(shown.stdout)["boards"]
@@ -232,6 +232,33 @@ def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp
         ("random", 2, 2),
         ("dead", 2, 2),
     }
+
+
+def test_two_suites_share_a_pool_in_which_each_run_lies_once(tmp_path: Path) -> None:
+    text = "name: {}\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost]\ngenerators: [toy]\nmethods: [{}]\n"
+    for name, methods in (("first", "random"), ("second", "random, dead")):
+        (tmp_path / f"{name}.yaml").write_text(text.format(name, methods))
+    pool = tmp_path / "results" / "runs"
+    pool.parent.mkdir()
+    assert gdbench("bench", "first.yaml", cwd=tmp_path).returncode == 0
+    board = json.loads(gdbench("leaderboard", "--suite", "second.yaml", "--json", cwd=tmp_path).stdout)
+    assert board["notes"][0] == "suite second: 1 of 2 runs are there; missing: toy/none (z) x dead, seed 0, K 4"
+    second = gdbench("bench", "second.yaml", cwd=tmp_path)
+    assert "2 cells, 1 of them done already" in second.stderr
+    ids = {path.parent.name for path in pool.glob("toy-*/done")}
+    assert len(ids) == 2
+    assert not list(pool.glob("leaderboard*"))
+    for name, methods in (("first", {"random"}), ("second", {"random", "dead"})):
+        asked = ("leaderboard", "--suite", f"{name}.yaml", "--changed")  # the checkout may be changed
+        assert gdbench(*asked, "--write", cwd=tmp_path).returncode == 0
+        board = json.loads((tmp_path / "results" / name / "leaderboard.json").read_text())
+        assert {row["method"] for row in board["boards"][0]["rows"]} == methods
+        assert {run for row in board["boards"][0]["rows"] for run in row["runs"]} <= ids
+        assert gdbench(*asked, "--check", cwd=tmp_path).returncode == 0
+    (run,) = pool.glob("toy-none-dead-*")
+    assert "strips.webp" in gdbench("show", run).stdout
+    listed = json.loads(gdbench("list", "runs", "--folder", "results/runs", "--json", cwd=tmp_path).stdout)["runs"]
+    assert {row["run"] for row in listed} == ids
 
 
 def test_a_suite_leaves_a_finished_run_whose_new_metric_fails_as_it_was(tmp_path: Path) -> None:

@@ -214,13 +214,23 @@ def test_a_holder_is_seen_without_disturbing_it(tmp_path: Path) -> None:
     assert not folder.held
 
 
-@pytest.mark.parametrize("changed", ["tables/m.parquet", "pictures/m-look.png"])
-def test_a_finished_run_outlives_a_kill_in_its_measurement(tmp_path: Path, changed: str) -> None:
-    """All metrics are kept but the one whose table was being replaced."""
-    scores = {**RECORD.scores, "n": {"c": Score(1.0)}}
-    record = replace(RECORD, scores=scores, versions={"metric:m": 1, "metric:n": 1})
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ("tables/m.parquet", {"calibration", "n"}),
+        ("pictures/m-look.png", {"calibration", "n"}),
+        ("tables.parquet", {"calibration"}),
+        ("strips.webp", {"calibration", "m", "n"}),
+    ],
+)
+def test_a_finished_run_outlives_a_kill_in_its_measurement(tmp_path: Path, changed: str, kept: set[str]) -> None:
+    """All metrics are kept but those whose tables or pictures were being replaced."""
+    scores = {**RECORD.scores, "n": {"c": Score(1.0)}, "calibration": {"alive_share": Score(1.0)}}
+    record = replace(
+        RECORD, scores=scores, versions={"metric:m": 1, "metric:n": 1, "method": 1}, metric_params={"m": {}, "n": {}}
+    )
     with open_run(tmp_path, record.id) as folder:
-        for name in ("tables/m.parquet", "pictures/m-look.png", "directions.safetensors"):
+        for name in (changed, "directions.safetensors"):
             (folder.path / name).parent.mkdir(exist_ok=True)
             (folder.path / name).write_text("x")
         folder.write(record)
@@ -231,7 +241,8 @@ def test_a_finished_run_outlives_a_kill_in_its_measurement(tmp_path: Path, chang
         (folder.path / changed).write_text("y")
         recovered = folder.recovered()
         assert recovered is not None
-        assert (set(recovered.scores), set(recovered.versions)) == ({"n"}, {"metric:n"})
+        assert set(recovered.scores) == kept
+        assert set(recovered.versions) == {f"metric:{name}" for name in kept - {"calibration"}} | {"method"}
         (folder.path / "directions.safetensors").write_text("y")
         assert folder.recovered() is None
 
