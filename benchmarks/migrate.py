@@ -24,6 +24,7 @@ from gdbench.directions import FACTS, TENSORS, load_directions
 from gdbench.errors import GdbenchError
 from gdbench.record import RunRecord
 from gdbench.registry import Registry, load_registry
+from gdbench.runs.pipeline import blank
 from gdbench.runs.planning import Plan, plan, request_of
 from gdbench.runs.stages import COST
 from gdbench.runs.store import RunFolder, find_runs, open_run
@@ -126,13 +127,14 @@ def _planned(record: RunRecord, pool: Path, registry: Registry) -> Plan:
 
 def _renamed(record: RunRecord, made: Plan) -> RunRecord:
     """What stays true of the old record: all about the discovery, nothing about the evaluation."""
-    card = made.checkpoint.checkpoint
+    now = blank(made)
     return replace(
         record,
         id=made.id,
         cell=made.cell,
-        role=made.method.spec.role,
-        checkpoint_status=card.status if card else record.checkpoint_status,
+        role=now.role,
+        checkpoint_status=now.checkpoint_status,
+        checkpoint_lacks=now.checkpoint_lacks,
         versions={**made.decisive, "domain": record.versions["domain"]},
         scores={},
         metric_params={},
