@@ -1,7 +1,8 @@
-"""Writing files: one function, all or nothing. And hashes."""
+"""Writing files: one function, all or nothing. Reading small ones, and hashes."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -33,6 +34,18 @@ def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` (UTF-8), atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for a pipe, which might never end,
+    and for a file that is larger."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device, not a file")
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")
+    return data
 
 
 def sha256(path: Path) -> str:

@@ -141,8 +141,8 @@ class RunRecord:
                 for metric, columns in data["scores"].items()
             }
             return cls(**data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise IntegrityError(f"{where}: not a run record ({error})") from None
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise IntegrityError(f"{where}: not a run record ({' '.join(str(error).split())[:200]})") from None
 
 
 def _score(value: float | None, void: str | None = None, units: Sequence[float] = ()) -> Score:

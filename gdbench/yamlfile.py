@@ -16,7 +16,9 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from gdbench.errors import UsageError
+from gdbench.files import read_bytes
 
+LONG = 300
 MAX_BYTES = 256_000
 """A suite is a page of text; larger files are a mistake, and PyYAML takes seconds for each megabyte."""
 
@@ -128,12 +130,10 @@ def parse_scalar(text: str) -> Any:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bytes(path, MAX_BYTES)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{str(path)!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{path}: larger than {MAX_BYTES:,} bytes")
+        shown = repr(str(path)) if len(str(path)) < LONG else f"a path of {len(str(path)):,} characters"
+        raise UsageError(f"{shown}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

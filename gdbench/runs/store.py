@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gdbench.errors import Busy, GdbenchError, IntegrityError
-from gdbench.files import sha256, write_text
+from gdbench.files import read_bytes, sha256, write_text
 from gdbench.record import RunRecord
 
 RECORD, DONE, LOCK, HOLDER, RESUME = "record.json", "done", ".lock", ".holder", "resume.pt"
@@ -26,6 +26,7 @@ _TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never rec
 DRAWN = ("pictures/directions.png", "strips.webp")  # made of the record, again and again
 TABLES = "tables.parquet"
 LEAST_WAIT = 0.2
+LARGEST = 1 << 26  # bytes of a record
 """Seconds for which everybody waits: another process may hold the lock for a moment only to see whether it is free."""
 
 
@@ -72,7 +73,7 @@ class RunFolder:
         """
         path = self.path / RECORD
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_bytes(path, LARGEST).decode()
         except FileNotFoundError:
             raise IntegrityError(f"{self.path}: no {RECORD}: no run folder, or its run never finished") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +91,8 @@ class RunFolder:
         """Compare the record with the hash in ``done``, where that is there."""
         if not self.done:
             return
-        said, found = (self.path / DONE).read_text(errors="replace").strip(), sha256(self.path / RECORD)
+        said = read_bytes(self.path / DONE, LARGEST).decode(errors="replace").strip()
+        found = sha256(self.path / RECORD)
         if found != said:
             raise IntegrityError(
                 f"{self.path / RECORD}: sha256 {found[:12]}..., {DONE} says {said[:12]!r}: one of them was changed "

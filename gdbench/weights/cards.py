@@ -9,8 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from gdbench.errors import PluginError
+from gdbench.files import read_bytes
 from gdbench.specs import Checkpoint, GeneratorSpec
 
+LARGEST = 1 << 24  # bytes of a card: those of deep configurations are long
 UNKNOWN = "unknown"  # domain or licence that nobody stated
 
 
@@ -31,7 +33,7 @@ def own_card(path: Path) -> Checkpoint | None:
 def read_card(path: Path) -> Checkpoint | None:
     """The card at ``path``, or None for what is no card."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(read_bytes(path, LARGEST))
         card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
     except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return None

@@ -9,7 +9,8 @@ A path that is given instead of a name is imported first, so that what was run c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -145,7 +146,8 @@ def fetch_checkpoint(
     card, target = official[name], folder / spec.name / official[name].file
     if card.url is None:
         raise MissingFile(_how_to_get(spec, card, target))
-    fetch(card.url, target, published(card) or None, progress)
+    with copied_by_hand(target):
+        fetch(card.url, target, published(card) or None, progress)
     try:
         return _imported(target, spec, folder, name)
     except GdbenchError as error:
@@ -153,6 +155,15 @@ def fetch_checkpoint(
             raise
         target.unlink()
         raise IntegrityError(f"{error} (what came from {card.url} was removed)") from None
+
+
+@contextmanager
+def copied_by_hand(target: Path) -> Iterator[None]:
+    """A download that fails says where to put the file that another machine, or a browser, can get."""
+    try:
+        yield
+    except MissingFile as error:
+        raise MissingFile(f"{error}; without a network, copy the file by hand to {target}") from None
 
 
 def licence_of(checkpoint: Checkpoint) -> str:

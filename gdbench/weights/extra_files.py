@@ -11,7 +11,7 @@ from pathlib import Path
 from gdbench.errors import IntegrityError, MissingFile
 from gdbench.files import sha256
 from gdbench.specs import ExtraFile
-from gdbench.weights.checkpoints import Verdict, default_folder
+from gdbench.weights.checkpoints import Verdict, copied_by_hand, default_folder
 
 
 def place(extra: ExtraFile, folder: Path | None = None) -> Path:
@@ -60,7 +60,8 @@ def fetch_extra(
     from gdbench.weights.download import fetch
 
     target = place(extra, folder)
-    fetch(extra.url, target, extra.sha256, progress)
+    with copied_by_hand(target):
+        fetch(extra.url, target, extra.sha256, progress)
     return target
 
 

@@ -25,6 +25,7 @@ TORCH_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # 0x1950a86a20f9469cfc6
 HEAD = 600
 LINE = 300
 LONG_NAME = 120
+TEXT = 450
 REMEDY = "its maker can save tensors alone: torch.save(model.state_dict(), FILE)"
 CUT = ("truncated", "Incomplete", "exhausted", "remain", "Ran out of input")  # how parsers say that bytes are missing
 
@@ -47,7 +48,7 @@ def _load(path: Path) -> Any:
         check_claims(content, path.stat().st_size)
         return content
     except GdbenchError as error:
-        raise type(error)(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {str(error)[:TEXT]}") from None
     except OSError as error:
         raise MissingFile(f"{name}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # damaged bytes make the parsers raise almost anything
@@ -140,7 +141,7 @@ def _reason(error: Exception) -> str:
     """One line on why a parser gave up."""
     text = str(error)
     if refused := re.search(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)", text):
-        return f"refused pickle: it asks for {refused[1]}, which no known checkpoint needs; {REMEDY}"
+        return f"refused pickle: it asks for {shortened(refused[1])}, which no known checkpoint needs; {REMEDY}"
     if isinstance(error, EOFError | zipfile.BadZipFile) or any(word in text for word in CUT):
         return "truncated or damaged"
     return f"no readable weights ({type(error).__name__}: {' '.join(text.split())[:LINE]})"

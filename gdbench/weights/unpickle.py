@@ -202,7 +202,9 @@ class _AllowList(pickle.Unpickler):
         """The harmless replacement of a global; IntegrityError names any other."""
         replacement = REPLACEMENTS.get((module, name))
         if replacement is None:
-            raise IntegrityError(f"refused pickle: it asks for {module}.{name}, which no known checkpoint needs")
+            raise IntegrityError(
+                f"refused pickle: it asks for {f'{module}.{name}'[:120]}, which no known checkpoint needs"
+            )
         if isinstance(replacement, type):
             return replacement
         # a fresh wrapper: function attributes such as __defaults__ could be set by opcode BUILD

@@ -15,11 +15,23 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gdbench import DomainSpec, ExtraFile, IntegrityError, MissingFile, PluginError, UsageError
+from gdbench import (
+    Checkpoint,
+    DomainSpec,
+    ExtraFile,
+    GeneratorSpec,
+    IntegrityError,
+    MissingFile,
+    PluginError,
+    UsageError,
+)
 from gdbench.cli import checkpoint
 from gdbench.registry import Registry, load_registry
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
+from gdbench.weights import download
+from gdbench.weights.checkpoints import fetch_checkpoint
+from gdbench.weights.download import Limits
 from gdbench.weights.extra_files import checked, fetch_extra, place, verdict
 
 DATA = bytes(range(128, 256))
@@ -108,3 +120,20 @@ def test_a_declaration_is_checked(served: ExtraFile, wrong: dict[str, Any]) -> N
 
 def test_domains_need_nothing_unless_they_say_so() -> None:
     assert DomainSpec("plain", "", print).files == ()
+
+
+def test_a_download_that_fails_says_where_to_copy_the_file(
+    served: ExtraFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "Limits", lambda: hurried)
+    hurried = Limits(connect=1, attempts=1)
+    gone = replace(served, url="http://127.0.0.1:9/w.pth")
+    with pytest.raises(MissingFile, match=r"without a network, copy the file by hand to .*w/w\.pth"):
+        fetch_extra(gone, tmp_path / "kept")
+    card = Checkpoint("far", "toy", "far.pt", url=gone.url)
+    spec = GeneratorSpec(name="family", summary="", load="nothing:nothing", checkpoints=(card,))
+    with pytest.raises(MissingFile, match=r"without a network, copy the file by hand to .*family/far\.pt"):
+        fetch_checkpoint(spec, "far", tmp_path / "kept")
+    (tmp_path / "kept" / "w" / "w.pth").write_bytes(DATA)
+    assert checked(gone, tmp_path / "kept") == place(gone, tmp_path / "kept")
+    assert fetch_extra(gone, tmp_path / "kept") == place(gone, tmp_path / "kept")
