@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.evaluation.perception import distance, embed, fitted, image_features
     from gdbench.evaluation.prior import DenseMoments, DiagonalMoments, Moments, moments
+    from gdbench.evaluation.sample_distances import inside, kid, precision
     from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.home import data_folder
@@ -114,6 +115,9 @@ _LAZY = {
     "write_text": "files",
     "DenseMoments": "evaluation.prior",
     "DiagonalMoments": "evaluation.prior",
+    "inside": "evaluation.sample_distances",
+    "kid": "evaluation.sample_distances",
+    "precision": "evaluation.sample_distances",
     "Moments": "evaluation.prior",
     "moments": "evaluation.prior",
     "CodeDependent": "protocols",
@@ -226,7 +230,9 @@ __all__ = [
     "hookimpl",
     "image_features",
     "initialised",
+    "inside",
     "integers",
+    "kid",
     "load_domain",
     "load_generator",
     "load_network",
@@ -239,6 +245,7 @@ __all__ = [
     "orthonormal",
     "parse_assignments",
     "plugin_folder",
+    "precision",
     "read_facts",
     "read_run",
     "run",

@@ -5,10 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Context, Scores, Subject, UsageError, Void, block_values, image_features, integers
+from gdbench import (
+    Codes,
+    Context,
+    Scores,
+    Subject,
+    UsageError,
+    Void,
+    block_values,
+    image_features,
+    inside,
+    integers,
+    kid,
+    precision,
+)
 from gdbench_metrics.pairs import alive_directions
 from gdbench_metrics.params import RealismParams
-from gdbench_metrics.sample_distances import inside, kid, precision
 
 TAUS = (0.15, 0.30, 0.45)
 

@@ -21,18 +21,24 @@ from gdbench import (
     Oracle,
     Stream,
     calibrate,
+    coordinates,
+    difference,
+    kid,
     moments,
     normal,
+    precision,
+    spread,
+    steering,
+    visible,
 )
-from gdbench_zoo.statistics import frechet, kid, linear_r2, precision_recall
+from gdbench_zoo.statistics import frechet, linear_r2
 
 SAMPLES = 4000
 PIXELS = 15  # a mask below this is a frame without object
-GAUSSIAN_PAIR = 1.1283791671  # 2 / sqrt(pi): E |a - b| of two standard normal numbers
 BATCH = 200
 AGREEMENT = 0.9  # share of images of which the oracles see the same class
 BALANCE = 0.5  # share of the rarest class among generated images, as a multiple of its share among real ones
-STEERED = 0.5  # sigmas by which a supervised direction must move a factor
+STEERED = 0.5  # spreads by which a supervised direction must move a factor
 
 
 @dataclass(frozen=True)
@@ -57,37 +63,6 @@ def read(oracle: Oracle, images: Tensor) -> Readings:
     )
 
 
-def spread_out(factor: Factor, values: Tensor) -> Tensor:
-    """Values of a factor as columns (n, m) for linear work: circular ones on the circle, classes as probabilities."""
-    if factor.kind == "circular":
-        return torch.stack([(2 * torch.pi * values).sin(), (2 * torch.pi * values).cos()], 1)
-    return values if factor.kind == "class" else values[:, None]
-
-
-def change(factor: Factor, a: Tensor, b: Tensor) -> Tensor:
-    """How far a factor moved (n,): absolute difference, angle in turns, or total variation of class probabilities."""
-    if factor.kind == "class":
-        return (a - b).abs().sum(1) / 2
-    apart = (a - b).abs()
-    return torch.minimum(apart, 1 - apart) if factor.kind == "circular" else apart
-
-
-def sigma(factor: Factor, values: Tensor) -> float:
-    """Spread of a factor: mean change between independent images, scaled to be the s.d. of a normal one."""
-    return float(change(factor, values, values.roll(1, 0)).mean()) / GAUSSIAN_PAIR
-
-
-def visible(factor: Factor, domain: Domain, values: Mapping[str, Tensor]) -> Tensor:
-    """Where a factor can be read (n,), following `visible_with` to its end."""
-    by_name = {other.name: other for other in domain.factors}
-    seen = torch.ones(len(values[factor.name]), dtype=torch.bool)
-    while factor.visible_with is not None:
-        name, threshold = factor.visible_with
-        seen &= values[name] > threshold
-        factor = by_name[name]
-    return seen
-
-
 @torch.no_grad()
 def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dict[str, Any]:
     """All figures of a card: gates, realism, linear readability per space, and the factors that it lacks."""
@@ -97,7 +72,7 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
     objects = b.area >= PIXELS
     classes = {factor.name: factor for factor in domain.factors if factor.kind == "class"}
     balances = _balances(classes, (a, b), domain, objects)
-    steered, unsteered = steering(generator, domain)
+    steered, unsteered = steered_by_labels(generator, domain)
     gates = {
         "without_object": round(1 - float(objects.double().mean()), 4),
         **{f"{name}_agreement": agreement(a.factors[name][objects], b.factors[name][objects]) for name in classes},
@@ -184,14 +159,13 @@ def realism(domain: Domain, fake: Tensor) -> dict[str, float]:
     real, other = (read(domain.oracle("a"), images).pooled for images in _reals(domain, len(fake)))
     fewer = {"images": len(real)} if len(real) < len(fake) else {}
     fake = fake[: len(real)]
-    precision, recall = precision_recall(real, fake)
     figures = {
         "frechet": frechet(real, fake),
         "real_frechet": frechet(real, other),
-        "kid": kid(real, fake),
-        "real_kid": kid(real, other),
-        "precision": precision,
-        "recall": recall,
+        "kid": kid(real, fake)[0],
+        "real_kid": kid(real, other)[0],
+        "precision": precision(real, fake),
+        "recall": precision(fake, real),
     }
     return {name: round(value, 5) for name, value in figures.items()} | fewer
 
@@ -214,26 +188,26 @@ def readability(domain: Domain, latents: Tensor, factors: Mapping[str, Tensor]) 
     scores, control = {}, []
     order = torch.from_numpy(Stream(0, "gates/shuffle").at().permutation(len(latents)))
     for factor in domain.factors:
-        seen = visible(factor, domain, factors)
-        values = spread_out(factor, factors[factor.name][seen])
+        seen = visible(factor, factors, domain.factors)
+        values = coordinates(factor, factors[factor.name][seen])
         scores[factor.name] = round(linear_r2(latents[seen], values), 3)
         control.append(linear_r2(latents[order][seen], values))
     return scores | {"shuffled": round(sum(control) / len(control), 3)}
 
 
 @torch.no_grad()
-def steering(
+def steered_by_labels(
     generator: Generator, domain: Domain, fit: int = SAMPLES, n: int = 256, random: int = 8
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """For each factor the mean change, in sigmas, along its best supervised direction at the headline visible change.
+    """For each factor the mean change, in spreads, along its best supervised direction at the headline visible change.
 
-    A direction is cov(latent, factor), least squares in whitened coordinates; one per column of the factor. Also the
+    The directions of a factor are those of `gdbench.steering`, by oracle A's labels. Also the
     mean over `random` isotropic directions: an edit of that visible change moves most factors a little.
     """
     space = generator.spaces[0]
     codes = generator.sample(fit, space, Stream(0, "gates/fit").at())
     labels = read(domain.oracle("a"), torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])).factors
-    supervised = [_covariances(factor, domain, codes.latents, labels) for factor in domain.factors]
+    supervised = [steering(factor, codes.latents, labels, domain.factors) for factor in domain.factors]
     prior = moments(generator, space)
     whitened = normal(Stream(0, "gates/random").at(), random, generator.dim(space))
     directions = LinearDirections(torch.cat([*supervised, whitened @ prior.root().float()]), space)
@@ -247,17 +221,10 @@ def steering(
     return best, floor
 
 
-def _covariances(factor: Factor, domain: Domain, latents: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
-    """(columns of the factor, dim): covariance with the latents, where the factor is visible."""
-    seen = visible(factor, domain, labels)
-    columns, latents = spread_out(factor, labels[factor.name][seen]), latents[seen]
-    return (columns - columns.mean(0)).T @ (latents - latents.mean(0))
-
-
 def _moved(
     generator: Generator, domain: Domain, directions: LinearDirections, magnitudes: Tensor, n: int
 ) -> dict[str, list[float]]:
-    """Factor -> mean change along each direction over n codes and both signs, in sigmas, by oracle B."""
+    """Factor -> mean change along each direction over n codes and both signs, in spreads, by oracle B."""
     codes = generator.sample(n, directions.space, Stream(0, "gates/steer").at())
     oracle = domain.oracle("b")
     before = read(oracle, generator.render(codes)).factors
@@ -269,17 +236,17 @@ def _moved(
             for magnitude in (magnitudes[k, 0], -magnitudes[k, 1])
         ]
         for factor in domain.factors:
-            sides = [_change_in_sigmas(factor, domain, before, readings) for readings in after]
+            sides = [_change_in_spreads(factor, domain, before, readings) for readings in after]
             moved[factor.name].append(sum(sides) / 2)
     return moved
 
 
-def _change_in_sigmas(
+def _change_in_spreads(
     factor: Factor, domain: Domain, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> float:
     """Mean change of one factor over the images that show it before and after; 0 where there is none."""
-    shown = visible(factor, domain, before)
-    both = shown & visible(factor, domain, after)
-    scale = sigma(factor, before[factor.name][shown])
-    apart = change(factor, before[factor.name][both], after[factor.name][both])
+    shown = visible(factor, before, domain.factors)
+    both = shown & visible(factor, after, domain.factors)
+    scale = spread(factor, before[factor.name], shown)
+    apart = difference(factor, before[factor.name][both], after[factor.name][both])
     return float(apart.mean()) / scale if len(apart) and scale > 0 else 0.0

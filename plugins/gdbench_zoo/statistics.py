@@ -1,4 +1,4 @@
-"""Compares sets of feature vectors (n, d): Fréchet, KID, precision and recall; and the held-out R² of a linear fit."""
+"""What only cards tell: the Fréchet distance of two sets of features (n, d), and the held-out R² of a linear fit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,6 @@ def frechet(a: Tensor, b: Tensor) -> float:
     # tr sqrt(AB) = tr sqrt(A^1/2 B A^1/2), which is symmetric
     cross = torch.linalg.eigvalsh(root @ covariance_b @ root).clamp_min(0).sqrt().sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + covariance_a.trace() + covariance_b.trace() - 2 * cross)
-
-
-def kid(a: Tensor, b: Tensor) -> float:
-    """Unbiased squared MMD with the kernel (x'y / d + 1)^3 (Bińkowski et al. 2018), over the whole sets of equal n."""
-    a, b = a.double(), b.double()
-    n, d = a.shape
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / d + 1) ** 3
-
-    within = sum(float(k.sum() - k.diagonal().sum()) for k in (kernel(a, a), kernel(b, b))) / (n * (n - 1))
-    return within - 2 * float(kernel(a, b).mean())
-
-
-def precision_recall(real: Tensor, fake: Tensor, neighbours: int = 3) -> tuple[float, float]:
-    """Share of fakes within the real manifold and of reals within the fake one (Kynkäänniemi et al. 2019, k = 3)."""
-
-    def covered(points: Tensor, manifold: Tensor) -> float:
-        radius = torch.cdist(manifold, manifold).kthvalue(neighbours + 1, dim=1).values
-        return float((torch.cdist(points, manifold) <= radius).any(1).double().mean())
-
-    real, fake = real.double(), fake.double()
-    return covered(fake, real), covered(real, fake)
 
 
 def linear_r2(latents: Tensor, values: Tensor, test_share: float = 0.2) -> float:

@@ -11,10 +11,9 @@ import torch
 from gdbench_metrics import METRICS
 from gdbench_metrics.params import RealismParams
 from gdbench_metrics.realism import measure
-from gdbench_metrics.sample_distances import kid, precision
 from torch import Tensor
 
-from gdbench import Codes, UsageError, Void
+from gdbench import Codes, UsageError, Void, kid, precision
 from tests.plugins.metrics_subjects import DOMAIN, PLANTED, TOY, context, subject
 
 FEW = RealismParams(images=96)
@@ -182,3 +181,11 @@ def test_the_table_says_along_which_direction_edits_leave_the_manifold() -> None
     lost = np.array(before.directions["precision_30"]) - np.array(after.directions["precision_30"])
     assert lost[6] > 0.3
     assert np.abs(lost[:6]).max() < 0.2
+
+
+def test_precision_tells_dropped_modes_from_bad_samples() -> None:
+    left = torch.arange(10.0)[:, None] / 10
+    right, far = left + 100, left + 1000
+    both = torch.cat([left, right])
+    assert (precision(both, torch.cat([left, left])), precision(torch.cat([left, left]), both)) == (1.0, 0.5)
+    assert precision(both, torch.cat([left, far])) == 0.5

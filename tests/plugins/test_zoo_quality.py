@@ -1,4 +1,4 @@
-"""The gates: how changes are counted, and a planted generator whose steerable factors are known."""
+"""The quality gates of cards, on a planted generator whose steerable factors are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from gdbench_zoo.quality import balance, change, holds, measure, rare, realism, sigma, spread_out, visible
+from gdbench_zoo.quality import balance, holds, measure, rare, realism
 from torch import Tensor
 
 from gdbench import Codes, Factor, normal
@@ -72,21 +72,6 @@ class Planted:
 
     def oracle(self, which: Literal["a", "b"]) -> PlantedOracle:
         return PlantedOracle()
-
-
-def test_changes_of_each_kind() -> None:
-    assert change(PLACE, torch.tensor([1.0]), torch.tensor([-2.0])).tolist() == [3.0]
-    assert change(HUE, torch.tensor([0.1, 0.2]), torch.tensor([0.9, 0.5])).tolist() == pytest.approx([0.2, 0.3])
-    assert change(SHAPE, torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 0.5, 0.5]])).tolist() == [1.0]
-
-
-def test_sigma_is_the_deviation_of_a_normal_factor() -> None:
-    values = normal(np.random.default_rng(0), 20_000) * 3
-    assert sigma(PLACE, values) == pytest.approx(3, rel=0.03)
-
-
-def test_circular_factors_lie_on_the_circle() -> None:
-    assert torch.allclose(spread_out(HUE, torch.tensor([0.25])), torch.tensor([[1.0, 0.0]]), atol=1e-6)
 
 
 def test_the_balance_of_a_class_is_its_share_against_the_share_in_the_data() -> None:
@@ -166,12 +151,6 @@ def test_a_domain_names_the_figures_of_its_classes() -> None:
     assert list(figures["gates"]) == ["without_object", "digit_agreement", "digit_balance", "steered_factors"]
     assert len(figures["digit_shares"]) == 2
     assert figures["rare"] == {"digit": []}
-
-
-def test_visibility_follows_its_chain() -> None:
-    domain = Planted(factors=(PLACE, Factor("a", visible_with=("x", 0.0)), Factor("b", visible_with=("a", 1.0))))
-    values = {"x": torch.tensor([1.0, 1, -1]), "a": torch.tensor([2.0, 0, 2]), "b": torch.zeros(3)}
-    assert visible(domain.factors[2], domain, values).tolist() == [True, False, False]
 
 
 def test_a_planted_generator_gets_its_known_figures() -> None:
