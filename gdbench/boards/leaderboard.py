@@ -104,7 +104,7 @@ def _board(
     return replace(
         board,
         rows=tuple(sorted(rows, key=lambda row: _place(row, board.headline()))),
-        notes=tuple(_notes(board, comparable, apart, lines)),
+        notes=(*_notes(board, comparable, apart, lines), *_not_run(key, records, rules)),
     )
 
 
@@ -313,6 +313,16 @@ def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequen
     ranking = [shown for shown in board.columns if shown.ranked]
     if tier not in UNRANKED and ranking and not any(_judgeable(board, shown) for shown in ranking):
         yield "no method that draws has two seeds: nothing is known of the variance between seeds, so nothing is ranked"
+
+
+def _not_run(key: Key, records: Sequence[RunRecord], rules: Rules) -> Iterator[str]:
+    """A line for the methods that the suite asks for on a board and that have no run there."""
+    if rules.asked is not None:
+        there = {record.cell.method for record in records}
+        asked = rules.asked(replace(records[0].cell, tier=key.tier))
+        missing = [f"{method} (0 of {seeds})" for method, seeds in asked.items() if method not in there]
+        if missing:
+            yield f"not run yet: {', '.join(missing)}"
 
 
 def _judgeable(board: Board, shown: Shown) -> bool:

@@ -26,15 +26,17 @@ UNRANKED = {"paper": "has no cap, so its rows are shown and not ranked", "smoke"
 class Rules:
     """What a leaderboard is computed by.
 
-    versions: those that count; what they do not name counts in the highest version among the records. seeds: the seeds
-    that a suite asks for of a cell; None where no suite says. verdicts: which columns must not rank, and the least
-    differences that count. deterministic: methods whose seeds repeat only the evaluation. baselines: methods that all
-    are set against. alike: method -> other tier of the same parameters for each tier. spaces, params: generator -> the
-    space and the parameters that stand for it across generators. changed: records of changed code count too.
+    versions: those that count; what they do not name counts in the highest version among the records. seeds: those that
+    a suite asks for of a cell, and asked: how many of each method where a cell is; None where no suite says.
+    verdicts: which columns must not rank, and the least differences that count. deterministic: methods whose seeds
+    repeat only the evaluation. baselines: methods that all are set against. alike: method -> other tiers of the same
+    parameters for each tier. spaces, params: generator -> the space and the parameters that stand for it across
+    generators. changed: records of changed code count too.
     """
 
     versions: Versions = field(default_factory=dict)
     seeds: Callable[[Cell], Collection[int]] | None = None
+    asked: Callable[[Cell], Mapping[str, int]] | None = None
     verdicts: Verdicts = NOTHING
     deterministic: frozenset[str] = frozenset()
     baselines: frozenset[str] = frozenset()
@@ -66,6 +68,7 @@ def rules_of(
     return Rules(
         versions=versions,
         seeds=suite.seeds if suite else None,
+        asked=suite.asked if suite else None,
         verdicts=verdicts,
         deterministic=frozenset(name for name, spec in methods.items() if spec.deterministic),
         baselines=frozenset(name for name, spec in methods.items() if spec.baseline),

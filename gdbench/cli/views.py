@@ -76,7 +76,7 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
 
 def columns_of(registry: Registry) -> dict[str, Sequence[Column]]:
     """What every metric, and the calibration, declares; metrics by which methods are ranked come first."""
-    from gdbench.evaluation.calibration import COLUMNS
+    from gdbench.evaluation.calibrated import COLUMNS
 
     declared = {name: offer.spec.columns for name, offer in registry.metrics.items()}
     unranked_last = sorted(declared, key=lambda name: not any(column.ranked for column in declared[name]))

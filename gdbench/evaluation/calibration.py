@@ -20,7 +20,6 @@ from gdbench.evaluation.perception import Embedded, distance, embed
 from gdbench.evaluation.prior import Moments
 from gdbench.files import write_text
 from gdbench.protocols import Directions, Generator, Oracle
-from gdbench.specs import Column
 from gdbench.streams import Stream
 from gdbench.tensors import save_weights
 
@@ -34,23 +33,6 @@ USUAL = 5
 WIDENINGS = 6
 SIGNS = (1.0, -1.0)
 TENSORS, FACTS = "calibration.safetensors", "calibration.json"
-
-COLUMNS = (
-    Column(
-        "alive_share",
-        "directions that reach a visible change of 0.30; one dead sign is half a failure",
-        range=(0, 1),
-        brief=True,
-    ),
-    Column("magnitude", "median magnitude at 0.30", better="neither", unit="latent length"),
-    Column("deviations", "median magnitude at 0.30 in prior standard deviations", better="neither", unit="s.d."),
-    Column(
-        "outside_prior",
-        "share of edited codes outside the prior's shell (0.1 to 99.9 % of radii)",
-        better="neither",
-        range=(0, 1),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -110,7 +92,7 @@ class Calibration:
         return (points.gather(1, upper - 1) * (1 - weight) + points.gather(1, upper) * weight)[:, 0]
 
     def scores(self) -> dict[str, float]:
-        """The columns of ``COLUMNS``."""
+        """The columns of ``calibrated.COLUMNS``."""
         alive = ~self.dead
         magnitude = self.usable()
         chosen = alive if bool(alive.any()) else torch.ones_like(alive)

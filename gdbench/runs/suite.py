@@ -57,6 +57,16 @@ class Suite:
                 found.setdefault(named, set()).add(request.seed)
         return frozenset(found[max(found)]) if found else frozenset()
 
+    def asked(self, cell: Cell) -> dict[str, int]:
+        """Method -> how many seeds this suite asks for where a cell is, whose own method and seed do not count."""
+        found: dict[str, set[int]] = {}
+        for method, params in {
+            (one.method, repr(one.method_params)): one.method_params for one in self.requests
+        }.items():
+            here = replace(cell, method=method[0], method_params=params)
+            found.setdefault(method[0], set()).update(self.seeds(here))
+        return {method: len(seeds) for method, seeds in found.items() if seeds}
+
 
 def _named(request: RunRequest, cell: Cell) -> int | None:
     """How many choices that may be left open the request makes, all as the cell has them; None: it is for others."""

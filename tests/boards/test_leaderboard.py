@@ -164,6 +164,12 @@ def test_a_suite_is_a_view_of_the_records():
     assert made.notes == ("4 records that the suite does not ask for left out",)
 
 
+def test_what_a_suite_asks_for_and_nobody_ran_is_named():
+    asks = replace(seeds(good=3, other=3), asked=lambda cell: {"good": 3, "other": 3, "third": 1})
+    assert "not run yet: other (0 of 3), third (0 of 1)" in board(GOOD, asks).notes
+    assert not any("not run yet" in note for note in board(GOOD, replace(asks, asked=lambda cell: {"good": 3})).notes)
+
+
 def test_one_seed_each_ranks_nobody_and_says_so():
     made = board([record("a", 0, 0.9), record("b", 0, 0.1)])
     assert {entry.rank for row in made.rows for entry in row.entries} == {None}

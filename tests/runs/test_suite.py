@@ -68,6 +68,13 @@ def test_seeds_are_asked_for_by_cell_not_by_method_alone(tmp_path):
     assert made.seeds(cell("g1", "m", method_params={"form": "ortho"}, **quick)) == {0, 1, 2}
 
 
+def test_what_a_suite_asks_for_on_a_board(tmp_path):
+    made = suite(tmp_path, GOOD + "  - {method: other, generators: [g2], k: 8}\n")
+    assert made.asked(cell("g1", "whatever")) == {"random": 2, "learned": 1}
+    assert made.asked(cell("g2", "x", "small", "w", k=8, generator_params={"truncation": 0.7})) == {"other": 2}
+    assert made.asked(cell("g2", "x", "large", "w", k=8, generator_params={"truncation": 0.7})) == {}
+
+
 def test_three_seeds_and_k_32_are_the_default(tmp_path):
     made = suite(tmp_path, "name: a\ngenerators: [g]\nmethods: [m]\n")
     assert [(request.seed, request.k, request.tier) for request in made.requests] == [
