@@ -70,6 +70,7 @@ class Subject:
     batch: int = BATCH
     cost: Cost = field(default_factory=Cost)
     cache: Path | None = None
+    shipped: Path | None = None
     fingerprint: str = ""
     reporter: Reporter = SILENT
     _kept: dict[object, object] = field(default_factory=dict, repr=False)
@@ -99,7 +100,8 @@ class Subject:
     def cached(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         """A table that depends on generator and domain alone: built once, kept in memory and in the cache folder.
 
-        ``key`` names it with its version and parameters. A cached table that cannot be read is built again.
+        ``key`` names it with its version and parameters. A table that ships beside the weights is taken from there; a
+        cached one that cannot be read is built again.
         """
         return self._in_memory(("cached", key), lambda: self._cached_on_disk(key, build))
 
@@ -112,9 +114,14 @@ class Subject:
         return self._kept[key]  # type: ignore[return-value]
 
     def _cached_on_disk(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
-        if self.cache is None or not self.fingerprint:
+        if not self.fingerprint:
             return build()
-        path = self.cache / f"{self.fingerprint[:16]}-{key}.json"
+        name = f"{self.fingerprint[:16]}-{key}"
+        if (shipped := self._shipped().get(name)) is not None:
+            return shipped
+        if self.cache is None:
+            return build()
+        path = self.cache / f"{name}.json"
         try:
             kept: dict[str, float] = json.loads(path.read_text())
         except (OSError, ValueError):
@@ -122,6 +129,13 @@ class Subject:
             self.cache.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(kept))
         return kept
+
+    def _shipped(self) -> Mapping[str, Mapping[str, float]]:
+        try:
+            tables: Mapping[str, Mapping[str, float]] = json.loads(self.shipped.read_text()) if self.shipped else {}
+        except (OSError, ValueError):
+            return {}
+        return tables
 
     def _edit(self, tau: float) -> Edits:
         codes = self.codes(self.n)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -190,9 +191,15 @@ def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
         batch=run.batch or BATCH,
         cost=found.cost,
         cache=request.out / ".cache",
+        shipped=numbers_beside(run.plan.checkpoint.path),
         fingerprint=run.plan.fingerprint,
         reporter=run.reporter,
     )
+
+
+def numbers_beside(weights: Path | None) -> Path | None:
+    """The file of tables that ships beside a file of weights, keyed by fingerprint (see ``Subject.cached``)."""
+    return weights.with_suffix(".numbers.json") if weights else None
 
 
 def pick_device(name: str) -> torch.device:
