@@ -9,7 +9,7 @@ generators:
 methods:
   - random
   - {method: learned, params: {form: unit}, seeds: [0]}
-  - {method: other, k: 8, metrics: [one], generators: [first]}
+  - {method: other, k: 8, metrics: [one], generators: [first, second/small]}   # a generator, or one checkpoint of it
 runs: NAME                                 # optional, "runs": another folder of runs than that which suites share, for
                                            # runs that measure the same cells with other parameters of metrics
 acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
@@ -103,10 +103,15 @@ class _Generator:
     space: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def names(self) -> list[str]:
+        """What a method's list of generators may call it: GAN, and GAN/CHECKPOINT where it names one."""
+        return [self.gan] if self.checkpoint is None else [self.gan, f"{self.gan}/{self.checkpoint}"]
+
 
 @dataclass(frozen=True)
 class _Method:
-    """k, seeds and metrics: None is the suite's. generators: the gans it is run on, None is all."""
+    """k, seeds and metrics: None is the suite's. generators: what it is run on, GAN or GAN/CHECKPOINT; None is all."""
 
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -124,12 +129,12 @@ def read_suite(path: Path) -> Suite:
             raise UsageError(f"{path}: {key}: got {value!r}, expected lower-case letters, digits, '.', '_' and '-'")
     generators = _entries(_Generator, file.generators, "gan", f"{path}: generators")
     methods = _entries(_Method, file.methods, "method", f"{path}: methods")
-    _check_restrictions(methods, {generator.gan for generator in generators}, f"{path}: methods")
+    _check_restrictions(methods, {name for one in generators for name in one.names}, f"{path}: methods")
     requests = []
     for i, generator in enumerate(generators):
         for j, method in enumerate(methods):
             where = f"{path}: generators[{i}] x methods[{j}]"
-            if method.generators is None or generator.gan in method.generators:
+            if method.generators is None or set(method.generators) & set(generator.names):
                 requests += _requests(file, generator, method, where)
     acceptance = None if file.acceptance is None else path.parent / file.acceptance
     return Suite(file.name, _distinct(requests, path), acceptance, file.runs)

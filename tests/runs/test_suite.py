@@ -124,3 +124,16 @@ def test_faults_name_file_and_key(tmp_path, change, line):
 def test_no_suite_at_all(tmp_path, text):
     with pytest.raises(UsageError, match=r"suite\.yaml"):
         suite(tmp_path, text)
+
+
+def test_a_method_may_be_restricted_to_one_checkpoint(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "name: mine\nseeds: [0]\ngenerators: [{gan: a, checkpoint: small}, {gan: a, checkpoint: large}, b]\n"
+        "methods: [one, {method: two, k: 3, generators: [a/large, b]}]\n"
+    )
+    asked = [(one.gan, one.checkpoint, one.k) for one in read_suite(path).requests if one.method == "two"]
+    assert asked == [("a", "large", 3), ("b", None, 3)]
+    path.write_text(path.read_text().replace("a/large", "a/larger"))
+    with pytest.raises(UsageError, match="a/larger"):
+        read_suite(path)
