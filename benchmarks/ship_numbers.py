@@ -41,8 +41,9 @@ def write(generator: str, checkpoint: str) -> None:
         beside.unlink(missing_ok=True)
         gdbench.run(generator, "random", checkpoint=checkpoint, k=1, metrics=("recovery",), threads=1, out=folder)
         tables = {path.stem: json.loads(path.read_text()) for path in sorted((Path(folder) / ".cache").glob("*.json"))}
+    beside.parent.mkdir(exist_ok=True)
     gdbench.write_text(beside, json.dumps(tables, indent=1, sort_keys=True) + "\n")
-    print(f"{beside.name}: {len(tables)} tables", flush=True)
+    print(f"{generator}/{checkpoint}: {len(tables)} tables", flush=True)
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
 
 def numbers_beside(weights: Path | None) -> Path | None:
     """The file of tables that ships beside a file of weights, keyed by fingerprint (see ``Subject.cached``)."""
-    return weights.with_suffix(".numbers.json") if weights else None
+    return weights.parent / "numbers" / f"{weights.stem}.json" if weights else None
 
 
 def pick_device(name: str) -> torch.device:
