@@ -35,7 +35,7 @@ seeds: [0]
 metrics: [all]
 metric_params:
   recovery: {samples: 1000}
-  reconstruction: {steps: 150, test: 512, leak_steps: 2, rate: 0.004}
+  reconstruction: {steps: 240, test: 1024, leak_steps: 2, rate: 0.004}
   factors: {samples: 1000}
   path: {codes: 4}
   realism: {images: 250}

@@ -42,6 +42,10 @@ class Target:
     high: float
 
 
+FAR = Target(1.0, 0.9, 1.2)
+"""Up to a change of .9, at which masks of saliency are tried too, a curve is followed on few codes."""
+
+
 @dataclass
 class Curves:
     """Points measured so far on p curves of n codes: at (p, m) fractions, changes (p, m, n); NaN where not measured.
@@ -165,6 +169,7 @@ def trace(measure: Measure, curves: int, codes: int, taus: tuple[float, float, f
         found.add(found.nearest(target.aim), alive, all_codes=True)
         found.approach(target, target.low, all_codes=True)
     _settle(found, middle)
+    found.approach(FAR, FAR.low)
     return found.sorted()
 
 
