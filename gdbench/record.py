@@ -45,61 +45,88 @@ class Score:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage used. images: rendered in discovery (one each); backward: images differentiated through."""
+    """What one stage of a run used."""
 
     images: int = 0
+    """Images rendered, or computed up to a feature layer: one each."""
     backward: int = 0
+    """Images that a gradient flowed back through."""
     cpu_seconds: float = 0.0
+    """Seconds of CPU of the process."""
     wall_seconds: float = 0.0
+    """Seconds on the clock."""
     peak_memory: int = 0
+    """Bytes, at most."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What identifies a run: checkpoint x method x seed with its parameters. ``suite`` names the file it came from."""
+    """What identifies a run: checkpoint x method x seed, with K, space, tier and parameters."""
 
     generator: str
+    """Family of the generator, as ``--gan`` names it."""
     checkpoint: str
+    """Name of its weights."""
     method: str
+    """Name of the method."""
     seed: int
+    """Seed of discovery and of evaluation, at least 0."""
     k: int
+    """How many directions were asked for, at least 1."""
     space: str
+    """Where the directions live."""
     tier: str
+    """Name of the budget."""
     generator_params: Mapping[str, Any] = field(default_factory=dict)
+    """All parameters of the generator, defaults too."""
     method_params: Mapping[str, Any] = field(default_factory=dict)
+    """All parameters of the method, defaults too."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One execution of a cell.
-
-    versions: "discovery", "evaluation", "generator", "method", "domain" and one per metric, as "metric:NAME". role: how
-    the leaderboard groups the row. metric_params: the parameters each metric was measured with. scores: metric ->
-    column -> Score. costs: stage -> Cost. files: relative path -> sha256. checkpoint_status, checkpoint_lacks: what the
-    card of the weights said when the run was last measured. migrated_from: the id under which an earlier
-    version of the protocol recorded the same directions, or "".
-    """
+    """One execution of a cell: everything that is kept of it beside its files."""
 
     id: str
+    """Name of the run's folder: the cell in short, and a hash of all that decides the directions."""
     cell: Cell
+    """What was run."""
     status: Status
+    """How it ended."""
     reason: str = ""
+    """Why it is not ``done``, in one line."""
     role: str = "method"
+    """How boards group the row: ``method``, ``control`` or ``reference``."""
     domain: str = ""
+    """What the images show."""
     distance: str = ""
+    """Name of the perceptual distance that visible change is measured in."""
     checkpoint_sha256: str = ""
+    """Hash of the weights, in hex; empty for a generator without any."""
     checkpoint_status: str = "ready"
+    """``ready`` or ``preview``: what the card of the weights said when the run was last measured."""
     checkpoint_lacks: str = ""
+    """What a preview lacks, by the same card."""
     schema: int = SCHEMA
+    """Version of this format."""
     versions: Mapping[str, int] = field(default_factory=dict)
+    """``discovery``, ``evaluation``, ``generator``, ``method``, ``domain``, and ``metric:NAME`` for each metric."""
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Metric -> the parameters it was measured with."""
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    """Metric -> column -> score."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    """``discover``, ``calibrate`` or ``measure:NAME`` -> what it used."""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    """Versions of Python and libraries, device, threads and commit."""
     files: Mapping[str, str] = field(default_factory=dict)
+    """Path within the folder -> SHA-256 in hex."""
     command: str = ""
+    """The command that makes the same run."""
     date: str = ""
+    """When it began, ISO 8601 in UTC."""
     migrated_from: str = ""
+    """The id under which an earlier version of the protocol recorded the same directions, or empty."""
 
     def without(self, metrics: Collection[str]) -> RunRecord:
         """The record as if ``metrics`` had not been measured."""
