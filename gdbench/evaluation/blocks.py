@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,8 +16,6 @@ BLOCKS = 16
 
 def block_numbers(n: int) -> Tensor:
     """The block (n,) of each of n things, in their order: ``BLOCKS`` blocks as equal as can be."""
-    import torch
-
     return torch.arange(n) * BLOCKS // n
 
 
@@ -25,8 +25,6 @@ def block_values(statistic: Callable[[Tensor], Mapping[str, float]], n: int) -> 
     statistic: the columns, computed from the things that a mask (n,) bool keeps. A column that is a mean over equal
     blocks gives the means of the blocks. Nothing for fewer things than blocks.
     """
-    import torch
-
     if n < BLOCKS:
         return {}
     block = block_numbers(n)

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -18,8 +20,6 @@ def describe() -> dict[str, Any]:
 
     What is unknown here is left out or None. Never holds the name of a user or a host, or a path.
     """
-    import torch
-
     import gdbench
 
     facts: dict[str, Any] = {

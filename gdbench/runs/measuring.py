@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import PluginError
+from gdbench.evaluation import pictures
 from gdbench.evaluation.blocks import BLOCKS
 from gdbench.expected import wrong_scores
 from gdbench.files import write_text
@@ -122,7 +123,5 @@ def _score(value: Any, blocks: Sequence[float]) -> Score:
 
 
 def _save_picture(path: Path, images: Tensor, title: str) -> None:
-    from gdbench.evaluation import pictures
-
     path.parent.mkdir(exist_ok=True)
     pictures.save(pictures.sheet(images.flatten(0, 1), columns=images.shape[1], title=title), path)

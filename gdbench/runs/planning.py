@@ -16,6 +16,8 @@ from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Offer, Registry
 from gdbench.runs.request import RunRequest
 from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
+from gdbench.weights import checkpoints as store
+from gdbench.weights.extra_files import all_present
 
 if TYPE_CHECKING:
     from gdbench.weights.checkpoints import Resolved
@@ -72,9 +74,6 @@ class Plan:
 
 def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
-    from gdbench.weights import checkpoints as store
-    from gdbench.weights.extra_files import all_present
-
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found)
