@@ -78,7 +78,8 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
     card_file.unlink(missing_ok=True)  # the card of other weights
-    save_weights(weights, half(settled_generator(chosen, state).state_dict()), chosen.facts() | {"domain": domain.name})
+    facts = {**chosen.facts(), "domain": domain.name, "family": family}
+    save_weights(weights, half(settled_generator(chosen, state).state_dict()), facts)
     generator = load(family, weights)
     minutes = round(state["cpu_seconds"] / 60, 1)
     card = {

@@ -14,7 +14,7 @@ from gdbench_zoo.families import folder, load, recipe, spec
 from gdbench_zoo.trainer import Budget, train
 from torch import Tensor
 
-from gdbench import Checkpoint, GdbenchError, MissingFile, UsageError, sha256, uniform
+from gdbench import Checkpoint, GdbenchError, MissingFile, UsageError, read_facts, sha256, uniform
 from tests.plugins.test_zoo_quality import Planted
 
 SMALL = Recipe(latent_dim=8, widths=(8, 8, 4), discriminator_widths=(4, 6, 8), batch=4, settle_batches=2)
@@ -46,6 +46,7 @@ def test_exported_weights_have_a_true_card(passed: bool, tmp_path: Path, monkeyp
     train(SMALL, images, tmp_path / "run", Budget(steps=3), seed=5)
     state = tmp_path / "run" / "state.pt"
     card = exporter.export("sngan", SMALL, exporter.read_state(state), tmp_path / "checkpoints", "small", Planted())
+    assert read_facts(tmp_path / "checkpoints" / "small.safetensors")["family"] == "sngan"
     weights = tmp_path / "checkpoints" / "small.safetensors"
     assert json.loads(weights.with_suffix(".json").read_text()) == json.loads(json.dumps(card))
     checkpoint = Checkpoint(**card)
