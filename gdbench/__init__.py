@@ -29,6 +29,8 @@ from gdbench.specs import (
 )
 
 if TYPE_CHECKING:
+    from gdbench.boards.api import leaderboard
+    from gdbench.boards.board import Leaderboard
     from gdbench.boards.cells import markdown
     from gdbench.codes import Codes
     from gdbench.context import Context
@@ -66,8 +68,9 @@ if TYPE_CHECKING:
         TrainingImages,
         Void,
     )
+    from gdbench.record import RunRecord
     from gdbench.registry import generator_specs
-    from gdbench.runs.api import load_domain, load_generator, read_run, run
+    from gdbench.runs.api import load_domain, load_generator, read_run, read_runs, run
     from gdbench.streams import Stream, initialised, integers, normal, unfilled, uniform
     from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
@@ -85,6 +88,10 @@ _LAZY = {
     "load_generator": "runs.api",
     "load_domain": "runs.api",
     "read_run": "runs.api",
+    "read_runs": "runs.api",
+    "leaderboard": "boards.api",
+    "Leaderboard": "boards.board",
+    "RunRecord": "record",
     "data_folder": "home",
     "fetch_file": "weights.download:fetch",
     "Calibration": "evaluation.calibration",
@@ -189,6 +196,7 @@ __all__ = [
     "Generator",
     "GeneratorSpec",
     "IntegrityError",
+    "Leaderboard",
     "Licensed",
     "LinearDirections",
     "MapsToW",
@@ -203,6 +211,7 @@ __all__ = [
     "PluginError",
     "Readings",
     "Record",
+    "RunRecord",
     "Scores",
     "StepLengths",
     "StraightDirections",
@@ -233,6 +242,7 @@ __all__ = [
     "inside",
     "integers",
     "kid",
+    "leaderboard",
     "load_domain",
     "load_generator",
     "load_network",
@@ -248,6 +258,7 @@ __all__ = [
     "precision",
     "read_facts",
     "read_run",
+    "read_runs",
     "run",
     "save_tensors",
     "save_weights",

@@ -16,7 +16,7 @@ from gdbench_acceptance.runs import read as runs_of
 from gdbench.boards.exports import differences
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.boards.rules import current_versions, rules_of
-from gdbench.cli.views import columns_of
+from gdbench.columns import columns_of
 from gdbench.context import SILENT
 from gdbench.record import DISCOVERY, EVALUATION
 from gdbench.registry import Registry, load_registry

@@ -13,7 +13,7 @@ from gdbench.boards.answer import Answer, answer, summary
 from gdbench.boards.cells import PLAIN, SIGNS, Symbols, across_grid, grid, name
 from gdbench.boards.exports import short_table, write
 from gdbench.boards.leaderboard import leaderboard_of
-from gdbench.cli.views import columns_of
+from gdbench.columns import columns_of
 from gdbench.console import complain, console, plain, print_json, say
 
 if TYPE_CHECKING:

@@ -59,6 +59,8 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         return print_json({**json.loads(record.to_json()), "folder": str(folder)})
     screen = console()
     if record.scores:
+        from gdbench.columns import columns_of
+
         screen.print(score_table(record, columns_of(registry)))
         screen.print(cost_table(record))
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
@@ -72,15 +74,6 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     for name, value in notes:
         screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)
     return None
-
-
-def columns_of(registry: Registry) -> dict[str, Sequence[Column]]:
-    """What every metric, and the calibration, declares; metrics by which methods are ranked come first."""
-    from gdbench.evaluation.calibrated import COLUMNS
-
-    declared = {name: offer.spec.columns for name, offer in registry.metrics.items()}
-    unranked_last = sorted(declared, key=lambda name: not any(column.ranked for column in declared[name]))
-    return {**{name: declared[name] for name in unranked_last}, "calibration": COLUMNS}
 
 
 def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:

@@ -92,7 +92,7 @@ class Calibration:
         return (points.gather(1, upper - 1) * (1 - weight) + points.gather(1, upper) * weight)[:, 0]
 
     def scores(self) -> dict[str, float]:
-        """The columns of ``calibrated.COLUMNS``."""
+        """The columns of ``gdbench.columns.CALIBRATION``."""
         alive = ~self.dead
         magnitude = self.usable()
         chosen = alive if bool(alive.any()) else torch.ones_like(alive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdbench.context import SILENT, Reporter
 from gdbench.errors import MissingFile
@@ -16,7 +16,7 @@ from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
 from gdbench.runs.stages import pick_device
-from gdbench.runs.store import RunFolder
+from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.tables import read_tables
 from gdbench.specs import resolve
 
@@ -104,6 +104,27 @@ def read_run(folder: str | Path, plugins: str | Path | Sequence[str | Path] = ()
     Raises IntegrityError.
     """
     return Run(RunFolder(Path(folder)).read(verify=True), Path(folder), _files(plugins))
+
+
+class Runs(NamedTuple):
+    """The runs below a folder that can be believed, and one line for each that cannot."""
+
+    runs: tuple[Run, ...]
+    problems: tuple[str, ...]
+
+
+def read_runs(folder: str | Path, plugins: str | Path | Sequence[str | Path] = ()) -> Runs:
+    """All runs below ``folder``, in order of name, after checking every hash.
+
+    What is damaged or was interrupted is no run but one of the ``problems``: nothing is lost without a word, and
+    nothing stops the others. ``gdbench.leaderboard(runs)`` compares them.
+    """
+    runs, problems = [], []
+    for found in find_runs(Path(folder)):
+        records, lines = read_records([found])
+        runs += [Run(record, found.path, _files(plugins)) for record in records]
+        problems += lines
+    return Runs(tuple(runs), tuple(problems))
 
 
 def load_generator(name: str, checkpoint: str | Path | None = None, device: str = "cpu", **params: Any) -> Generator:

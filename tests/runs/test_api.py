@@ -180,3 +180,26 @@ def test_a_wrong_argument_is_one_line_that_names_the_bound(fields: dict[str, obj
     with pytest.raises(gdbench.UsageError) as caught:
         RunRequest("toy", "random", **fields)  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+def test_runs_are_read_and_compared_by_public_names(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        for method in ("random", "coordinate"):
+            options = {"k": 4, "seed": seed, "tier": "smoke", "metrics": ("diversity",), "device": "cpu"}
+            gdbench.run("toy", method, out=tmp_path, **options)
+    damaged = sorted(tmp_path.glob("toy-none-coordinate-s1-*/record.json"))[0]
+    damaged.write_text(damaged.read_text().replace('"done"', '"failed"', 1))
+    found = gdbench.read_runs(tmp_path)
+    assert [run.record.cell.method for run in found.runs] == ["coordinate", "random", "random"]
+    (problem,) = found.problems
+    assert str(damaged.parent) in problem
+    board = gdbench.leaderboard(found.runs, changed=True)  # the tree may be changed while it is tested
+    assert board == gdbench.leaderboard(reversed([run.record for run in found.runs]), changed=True)
+    frame = board.to_frame()
+    assert set(frame["method"]) == {"random", "coordinate"}
+    assert frame.loc[frame["column"] == "rank_latent", "mean"].tolist() == pytest.approx([4, 4])
+
+
+def test_a_folder_without_runs_has_none(tmp_path: Path) -> None:
+    assert gdbench.read_runs(tmp_path) == ((), ())
+    assert gdbench.leaderboard([]).to_rows() == []

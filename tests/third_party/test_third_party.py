@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 from gdbench_toy.generator import load as load_toy
 
 import gdbench
-from gdbench.registry import load_registry
+from gdbench.registry import Offer, Provider, load_registry
 from gdbench.testing import run_checks
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_its_offers_are_listed_with_their_origin(fresh: Path, tmp_path: Path) -> None:
     listed = call(fresh, "-m", "gdbench", "list", "--json", folder=tmp_path)
-    for name in ("steepest", "disc", "symmetry"):
+    for name in ("steepest", "disc", "symmetry", "discs"):
         assert name in listed
     assert "gdbench-lab" in listed
 
@@ -79,6 +80,18 @@ def test_the_one_file_method_is_short_and_keeps_the_contract() -> None:
     registry = load_registry([ONE_FILE])
     results = run_checks(registry.method("steepest"), registry)
     assert [result for result in results if result.status == "failed"] == []
+
+
+def test_the_domain_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(HERE / "gdbench-lab")
+    from gdbench_lab import gdbench_domains
+
+    (spec,) = gdbench_domains()
+    registry, offer = load_registry(), Offer(spec, Provider("lab", "gdbench-lab", "1.0", "gdbench_lab"))
+    registry = replace(registry, domains={**registry.domains, "discs": offer})
+    results = {result.clause: result for result in run_checks(offer, registry)}
+    assert [result for result in results.values() if result.status == "failed"] == []
+    assert [results[f"D{number:02d}"].status for number in range(1, 15)] == ["passed"] * 14
 
 
 @pytest.mark.slow

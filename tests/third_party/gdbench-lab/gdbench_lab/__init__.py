@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gdbench import Column, GeneratorSpec, MethodSpec, MetricSpec, hookimpl
+from gdbench import Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, hookimpl
 
 
 @dataclass(frozen=True)
@@ -40,4 +40,14 @@ def gdbench_metrics():
         summary="do both signs of a direction change the picture by as much, seen in features?",
         measure="gdbench_lab.metric:measure",
         columns=(Column("symmetry", "weaker over stronger sign; 1 is even, 0 is dead", better="higher"),),
+    )
+
+
+@hookimpl
+def gdbench_domains():
+    yield DomainSpec(
+        name="discs",
+        summary="red discs on grey; place, size and ground are known exactly",
+        load="gdbench_lab.domain:load",
+        offers=("images", "masks", "factors"),
     )
