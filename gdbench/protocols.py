@@ -296,19 +296,19 @@ class Void:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a metric measured: column -> number or Void; per-direction columns of length K (numbers or text) beside it.
-
-    A per-direction column ``leading`` (position of a factor in the domain's list, -1 for none) names rows of pictures.
-    pictures: name -> images (rows, columns, c, h, w), kept as contact sheets with the run.
-    blocks: column -> what each block of the evaluation sample says of it, as ``block_values`` gives it, for intervals;
-    ``units`` is its former name.
-    """
+    """What a metric measured."""
 
     values: Mapping[str, float | Void]
+    """Each declared column -> a finite number in the column's unit and range, or Void; NaN becomes void."""
     directions: Mapping[str, Sequence[float] | Sequence[str]] = field(default_factory=dict)
+    """Column -> K numbers or texts, kept in the run's table. ``leading`` (position of a factor in the domain's list, -1
+    for none) names rows of pictures."""
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name -> images (rows, columns, c, h, w) in [-1, 1], kept as contact sheets with the run."""
     blocks: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Column -> what each block of the evaluation sample says of it, as ``block_values`` gives it, for intervals."""
     units: InitVar[Mapping[str, Sequence[float]] | None] = None
+    """The former name of ``blocks``."""
 
     def __post_init__(self, units: Mapping[str, Sequence[float]] | None) -> None:
         if units:

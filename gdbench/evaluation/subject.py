@@ -27,52 +27,62 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Readings:
-    """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first).
-
-    factors: oracle B's factors, which score. pooled: A's features (..., d).
-    """
+    """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first)."""
 
     factors: Mapping[str, Tensor]
+    """As oracle B reads them: (...) numbers in the domain's units or turns in [0, 1), (..., classes) shares."""
     pooled: Tensor
+    """Features of the images (..., d), those of ``image_features``."""
 
 
 @dataclass(frozen=True)
 class Edits:
-    """``n`` codes, their originals and their edits along every direction and sign at one visible change.
-
-    alive (k, 2): False where the direction does not reach the headline change; those are edited at the limit.
-    """
+    """``n`` codes, their originals and their edits along every direction and sign at one visible change."""
 
     tau: float
+    """The visible change, as a share of the median distance of two independent images: .15, .30 or .45."""
     codes: Codes
+    """The n codes, the same for all methods of a generator at one seed."""
     magnitude: Tensor
+    """(k, 2) >= 0, latent length: how far each direction went, + sign first."""
     alive: Tensor
+    """(k, 2) bool: False where the direction does not reach the headline change; those are edited at the limit."""
     base: Readings
+    """Of the originals: leading shape (n,)."""
     edited: Readings
+    """Of the edits: leading shape (k, 2, n)."""
 
 
 @dataclass(eq=False)
 class Subject:
-    """What a metric sees.
-
-    seed: evaluation seed; all methods of a generator see the same codes for the same seed. n: codes per direction and
-    sign. cost: of the discovery. cache: folder for what is computed once per generator. fingerprint, of weights,
-    parameters, versions and domain, keys it.
-    """
+    """What a metric sees: a generator with directions, their calibration, and images of edits."""
 
     generator: Generator
+    """It counts what it renders."""
     directions: Directions
+    """What the method found: k of them."""
     calibration: Calibration
+    """The magnitudes (k, 2) that give equal visible change."""
     domain: Domain | None
+    """What the images show; a metric that uses it names what in its ``needs``."""
     moments: Moments
+    """Of the space of the directions."""
     seed: int
+    """Of the evaluation: all methods of a generator see the same codes for the same seed."""
     n: int = 128
+    """Codes per direction and sign in ``edits``."""
     batch: int = BATCH
+    """The most images to render at a time."""
     cost: Cost = field(default_factory=Cost)
+    """Of the discovery: images, images differentiated, seconds, bytes."""
     cache: Path | None = None
+    """Folder for what is computed once per generator; None keeps it in memory alone."""
     shipped: Path | None = None
+    """Folder of such tables that came with the checkpoint."""
     fingerprint: str = ""
+    """Of weights, parameters, versions and domain: the key of the cache. Empty where nothing tells them apart."""
     reporter: Reporter = SILENT
+    """Where progress goes."""
     _kept: dict[object, object] = field(default_factory=dict, repr=False)
 
     @property
