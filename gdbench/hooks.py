@@ -23,8 +23,8 @@ hookimpl = pluggy.HookimplMarker("gdbench")
 def gdbench_generators() -> Iterable[GeneratorSpec]:  # type: ignore[empty-body]
     """Offer families of generators.
 
-        @hookimpl
-        def gdbench_generators(): yield GeneratorSpec("disc", "a disc", "my_lab.generator:load", domain="toy")
+    @hookimpl
+    def gdbench_generators(): yield GeneratorSpec("disc", "a disc", "my_lab.generator:load", domain="toy")
     """
 
 
@@ -32,8 +32,8 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:  # type: ignore[empty-body]
 def gdbench_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
     """Offer methods that discover directions.
 
-        @hookimpl
-        def gdbench_methods(): yield MethodSpec("steepest", "steepest slopes", "my_lab.method:discover")
+    @hookimpl
+    def gdbench_methods(): yield MethodSpec("steepest", "steepest slopes", "my_lab.method:discover")
     """
 
 
@@ -41,8 +41,8 @@ def gdbench_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
 def gdbench_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
     """Offer metrics that score directions.
 
-        @hookimpl
-        def gdbench_metrics(): yield MetricSpec("evenness", "both signs alike?", measure, (Column("evenness", ""),))
+    @hookimpl
+    def gdbench_metrics(): yield MetricSpec("evenness", "both signs alike?", measure, (Column("evenness", ""),))
     """
 
 
@@ -50,8 +50,8 @@ def gdbench_metrics() -> Iterable[MetricSpec]:  # type: ignore[empty-body]
 def gdbench_domains() -> Iterable[DomainSpec]:  # type: ignore[empty-body]
     """Offer domains: images, masks, factors and oracles of what generators show.
 
-        @hookimpl
-        def gdbench_domains(): yield DomainSpec("discs", "discs on grey", "my_lab.domain:load", offers=("images",))
+    @hookimpl
+    def gdbench_domains(): yield DomainSpec("discs", "discs on grey", "my_lab.domain:load", offers=("images",))
     """
 
 
@@ -59,8 +59,8 @@ def gdbench_domains() -> Iterable[DomainSpec]:  # type: ignore[empty-body]
 def gdbench_commands(app: typer.Typer) -> None:
     """Add sub-commands to the command line.
 
-        @hookimpl
-        def gdbench_commands(app): app.command("hello")(lambda: print("hello"))
+    @hookimpl
+    def gdbench_commands(app): app.command("hello")(lambda: print("hello"))
     """
 
 
@@ -68,6 +68,6 @@ def gdbench_commands(app: typer.Typer) -> None:
 def gdbench_run_finished(record: RunRecord, folder: Path) -> None:
     """Observe a finished run, for trackers; an error here is reported and changes nothing.
 
-        @hookimpl
-        def gdbench_run_finished(record, folder): print(record.id, record.status, folder)
+    @hookimpl
+    def gdbench_run_finished(record, folder): print(record.id, record.status, folder)
     """

@@ -78,7 +78,7 @@ class Subject:
     cache: Path | None = None
     """Folder for what is computed once per generator; None keeps it in memory alone."""
     shipped: Path | None = None
-    """Folder of such tables that came with the checkpoint."""
+    """A file of such tables that came with the distribution, which nobody has to compute again."""
     fingerprint: str = ""
     """Of weights, parameters, versions and domain: the key of the cache. Empty where nothing tells them apart."""
     reporter: Reporter = SILENT
