@@ -37,7 +37,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from dataclasses import asdict
 
         from gdbench.boards.compare import compare as compared
-        from gdbench.cli.views import columns_of
+        from gdbench.columns import columns_of
         from gdbench.console import print_json
 
         columns = columns_of(options.registry_with(registry, plugin))
