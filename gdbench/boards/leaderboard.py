@@ -310,7 +310,7 @@ def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequen
             yield f"{shown.metric}.{shown.column.name} is shown and not ranked: {shown.refused}"
     if tier not in UNRANKED and any(entry.state == "incomplete" for row in board.rows for entry in row.entries):
         yield "incomplete methods are shown and not ranked"
-    ranking = [shown for shown in board.columns if shown.ranked]
+    ranking = [shown for shown in board.columns if shown.ranked and any(row.role == "method" for row in board.rows)]
     if tier not in UNRANKED and ranking and not any(_judgeable(board, shown) for shown in ranking):
         yield "no method that draws has two seeds: nothing is known of the variance between seeds, so nothing is ranked"
 

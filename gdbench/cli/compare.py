@@ -147,4 +147,5 @@ def _line(one: Compared, name: str) -> list[str]:
     numbers = [name, short(one.a), short(one.b), short(one.difference)]
     if one.low is None or one.high is None:
         return [*numbers, "unknown", "unknown"]
-    return [*numbers, f"{short(one.low)} to {short(one.high)}", one.better or "not separable"]
+    otherwise = "not separable" if one.low <= 0 <= one.high else "neither"  # of columns where nothing is better
+    return [*numbers, f"{short(one.low)} to {short(one.high)}", one.better or otherwise]

@@ -174,6 +174,8 @@ def test_one_seed_each_ranks_nobody_and_says_so():
     made = board([record("a", 0, 0.9), record("b", 0, 0.1)])
     assert {entry.rank for row in made.rows for entry in row.entries} == {None}
     assert any("nothing is known of the variance between seeds" in note for note in made.notes)
+    controls = board(three("random", [0.1, 0.2, 0.3], role="control"))
+    assert controls.notes == ()
     assert ranks_of([record("a", 0, 0.9), *POOR], seeds(a=1, poor=3)) == {"a": 1, "poor": 2}
 
 

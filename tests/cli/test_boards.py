@@ -110,6 +110,8 @@ def folder(tmp_path):
         with open_run(tmp_path, name) as made:
             best = {"best:hue": [float("nan"), 0.1 if run.cell.method == "poor" else 0.7], "other": [1.0, 2.0]}
             write_tables(made.path, {"rec": as_table(best, 2)})
+            scores = {"rec": {**run.scores["rec"], "other": run.scores["rec"]["kappa"]}}
+            run = replace(run, scores=scores)
             made.write(replace(run, id=name, cell=replace(run.cell, generator_params={"psi": 0.5})))
     return tmp_path
 
@@ -157,6 +159,8 @@ def test_methods_of_a_folder_and_runs_are_compared(folder, gdbench, monkeypatch)
     (line,) = [line for line in shown.output.splitlines() if line.startswith("rec.kappa")]
     assert line.split() == ["rec.kappa", ".810", ".507", ".303", ".265", "to", ".341", "a"]  # 4.303 sd / sqrt 3
     assert max(map(cell_len, shown.output.splitlines())) <= 80
+    every = gdbench("compare", "good", "poor", "--folder", folder, "--plugin", plugin, "--all").output
+    assert [line.split()[-1] for line in every.splitlines() if line.startswith("rec.other")] == ["neither"]
     data = json.loads(gdbench("compare", folder / "good-0", folder / "poor-0", "--plugin", plugin, "--json").stdout)
     (kappa,) = [one for one in data[0]["columns"] if one["name"] == "kappa"]
     assert (kappa["a"], kappa["b"], kappa["low"]) == (0.8, 0.5, None)
@@ -168,7 +172,9 @@ from gdbench import Column, MetricSpec, hookimpl
 
 @hookimpl
 def gdbench_metrics():
-    yield MetricSpec("rec", "", "rec:measure", (Column("kappa", "", ranked=True, brief=True), Column("leak", "")))
+    yield MetricSpec("rec", "", "rec:measure", (
+        Column("kappa", "", ranked=True, brief=True), Column("leak", ""), Column("other", "", "neither")
+    ))
 """
 
 
