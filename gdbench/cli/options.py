@@ -102,7 +102,7 @@ PARAMETER = typer.Option(
     "--METRIC-NAME VALUE is the same as the last.",
 )
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:N.")
-THREADS = typer.Option(None, min=1, help="Torch threads; the default is torch's own.")
+THREADS = typer.Option(None, min=1, help="Torch threads; what is fastest now, if not given.")
 MAX_MEMORY = typer.Option(
     None, metavar="SIZE", help="Render in batches that keep the run within this memory, as 2GB; results stay the same."
 )

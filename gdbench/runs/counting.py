@@ -18,21 +18,28 @@ from gdbench.expected import wrong_codes, wrong_images, wrong_rng
 from gdbench.places import at, defined_at
 from gdbench.protocols import Generator, hand_on
 from gdbench.record import Cost
+from gdbench.runs.pace import Pace
 
 ORDINARY = 1e3
 """Codes with a larger entry prove nothing about a generator: a method that diverged made them."""
+
+
+TRIED = 8
+"""Images by which the number of threads is chosen."""
 
 
 class Counted:
     """A generator that counts: one for each image rendered or computed up to a feature layer, one for each image that a
     gradient flows back through. Everything else is the generator's own.
 
-    batch: the most images that are computed at once where no gradient flows; None sets no bound.
+    batch: the most images that are computed at once where no gradient flows; None sets no bound. pace: chooses the
+    number of threads, by renders that are not counted.
     """
 
-    def __init__(self, generator: Generator, batch: int | None = None) -> None:
+    def __init__(self, generator: Generator, batch: int | None = None, pace: Pace | None = None) -> None:
         self._generator = generator
         self._batch = batch
+        self._pace = pace
         self.images = 0
         self.backward = 0
         hand_on(self, generator, ("map", "feature_layers", "modulation_weights"))
@@ -52,6 +59,9 @@ class Counted:
 
     def render(self, codes: Codes) -> Tensor:
         """The generator's images, counted. Raises PluginError where they are no images of these codes."""
+        if self._pace is not None and self._pace.due() and len(codes):
+            with torch.no_grad():
+                self._pace.look(lambda: computed(self._rendered, codes[:TRIED], self._batch))
         return self._count(computed(self._rendered, codes, self._batch), codes)
 
     def features(self, codes: Codes, layer: str) -> Tensor:

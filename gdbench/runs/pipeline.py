@@ -164,6 +164,11 @@ def _with_card(record: RunRecord, plan: Plan) -> RunRecord:
     return replace(record, checkpoint_status=card.status, checkpoint_lacks=card.lacks) if card else record
 
 
+def _with_threads(record: RunRecord, seconds: Mapping[str, float]) -> RunRecord:
+    """The record with the seconds that passed with each number of threads, where the run chose it."""
+    return replace(record, environment={**record.environment, "threads_seconds": seconds}) if seconds else record
+
+
 def _computed(
     plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, group: ProcessGroup
 ) -> tuple[RunRecord, dict[str, str]]:
@@ -181,7 +186,7 @@ def _computed(
         record, failed = measure(run, record, subject)
         stages.check_generator(run)
         draw(folder, subject, record, reporter, grid=plan.request.suite is None)
-        return record, failed
+        return _with_threads(record, run.pace.facts()), failed
 
 
 def remeasure(

@@ -28,6 +28,7 @@ from gdbench.record import Cost
 from gdbench.runs.blame import load_domain, load_generator, refused
 from gdbench.runs.counting import Counted, Meter
 from gdbench.runs.drawing import STRIPS
+from gdbench.runs.pace import Pace, pace_of
 from gdbench.runs.planning import Plan
 from gdbench.runs.process_group import ProcessGroup
 from gdbench.runs.store import RunFolder
@@ -44,7 +45,8 @@ class Execution:
     """One execution of a plan: what its stages share.
 
     generator: counts what it renders. domain: with its oracles on the generator's device. context: what plugins are
-    given. batch: the most images rendered at once, None where ``--max-memory`` sets no bound.
+    given. pace: chooses how many threads there are, where the request does not say. batch: the most images rendered at
+    once, None where ``--max-memory`` sets no bound.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Execution:
     generator: Counted
     domain: Domain
     context: Context
+    pace: Pace
     batch: int | None = None
 
     @property
@@ -90,7 +93,8 @@ def load(plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device
         reporter=reporter,
         resume=ResumePoint(folder.resume),
     )
-    return Execution(plan, folder, Counted(bare, batch), domain, context, batch)
+    pace = pace_of(plan.request.threads, device)
+    return Execution(plan, folder, Counted(bare, batch, pace), domain, context, pace, batch)
 
 
 def _fitting_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:
