@@ -269,7 +269,7 @@ def test_a_domain_with_factors_and_without_images_fails_no_run(
     there = replace(registry, domains={**registry.domains, "toy": Offer(spec, toy.provider)})
     record, _ = run(tmp_path, there, metrics=("factors", "observational"))
     assert record.status == "done", record.reason
-    for scores, column in (("factors", "coverage"), ("observational", "mig")):
+    for scores, column in (("factors", "completeness"), ("observational", "mig")):
         score = record.scores[scores][column]
         if "truth" in gone:
             assert score.void == "how far the factors vary in the data is unknown: the domain has none"
