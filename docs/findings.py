@@ -196,8 +196,8 @@ def statements(groups: Sequence[Group]) -> Iterator[str]:
             below = [m for m in ranked if distinct[m] < distinct[RANDOM]]
             yield (
                 f"On {group.name} a reader tells {distinct[RANDOM]:.1f} of 32 random directions apart; "
-                f"{len(below)} of {len(ranked)} methods give fewer distinct ones. To be easy to tell apart is no merit of "
-                "its own."
+                f"{len(below)} of {len(ranked)} methods give fewer distinct ones. To be easy to tell apart is no merit "
+                "of its own."
             )
         if group.column(SUPERVISED, "F1") and ranked:
             best = ranked[0]
@@ -230,12 +230,12 @@ def page(made: Leaderboard, groups: Sequence[Group]) -> str:
     """The whole page."""
     parts = [
         "# What gdbench found",
-        "Written by `docs/findings.py` from the records in `results/runs`; do not edit. The question: of 32 directions found "
-        "with 10⁵ rendered images, how many known factors are recovered (recall), and how many of the directions do one "
-        "known thing (precision)? [What the words mean](protocol.md).",
+        "Written by `docs/findings.py` from the records in `results/runs`; do not edit. The question: of 32 directions "
+        "found with 10⁵ rendered images, how many known factors are recovered (recall), and how many of the directions "
+        "do one known thing (precision)? [What the words mean](protocol.md).",
         "![Precision over recall of each method on sngan and stylegan2](pictures/answer.png)",
-        "*A point per seed, joined; a large point is the mean. Grey: the range of random directions. Dotted: the supervised "
-        "reference with one direction for each factor.*",
+        "*A point per seed, joined; a large point is the mean. Grey: the range of random directions. Dotted: the "
+        "supervised reference with one direction for each factor.*",
         "## In sentences",
         "\n".join(f"- {line}" for line in summary(made)),
     ]
@@ -247,9 +247,9 @@ def page(made: Leaderboard, groups: Sequence[Group]) -> str:
         if group.name in SHOWN:
             name = group.name.replace("/", "-")
             parts += [
-                f"![The best direction of each method for each known factor on {group.name}](pictures/strips-{name}.png)",
-                "*Each cell sweeps the direction with the largest share of a factor, seed 0, from −t to +t at equal visible "
-                "change; the number is its share on codes that did not choose it. Pale: not found (at most .3).*",
+                f"![The best direction of each method for each factor on {group.name}](pictures/strips-{name}.png)",
+                "*Each cell sweeps the direction with the largest share of a factor, seed 0, from −t to +t at equal "
+                "visible change; the number is its share on codes that did not choose it. Pale: not found (.3 or less).*",
             ]
     return "\n\n".join([*(part for part in parts if part), limits(groups)])
 
