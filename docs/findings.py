@@ -249,7 +249,7 @@ def page(made: Leaderboard, groups: Sequence[Group]) -> str:
             parts += [
                 f"![The best direction of each method for each factor on {group.name}](pictures/strips-{name}.png)",
                 "*Each cell sweeps the direction with the largest share of a factor, seed 0, from −t to +t at equal "
-                "visible change; the number is its share on codes that did not choose it. Pale: not found (.3 or less).*",
+                "visible change; the number is its share on codes that did not choose it. Pale: not found (up to .3).*",
             ]
     return "\n\n".join([*(part for part in parts if part), limits(groups)])
 
