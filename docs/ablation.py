@@ -1,4 +1,4 @@
-"""The table and the picture of docs/ablation.md, from results/latent-ablation. ``python docs/ablation.py``."""
+"""The table and the picture of docs/ablation.md, from the archived board of protocol 1. ``python docs/ablation.py``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 DOCS = Path(__file__).parent
-BOARD = DOCS.parent / "results" / "latent-ablation" / "leaderboard.csv"
+BOARD = DOCS.parent / "results" / "archive" / "protocol-1" / "latent-ablation.csv"
 PAGE, PICTURE = DOCS / "ablation.md", DOCS / "pictures" / "ablation.png"
 DIMENSIONS = {"scenes32-d32": 32, "scenes32-d64": 64, "scenes32": 128}
 COLUMNS = ("kappa", "disentanglement", "completeness", "rank_image", "alive_share")
