@@ -64,6 +64,9 @@ def test_every_run_is_whole_and_small(pool: str) -> None:
 def test_every_record_has_the_versions_of_this_code(pool: str, registry: Registry) -> None:
     for folder in find_runs(RESULTS / pool):
         record = folder.read()
+        if record.migrated_from and not record.scores:  # directions of protocol 1 that wait for their evaluation
+            assert "evaluation" not in record.versions
+            continue
         request = request_of(record, Path("unused"), sorted(record.metric_params))
         made = plan(replace(request, metric_params=record.metric_params), registry)
         assert (record.versions["discovery"], record.versions["evaluation"]) == (DISCOVERY, EVALUATION)
