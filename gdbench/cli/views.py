@@ -23,6 +23,10 @@ _CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "compa
 """Fields of specs that hold code or types: ``info`` shows what they lead to instead."""
 
 
+BEST = 4
+"""Directions that a run ends with, in words."""
+
+
 def score_table(record: RunRecord, columns: Mapping[str, Sequence[Column]]) -> Table:
     """The scores of a run. ``columns``: metric name -> what it declares, for unit and direction of better."""
     known = {(metric, column.name): column for metric, declared in columns.items() for column in declared}
@@ -64,6 +68,8 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         screen.print(score_table(record, columns_of(registry)))
         screen.print(cost_table(record))
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
+    if best := _best_directions(folder):
+        notes.append(("found", best))
     if record.checkpoint_status == "preview":
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
     if record.checkpoint_lacks:
@@ -74,6 +80,13 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     for name, value in notes:
         screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)
     return None
+
+
+def _best_directions(folder: Path) -> str:
+    """ "8 turns object_hue by +40° (.71), 2 moves right (.68), ...": the purest directions of a run, in words."""
+    from gdbench.runs.tables import findings
+
+    return ", ".join(f"{one.direction} {one.what} ({one.share:.2f})" for one in findings(folder)[:BEST])
 
 
 def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:

@@ -7,7 +7,7 @@ from gdbench.evaluation import pictures
 from gdbench.evaluation.subject import Subject
 from gdbench.record import RunRecord
 from gdbench.runs.store import RunFolder
-from gdbench.runs.tables import read_tables
+from gdbench.runs.tables import findings, read_tables
 from gdbench.streams import Stream
 
 STRIPS = "strips.webp"
@@ -44,7 +44,9 @@ def _draw_grid(folder: RunFolder, subject: Subject, record: RunRecord) -> None:
 
 
 def leading_factors(folder: RunFolder, subject: Subject) -> dict[int, str]:
-    """Direction -> factor, where a metric's table has a column ``leading`` (see ``gdbench.Scores``)."""
+    """Direction -> what its + does with its share, or the factor that it moves most (see ``gdbench.Scores``)."""
+    if found := findings(folder.path):
+        return {one.direction: f"{one.what} {one.share:.2f}" for one in found}
     factors = [factor.name for factor in subject.domain.factors] if subject.domain else []
     for table in read_tables(folder.path).values():
         if "leading" in table:

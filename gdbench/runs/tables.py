@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,29 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
         metric, _, column = str(name).partition(BETWEEN)
         found.setdefault(metric, {})[column] = together[name]
     return {metric: pd.DataFrame(columns, index=together.index) for metric, columns in sorted(found.items())}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a direction was found to do: ``what`` its + does, in words, and the share that this has of all it does."""
+
+    direction: int
+    what: str
+    share: float
+
+
+def findings(folder: Path) -> list[Finding]:
+    """The directions that do something with a name, the purest first; empty where no metric names any.
+
+    Read from the table that has the columns ``plus`` (text) and ``share`` (see ``gdbench.Scores``).
+    """
+    for table in read_tables(folder).values():
+        if {"plus", "share"} <= set(table):
+            named = [
+                Finding(k, str(row.plus), float(row.share)) for k, row in enumerate(table.itertuples()) if row.plus
+            ]
+            return sorted(named, key=lambda found: -found.share)
+    return []
 
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 import gdbench
 from gdbench import PluginError
-from gdbench.runs.tables import TABLES, as_table, read_tables, write_tables
+from gdbench.runs.tables import TABLES, Finding, as_table, findings, read_tables, write_tables
 
 FIRST = pd.DataFrame({"leading": [1, -1], "R:a/b": [0.5, float("nan")]})
 SECOND = pd.DataFrame({"name": ["x", "y"], "alive": [True, False]})
@@ -60,3 +60,10 @@ def test_a_run_reads_back_one_row_for_each_direction(tmp_path: Path) -> None:
     assert {metric for metric, _ in table} == {"diversity", "factors"}
     assert TABLES in run.record.files
     assert torch.isfinite(torch.tensor(table["diversity"].to_numpy(float))).any()
+
+
+def test_findings_are_the_purest_directions_in_words(tmp_path: Path) -> None:
+    words = pd.DataFrame({"plus": ["turns hue", "", "moves left"], "share": [0.2, 0.0, 0.7], "leading": [1, -1, 0]})
+    write_tables(tmp_path, {"other": pd.DataFrame({"share": [1.0, 1.0, 1.0]}), "named": words})
+    assert findings(tmp_path) == [Finding(2, "moves left", 0.7), Finding(0, "turns hue", 0.2)]
+    assert findings(tmp_path / "nothing") == []
