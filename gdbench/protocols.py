@@ -302,8 +302,8 @@ class Scores:
     """Each declared column -> a finite number in the column's unit and range, or Void; NaN becomes void."""
     directions: Mapping[str, Sequence[float] | Sequence[str]] = field(default_factory=dict)
     """Column -> K numbers or texts, kept in the run's table. ``leading`` (position of a factor in the domain's list, -1
-    for none) names rows of pictures.
-    ``plus`` (text: what + does, "" for nothing) and ``share`` in [0, 1] name them better, and end what ``run`` prints."""
+    for none) names rows of pictures; ``plus`` (text: what + does, "" for nothing) and ``share`` in [0, 1] name them
+    better, and end what ``run`` prints."""
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     """Name -> images (rows, columns, c, h, w) in [-1, 1], kept as contact sheets with the run."""
     blocks: Mapping[str, Sequence[float]] = field(default_factory=dict)

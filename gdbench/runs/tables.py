@@ -70,9 +70,8 @@ def findings(folder: Path) -> list[Finding]:
     """
     for table in read_tables(folder).values():
         if {"plus", "share"} <= set(table):
-            named = [
-                Finding(k, str(row.plus), float(row.share)) for k, row in enumerate(table.itertuples()) if row.plus
-            ]
+            rows = enumerate(zip(table["plus"].astype(str), table["share"].astype(float), strict=True))
+            named = [Finding(k, what, share) for k, (what, share) in rows if what]
             return sorted(named, key=lambda found: -found.share)
     return []
 
