@@ -5,6 +5,7 @@ Every number and sentence below the introduction is computed here from records a
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ ROOT = DOCS.parent
 SUITE = ROOT / "benchmarks" / "scenes-quick.yaml"
 PICTURES = DOCS / "pictures"
 RANDOM, SUPERVISED = "random", "oracle-linear"
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(<!-- answer: written by docs/findings.py -->\n).*?(<!-- end of answer -->)", re.DOTALL)
 SHOWN = ("sngan/scenes32", "stylegan2/scenes32")
 """The boards of the picture in README, and of the strips."""
 STRIPS = 4
@@ -226,6 +229,22 @@ def limits(groups: Sequence[Group]) -> str:
     return "\n".join(["## How sure this is", "", *(f"- {line}" for line in lines)]) + "\n"
 
 
+def front(groups: Sequence[Group]) -> Iterator[str]:
+    """The sentences of README's first screen: for each shown board the best F1 beside random and supervision."""
+    for group in groups:
+        ranked = [method for method in group.methods if group.runs[method][0].role == "method"]
+        if not ranked or not group.column(RANDOM, "F1"):
+            continue
+        best = [f"{m} {np.mean(f1 := group.column(m, 'F1')):.3f} (seeds: {len(f1)})" for m in ranked[:3]]
+        marks = [f"random {np.mean(group.column(RANDOM, 'F1')):.3f}"]
+        if group.column(SUPERVISED, "F1"):
+            marks.append(f"supervised {np.mean(group.column(SUPERVISED, 'F1')):.3f}")
+        yield f"On {group.name}, F1 at 10⁵ images: {', '.join(best)}; {', '.join(marks)}."
+    headline = [shown for group in groups for shown in group.board.columns if shown.column.headline and shown.refused]
+    if headline:
+        yield f"Nothing is ranked yet: {headline[0].refused}."
+
+
 def page(made: Leaderboard, groups: Sequence[Group]) -> str:
     """The whole page."""
     parts = [
@@ -262,6 +281,9 @@ def main(pool: Path) -> None:
     for group in shown:
         strips(group, pool, PICTURES / f"strips-{group.name.replace('/', '-')}.png")
     write_text(DOCS / "findings.md", page(made, [group for group in groups if group.methods]))
+    text = README.read_text(encoding="utf-8")
+    if BLOCK.search(text):
+        write_text(README, BLOCK.sub(lambda found: f"{found[1]}{' '.join(front(shown))}\n{found[2]}", text))
 
 
 if __name__ == "__main__":

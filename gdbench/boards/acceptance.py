@@ -31,10 +31,10 @@ def read_verdicts(
 
     path: JSON with ``versions`` (metric -> version), ``refused`` ("metric.column" -> reason, "" where it passed), and
     perhaps ``least`` ("metric.column" -> least difference that counts).
-    Raises UsageError for a file that cannot be read.
+    Where there is no such file yet, nothing has been tried. Raises UsageError for a file that cannot be read.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": {}, "refused": {}}
         judged, reasons = dict(data["versions"]), dict(data["refused"])
         least = {name: float(value) for name, value in dict(data.get("least", {})).items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -532,8 +532,8 @@ def test_what_is_no_file_of_verdicts_is_told(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UsageError, match="no verdicts"):
         read_verdicts(path, COLUMNS, {})
-    with pytest.raises(UsageError, match="no verdicts"):
-        read_verdicts(tmp_path / "none.json", COLUMNS, {})
+    untried = read_verdicts(tmp_path / "none.json", COLUMNS, {("metric", "rec"): 1})
+    assert untried.refused["rec", "kappa"] == "not tried in acceptance in version 1"
 
 
 @pytest.mark.parametrize("value", ["-0.1", "NaN", "Infinity"])
