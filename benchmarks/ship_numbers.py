@@ -2,7 +2,7 @@
 
     python benchmarks/ship_numbers.py [GENERATOR/CHECKPOINT ...]
 
-They are those of the gates of factors (PROTOCOL, `recovery`); the key holds the fingerprint of weights, parameters and
+They are those of the gates of factors (PROTOCOL, "Recovery"); the key holds the fingerprint of weights, parameters and
 versions, so that old numbers are never used for other weights. A test derives them again.
 """
 

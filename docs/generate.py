@@ -139,6 +139,10 @@ def draw() -> None:
             pictures.save(image, DOCS / "pictures" / f"{family}-{card.name}.png")
 
 
+FRONT = "sngan-scenes32-voynov-s0-b0474809"
+"""The run of the README's picture."""
+
+
 def front() -> None:
     """The README's picture: the first ten directions, unselected, of a committed run of the original method."""
     import gdbench
@@ -146,7 +150,7 @@ def front() -> None:
     from gdbench.evaluation import pictures
     from gdbench.evaluation.calibration import Calibration
 
-    (folder,) = (DOCS.parent / "results" / "scenes-quick").glob("sngan-*-voynov-s0-*")
+    folder = DOCS.parent / "results" / "runs" / FRONT
     run = gdbench.read_run(folder)
     generator = gdbench.load_generator(run.record.cell.generator, run.record.cell.checkpoint)
     codes = generator.sample(3, run.record.cell.space, Stream(0, "pictures").at())

@@ -1,31 +1,38 @@
-"""What each method finds on scenes, as a picture drawn from its committed runs. ``python docs/method_pictures.py``.
+"""What each method finds on scenes: a picture and a sentence of its runs. ``python docs/method_pictures.py``.
 
-Nothing is discovered anew: directions, calibration and tables come from ``results/scenes-quick``. The page of the
-method shows the picture and names its runs, between two marks; where there is no run it says so.
+Nothing is rendered: strips and tables come from the runs that the main board is made of, seed 0 of each method. The
+page of the method shows the picture and names its runs, and says in a line what they find, each between two marks.
+Where a run is not there yet, the page stays as it is.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
     from gdbench import MethodSpec
-    from gdbench.record import RunRecord
     from gdbench.runs.api import Run
 
 DOCS = Path(__file__).parent
-RUNS = DOCS.parent / "results" / "scenes-quick"
+RESULTS = DOCS.parent / "results"
+SUITE = DOCS.parent / "benchmarks" / "scenes-quick.yaml"
 PICTURES = DOCS / "pictures" / "methods"
-GENERATORS = ("sngan", "stylegan2")
-ROWS, CODES, STEPS, COLOURS = 6, 2, 5, 192
+PLACES = (("sngan", "scenes32", "z"), ("stylegan2", "scenes32", "w"))
+"""Generator, checkpoint and space of the two pictures on a page."""
+ROWS, COLOURS, NAMED = 6, 192, 6
+FOUND = 0.3
+"""A factor whose best share is above this is found, as in the column ``found`` of recovery."""
 START, END = "<!-- {}: written by docs/method_pictures.py -->", "<!-- end of {} -->"
+FINDS = re.compile(r"<!-- (\S+) finds -->.*?<!-- end -->", re.DOTALL)
 
 
 def page_of(spec: MethodSpec) -> Path:
@@ -41,73 +48,57 @@ def methods() -> dict[str, MethodSpec]:
     return {name: spec for name, spec in specs.items() if page_of(spec).exists()}
 
 
-def runs(spec: MethodSpec) -> Iterator[Run]:
-    """The run of ``spec`` on each of GENERATORS: seed 0, default parameters and space, the weights that are shipped."""
+def measured(pool: Path) -> dict[str, list[Run]]:
+    """Method -> its runs of seed 0 on PLACES that the suite asks for and that are measured, in that order."""
     import gdbench
+    from gdbench.registry import load_registry
+    from gdbench.runs.pool import suite_runs
+    from gdbench.runs.suite import read_suite
 
-    families = gdbench.generator_specs()
-    for name in GENERATORS:
-        shipped = {card.name: card.sha256 for card in families[name].checkpoints if card.shipped}
-        for folder in sorted(RUNS.glob(f"{name}-*-{spec.name}-s0-*")):
-            run = gdbench.read_run(folder)
-            record, cell = run.record, run.record.cell
-            made: Any = gdbench.build_params(spec.params, cell.method_params, where=folder.name)
-            default: Any = gdbench.build_params(spec.params, spec.tiers.get(cell.tier, {}), where=spec.name)
-            if record.status != "done" or cell.method != spec.name or made != default:
-                continue
-            if record.checkpoint_sha256 != shipped.get(cell.checkpoint):
-                print(f"{folder.name}: not drawn, made with other weights than are shipped")
-                continue
-            yield run
-            break
+    found: dict[str, list[Run]] = {}
+    records = suite_runs(read_suite(SUITE), load_registry(), pool).records
+    for place in PLACES:
+        for record in records:
+            cell = record.cell
+            there = (cell.generator, cell.checkpoint, cell.space, cell.seed) == (*place, 0)
+            if there and record.status == "done" and "recovery" in record.scores:
+                found.setdefault(cell.method, []).append(gdbench.read_run(pool / record.id))
+    return found
 
 
-def effects(run: Run) -> pd.DataFrame:
-    """A row for each direction: its leading factor ("" for none), and the effect on it in prior standard deviations."""
+def moves(run: Run) -> pd.DataFrame:
+    """A row for each direction: what + does ("" for nothing known), the factor that it leads, and its share."""
     import pandas as pd
 
-    import gdbench
-
-    factors = [factor.name for factor in gdbench.load_domain(run.record.domain).factors]
     table = run.per_direction
-    rows = []
-    for k in range(len(run.directions)):
-        row = table["factors"].loc[k] if "factors" in table else {"leading": -1}
-        name = factors[int(row["leading"])] if row["leading"] >= 0 else ""
-        rows.append((name, float(row[f"R:{name}"]) if name else 0.0))
-    return pd.DataFrame(rows, columns=["factor", "effect"])
+    if "recovery" not in table or "plus" not in table["recovery"]:
+        return pd.DataFrame({"plus": [""] * len(table), "leading": -1, "share": 0.0})
+    return table["recovery"][["plus", "leading", "share"]]
 
 
 def telling(found: pd.DataFrame) -> list[int]:
-    """ROWS directions: the strongest for each factor first, then the strongest of the others; the dead ones last."""
-    ordered = found.sort_values("effect", ascending=False, kind="stable")
-    repeated = ordered["factor"].duplicated() | (ordered["factor"] == "")
+    """ROWS directions: the purest for each factor first, then the purest of the others, then those of no factor."""
+    ordered = found.sort_values("share", ascending=False, kind="stable")
+    repeated = ordered["leading"].duplicated() | (ordered["leading"] < 0)
     return [*ordered.index[~repeated], *ordered.index[repeated]][:ROWS]
 
 
 def draw(run: Run) -> Image:
-    """Rows of images of the most telling directions of a run."""
-    import gdbench
-    from gdbench import Stream
+    """Rows of images of the most telling directions of a run, cut from its strips."""
     from gdbench.evaluation import pictures
-    from gdbench.protocols import Bindable
 
-    cell, found = run.record.cell, effects(run)
-    generator = gdbench.load_generator(cell.generator, cell.checkpoint, **cell.generator_params)
-    directions = run.directions
-    return pictures.direction_grid(
-        generator,
-        directions.bound(generator) if isinstance(directions, Bindable) else directions,
-        gdbench.Calibration.load(run.folder),
-        generator.sample(CODES, cell.space, Stream(0, "pictures").at()),
-        steps=STEPS,
-        rows=telling(found),
-        names={k: f"{name} {effect:.1f}" for k, name, effect in found.itertuples() if name},
-        title=run.record.id,
-    )
+    found = moves(run)
+    strips = [pictures.strip(run.folder / "strips.webp", k, _lines(k, found)) for k in telling(found)]
+    return pictures.compose(strips, run.record.id)
 
 
-def stacked(images: list[Image]) -> Image:
+def _lines(k: int, found: pd.DataFrame) -> list[str]:
+    """What stands beside a strip: its number, and where it moves a known factor what + does and how purely."""
+    plus, share = str(found.loc[k, "plus"]), float(found.at[k, "share"])
+    return [str(k), *textwrap.wrap(plus, 17)[:2], f"{share:.2f}"] if plus else [str(k)]
+
+
+def stacked(images: Sequence[Image]) -> Image:
     """The images below one another, in few colours."""
     from PIL import Image
 
@@ -120,51 +111,65 @@ def stacked(images: list[Image]) -> Image:
     return canvas.quantize(COLOURS, dither=Image.Dither.NONE)
 
 
-def section(spec: MethodSpec, found: list[RunRecord]) -> str:
+def section(name: str, runs: Sequence[Run]) -> str:
     """What stands between the marks of a method."""
-    picture = f"../pictures/methods/{spec.name}.png"
-    if not found:
-        return f"`{spec.name}`: no picture, `results/scenes-quick` holds no run of it on the shipped generators."
-    drawn = " and ".join(f"`{record.id}`" for record in found)
-    seconds = " and ".join(f"{record.costs['discover'].cpu_seconds:.3g}" for record in found)
-    return f"""![{spec.name}: six directions for each generator, -t to +t on two latents]({picture})
+    drawn = " and ".join(f"`{run.record.id}`" for run in runs)
+    seconds = " and ".join(f"{run.record.costs['discover'].cpu_seconds:.3g}" for run in runs)
+    return f"""![{name}: six directions for each generator, -t to +t on two latents](../pictures/methods/{name}.png)
 
-`{spec.name}`, drawn from {drawn} in `results/scenes-quick`, -t to +t at a visible change of 0.45.
-Six directions, chosen, not typical: for each factor the one that moves it most, then the strongest of the others.
-Beside each stands the factor that it moves most, and by how many standard deviations at a change of 0.30.
-Discovery took {seconds} CPU seconds, on a busy machine."""
+*`{name}`, drawn from {drawn} in `results/runs`, -t to +t at a visible change of 0.30.
+Six directions, chosen, not typical: for each factor the purest one, then the purest of the others.
+Beside each stands what + does, and its share. Discovery took {seconds} CPU seconds, on a busy machine.*"""
 
 
-def write(spec: MethodSpec, text: str) -> None:
-    """Put ``text`` between the method's marks, at the end of its page where it has none."""
-    page, start, end = page_of(spec), START.format(spec.name), END.format(spec.name)
-    block, old = f"{start}\n\n{text}\n\n{end}", page.read_text(encoding="utf-8")
-    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-    if pattern.search(old):
-        new = pattern.sub(lambda _: block, old)
-    else:
-        heading = "" if "## On scenes, as a picture" in old else "## On scenes, as a picture\n\n"
-        new = f"{old.rstrip()}\n\n{heading}{block}\n"
-    page.write_text(new, encoding="utf-8")
+def finds(runs: Sequence[Run]) -> str:
+    """What the runs find, in a line: how many factors, and by which directions."""
+    return "; ".join(map(_found, runs)) + f" (seed 0; shares, found above {FOUND})."
 
 
-def main(names: list[str]) -> None:
+def _found(run: Run) -> str:
+    cell, scores = run.record.cell, run.record.scores["recovery"]
+    if (none := scores["found"].value) is None:
+        return f"{cell.generator}: void, {scores['found'].void}"
+    table = moves(run)
+    purest = table.loc[telling(table)].query("share > @FOUND", local_dict={"FOUND": FOUND})
+    names = ", ".join(f"{row.plus} {row.share:.2f}" for row in purest.head(NAMED).itertuples())
+    count = f"{cell.generator}: {none:.0f} of {scores['counted'].value:.0f} factors"
+    return f"{count} ({names})" if names else count
+
+
+def written(page: str, name: str, runs: Sequence[Run]) -> str:
+    """The page with the picture and the sentence of a method between its marks. Raises ValueError without marks."""
+    start, end = START.format(name), END.format(name)
+    block = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    if not block.search(page):
+        raise ValueError(f"no marks of {name}: {start} ... {end}")
+    page = block.sub(lambda _: f"{start}\n\n{section(name, runs)}\n\n{end}", page)
+    line = f"<!-- {name} finds -->{finds(runs)}<!-- end -->"
+    return FINDS.sub(lambda found: line if found[1] == name else found[0], page)
+
+
+def main(names: Sequence[str], pool: Path) -> None:
     """Draw the pictures of the methods ``names``, or of all, and write them into their pages."""
     from gdbench.evaluation import pictures
 
     PICTURES.mkdir(parents=True, exist_ok=True)
+    runs: Mapping[str, list[Run]] = measured(pool)
     for name, spec in methods().items():
         if names and name not in names:
             continue
-        found = list(runs(spec))
-        write(spec, section(spec, [run.record for run in found]))
-        if not found:
-            print(f"{name}: skipped, no run in {RUNS.name}")
+        if name not in runs:
+            print(f"{name}: left as it is, no measured run of {SUITE.stem} in {pool.name}")
             continue
-        path = PICTURES / f"{name}.png"
-        pictures.save(stacked([draw(run) for run in found]), path)
-        print(f"{name}: {path.stat().st_size:,} bytes, from {', '.join(run.record.id for run in found)}")
+        path, page = PICTURES / f"{name}.png", page_of(spec)
+        pictures.save(stacked([draw(run) for run in runs[name]]), path)
+        page.write_text(written(page.read_text(encoding="utf-8"), name, runs[name]), encoding="utf-8")
+        print(f"{name}: {path.stat().st_size:,} bytes, from {', '.join(run.record.id for run in runs[name])}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("methods", nargs="*", help="all where none is named")
+    parser.add_argument("--runs", type=Path, default=RESULTS / "runs", help="the pool")
+    given = parser.parse_args()
+    sys.exit(main(given.methods, given.runs))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 DOCS = Path(__file__).parent
-RUN = "sngan-scenes32-ganspace-s0-b2a06bc8"
+RUN = "sngan-scenes32-ganspace-s0-d9c6f3a8"
 PICTURE = DOCS / "pictures" / "calibration.png"
 STRONG, WEAK, DEAD = 0, 11, 12
 """Directions of the run: the first, the last that is alive, and the first that is dead."""
@@ -66,7 +66,7 @@ def main() -> None:
     from gdbench.evaluation.calibration import TAUS
     from gdbench.files import atomic_write
 
-    run = gdbench.read_run(DOCS.parent / "results" / "scenes-quick" / RUN)
+    run = gdbench.read_run(DOCS.parent / "results" / "runs" / RUN)
     calibration = gdbench.Calibration.load(run.folder)
     figure: Any = pyplot.figure(figsize=(10, 4), dpi=100, layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(5, 4))

@@ -183,8 +183,8 @@ class Column:
     range: the least and the greatest value that it can have, None where there is no bound; intervals stay within it.
     headline: the column that sorts a leaderboard, and that its sentences speak of; its metric comes first.
     brief: it stands in the short table, which has room for five; a headline column always does.
-    refused: the test of an acceptance matrix (PROTOCOL section 6) that a ranking column fails; it is then shown and not
-    ranked, unless a suite names verdicts of its own.
+    refused: the test of an acceptance matrix (PROTOCOL, "Which columns may rank") that a ranking column fails; it is
+    then shown and not ranked, unless a suite names verdicts of its own.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The acceptance matrix of PROTOCOL section 6 on the toy generator, and that a broken metric fails its cell."""
+"""The acceptance matrix on the toy generator, and that a broken metric fails its cell."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Ranks across generators (PROTOCOL.md section 7): each generator's own ranks and their mean. No weighted total.
+"""Ranks across generators: each generator's own ranks and their mean (PROTOCOL, "Statistics and leaderboard").
 
-A checkpoint takes part once, in the space that its family names first and with the family's own parameters.
+There is no weighted total. A checkpoint takes part once, in the space that its family names first and with the
+family's own parameters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Means with intervals, ranks that only a clear difference can change, and tests (PROTOCOL.md section 7).
+"""Intervals, ranks that only a clear difference can change, and tests (PROTOCOL, "Statistics and leaderboard").
 
 Three seeds are too few for a bootstrap of their own: it takes equal methods apart in one of four pairs. So the variance
 between seeds is estimated once for all methods of a board that draw, and intervals are Student's.

@@ -1,4 +1,4 @@
-"""Calibration: the magnitudes that give equal visible change, per direction and sign (PROTOCOL.md section 3)."""
+"""Calibration: the magnitudes that give equal visible change, per direction and sign (PROTOCOL, "Calibration")."""
 
 from __future__ import annotations
 

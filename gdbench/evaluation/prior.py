@@ -52,7 +52,7 @@ class Moments(Protocol):
         ...
 
     def deviations(self, delta: Tensor) -> Tensor:
-        """|delta| in prior standard deviations along itself (PROTOCOL section 3): |delta| / sqrt(u'Su), (n,).
+        """|delta| in prior standard deviations along itself (PROTOCOL, "Calibration"): |delta| / sqrt(u'Su), (n,).
 
         delta: (n, dim). Zero for a zero displacement, infinite along a direction in which the prior has no spread.
         """

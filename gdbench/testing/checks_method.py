@@ -26,12 +26,12 @@ from gdbench.tiers import CAPS
 
 MEMBERS = ("__len__", "space", "displace", "save")
 RESERVED = ("calibrate", "select", "reconstruct", "metric", "saliency")
-"""Beginnings of the purposes whose random numbers are for the evaluation alone (PROTOCOL section 1)."""
+"""Beginnings of the purposes whose random numbers are for the evaluation alone (PROTOCOL, "Random streams")."""
 
 PATIENCE = 3.0
 """Seconds of processor time after which the budget is left to the record of a real run."""
 
-"""Images that the tier quick allows in discovery (PROTOCOL section 2)."""
+"""Images that the tier quick allows in discovery (PROTOCOL, "Budgets")."""
 
 
 def checks(subject: str, case: MethodCase) -> Iterator[Check]:

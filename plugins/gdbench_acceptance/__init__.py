@@ -1,4 +1,6 @@
-"""The acceptance of metrics: `gdbench acceptance FOLDER` judges each against known answers (PROTOCOL section 6).
+"""The acceptance of metrics: `gdbench acceptance FOLDER` judges each against known answers.
+
+PROTOCOL, "Which columns may rank".
 
 What metrics are tried on, directions and generators that nobody would want to benchmark, is offered by ``offers.py``,
 which only the suite loads: ``gdbench bench benchmarks/acceptance.yaml --plugin plugins/gdbench_acceptance/offers.py``.

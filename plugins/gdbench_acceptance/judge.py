@@ -1,4 +1,4 @@
-"""The matrix of PROTOCOL section 6: every test, the columns that it holds for, and the numbers that decide."""
+"""Which columns may rank (PROTOCOL): every test, the columns that it holds for, and the numbers that decide."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Judge = Callable[[Runs, str], Iterable[Evidence]]
 
 @dataclass(frozen=True)
 class Test:
-    """A test of section 6 and the columns it holds for; ``judge`` yields nothing where runs are missing."""
+    """A test and the columns it holds for; ``judge`` yields nothing where runs are missing."""
 
     name: str
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The three lenses: which columns deserve belief? (PROTOCOL, section "Which columns may rank")
+"""The three lenses: which columns deserve belief? (PROTOCOL, "Which columns may rank")
 
 Reseed noise: the same directions under several evaluation seeds. Validity: ladders of directions that are spoiled step
 by step. Discrimination: the variance between methods beside that within reseeds. After Chanin, Are Sparse Autoencoder

@@ -20,8 +20,9 @@ INTRODUCTION = """# Acceptance of the metrics
 
 Made by `gdbench acceptance` from the records beside this file; do not edit.
 
-A metric is believed only where known answers come out (PROTOCOL, section 6). A row is a column of a metric; in an
-empty cell the test does not hold. **A column that fails a test is shown in leaderboards and never ranked.**
+A metric is believed only where known answers come out (PROTOCOL, "Which columns may rank"). A row is a column of a
+metric; in an empty cell the test does not hold.
+**A column that fails a test is shown in leaderboards and never ranked.**
 Differences count from two standard deviations of test and retest on: the same directions, measured with other seeds.
 The three lenses ask of a column that ranks how much it moves between evaluation seeds, whether it falls where
 directions are spoiled step by step, and whether methods differ by more than seeds do.

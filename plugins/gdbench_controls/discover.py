@@ -1,4 +1,4 @@
-"""Random, coordinate, duplicated and dead directions (PROTOCOL section 8)."""
+"""Random, coordinate, duplicated and dead directions (PROTOCOL, "Words")."""
 
 from __future__ import annotations
 

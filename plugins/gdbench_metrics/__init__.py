@@ -179,7 +179,7 @@ METRICS = (
         smoke={"samples": 500},
         needs=("factors",),
         default=True,
-        citation="PROTOCOL.md, section Metrics, recovery",
+        citation="PROTOCOL, Recovery",
     ),
     MetricSpec(
         name="distinct",
@@ -291,5 +291,5 @@ METRICS = (
 
 @hookimpl
 def gdbench_metrics() -> Iterable[MetricSpec]:
-    """Offer the metrics of PROTOCOL.md, section 5."""
+    """Offer the metrics of docs/protocol.md."""
     return METRICS

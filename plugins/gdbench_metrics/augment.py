@@ -1,4 +1,4 @@
-"""The augmentation of the reconstruction metric: what cannot be seen does not survive it (PROTOCOL.md, section 5.1)."""
+"""Augmentation: what cannot be seen does not survive it (PROTOCOL, `reconstruction`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the discovery cost: the core counts, this metric reports (PROTOCOL, section 2)."""
+"""What the discovery cost: the core counts, this metric reports (PROTOCOL, "Budgets")."""
 
 from __future__ import annotations
 

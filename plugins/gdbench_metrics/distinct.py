@@ -1,4 +1,4 @@
-"""How many of the K directions can be told apart, by a reader in closed form (PROTOCOL, ``distinct``).
+"""How many of the K directions can be told apart, by a reader in closed form (PROTOCOL, "Distinct").
 
 Linear discriminant analysis on the features of the domain: no training that could stop too early. Never ranked: at
 equal visible change random directions are among the easiest to tell apart.

@@ -1,4 +1,4 @@
-"""How many different directions there are, in the latent space and in images (PROTOCOL 5.3)."""
+"""How many different directions there are, in the latent space and in images (PROTOCOL, "Diversity and cost")."""
 
 from __future__ import annotations
 

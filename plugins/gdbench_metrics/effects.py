@@ -24,7 +24,7 @@ def of_codes(edits: Edits, kept: Tensor) -> Edits:
 def effects(
     edits: Edits, factors: Sequence[Factor], counted: Sequence[Factor], spreads: Mapping[str, float]
 ) -> Effects:
-    """R_kj = E |f_j(edited) - f_j(original)| / sigma_j over codes and signs (PROTOCOL 5.2).
+    """R_kj = E |f_j(edited) - f_j(original)| / sigma_j over codes and signs (PROTOCOL, `factors`).
 
     factors: all of the domain; counted: the columns; spreads: sigma_j by name.
     """

@@ -1,4 +1,4 @@
-"""Which factors count for a generator: gates that depend on the generator alone, measured once (PROTOCOL 5.2)."""
+"""Which factors count: gates that depend on the generator alone, measured once (PROTOCOL, "Recovery")."""
 
 from __future__ import annotations
 

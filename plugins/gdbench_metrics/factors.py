@@ -1,4 +1,4 @@
-"""What directions do to known factors: the interventional scores of PROTOCOL 5.2. Oracle B scores."""
+"""What directions do to known factors: the interventional scores of PROTOCOL, `factors`. Oracle B scores."""
 
 from __future__ import annotations
 

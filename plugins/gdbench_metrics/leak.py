@@ -1,4 +1,4 @@
-"""The leak test of the reconstruction metric: can its reconstructor read what nobody can see? (PROTOCOL 5.1, leak)"""
+"""The leak test: can a reconstructor read what nobody can see? (PROTOCOL, `reconstruction`)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Direction variation naturalness (Voynov and Babenko 2020, section 4.2), at equal visible change (PROTOCOL 5.6).
+"""Naturalness of variations (Voynov and Babenko 2020, 4.2), at equal visible change (PROTOCOL, `naturalness`).
 
 For each direction a classifier learns to tell +t from -t; it labels real images; a second classifier learns these
 labels, and is asked to tell +t from -t. It can only if what the direction changes varies among real images too.

@@ -1,4 +1,4 @@
-"""Disentanglement of straight directions seen as coordinates of the prior: MIG, DCI, SAP and modularity (PROTOCOL 5.2).
+"""MIG, DCI, SAP and modularity of straight directions as coordinates of the prior (PROTOCOL, `observational`).
 
 Nothing is edited here: codes c_k = <v_k, z> and oracle B's factors of unedited images. Kept apart from the
 interventional scores, because a coordinate can go with a factor that moving along the direction does not change.

@@ -1,4 +1,4 @@
-"""Is the way from -t to +t straight, and are its steps equal, in the domain's perceptual space? (PROTOCOL 5.4)"""
+"""Is the way from -t to +t straight, and are its steps equal, in the domain's perceptual space? (PROTOCOL, `path`)"""
 
 from __future__ import annotations
 

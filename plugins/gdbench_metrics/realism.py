@@ -1,4 +1,4 @@
-"""Do edited images still look like the generator's own, and like real ones? KID and precision (PROTOCOL 5.5)."""
+"""Do edited images still look like the generator's own, and like real ones? KID and precision (PROTOCOL, `realism`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconstruction accuracy at equal visible change: the RCA of Voynov and Babenko (2020), made fair (PROTOCOL 5.1)."""
+"""The RCA of Voynov and Babenko (2020), made fair by equal visible change (PROTOCOL, `reconstruction`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gdbench_metrics.params import ReconstructionParams
 from gdbench_metrics.reconstructor import Batch, Form, LeNet, ResNet, fresh, train
 
 UNIT = 0.05  # visible change that counts as 1 in the regression: the shifts are then 3 to 6, as large as the paper's
-LEAKS = 0.6  # accuracy of telling copies apart above which the reader sees what no eye can (PROTOCOL 5.1)
+LEAKS = 0.6  # accuracy of telling copies apart above which the reader sees what no eye can (PROTOCOL, `reconstruction`)
 GUESS = sum(RANGE) / 2  # the mean error of always answering 0
 
 

@@ -1,4 +1,4 @@
-"""Recall and precision of known factors: how many do directions recover, and how purely? (PROTOCOL, ``recovery``)"""
+"""Recall and precision of known factors: how many do directions recover, and how purely? (PROTOCOL, "Recovery")"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares: which part of all that a direction changes is one consistent change of one factor (PROTOCOL, ``recovery``).
+"""Shares: which part of all that a direction changes is one consistent change of one factor (PROTOCOL, "Recovery").
 
 Everything is taken from oracle B's readings of the shared edits. phi are the coordinates of a factor (a number; cosine
 and sine of an angle; the probabilities of a class), scaled so that their total variance over the generator's own images

@@ -1,4 +1,4 @@
-"""Saliency (PROTOCOL 5.7): do the masks that a whitened background gives teach a segmenter?"""
+"""Saliency (PROTOCOL, `saliency`): do the masks that a whitened background gives teach a segmenter?"""
 
 from __future__ import annotations
 

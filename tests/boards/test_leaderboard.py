@@ -137,7 +137,7 @@ def test_a_method_without_any_number_gives_its_reasons():
 
 
 def test_a_method_beyond_the_cap_of_its_tier_takes_no_part_in_ranks():
-    """PROTOCOL section 2: a method is ranked in every tier whose cap it keeps."""
+    """PROTOCOL, "Budgets": a method is ranked in every tier whose cap it keeps."""
 
     def costly(images, tier):
         runs = [record("good", seed, kappa, tier=tier) for seed, kappa in enumerate([0.8, 0.82, 0.81])]

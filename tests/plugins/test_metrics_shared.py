@@ -1,4 +1,4 @@
-"""Edited images of one measure call are rendered once, whatever reads them (PROTOCOL section 5): counted."""
+"""Edited images of one call are rendered once, whatever reads them (PROTOCOL, "What runs by default")."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_random_directions_stay_below_with_the_same_floors(good: Scores, cache: 
 
 
 def test_shuffled_truth_scores_less() -> None:
-    """The acceptance test of PROTOCOL section 6: maps of one image against the mask of another."""
+    """The acceptance test of PROTOCOL, "Which columns may rank": maps of one image against the mask of another."""
     truths = (DOMAIN.pairs(200, np.random.default_rng(0))[1] > 0.5).numpy()
     right = measures.summary(measures.measure(truths.astype(float), truths))
     wrong = measures.summary(measures.measure(truths.astype(float), np.roll(truths, 1, 0)))

@@ -409,7 +409,7 @@ def test_a_metric_is_measured_again_with_other_parameters(tmp_path: Path, regist
 
 
 def test_a_metric_that_misleads_alone_comes_with_those_beside_it(tmp_path: Path, registry: Registry) -> None:
-    """PROTOCOL 5.3: kappa is never shown without diversity, however it was asked for."""
+    """PROTOCOL, `reconstruction`: kappa is never shown without diversity, however it was asked for."""
     mine = with_metric(registry, lambda *_: Scores({"a": 1.0, "b": 2.0}), measured_with=("diversity", "cost"))
     record, _ = run(tmp_path, mine, metrics=("mine",))
     assert set(record.scores) == {"calibration", "mine", "diversity", "cost"}
