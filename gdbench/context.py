@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gdbench.errors import IntegrityError, PluginError
+from gdbench.errors import UsageError
 from gdbench.files import atomic_write
 from gdbench.protocols import Domain, Generator
 from gdbench.streams import Stream
@@ -52,22 +52,54 @@ class _Silent:
 SILENT: Reporter = _Silent()
 
 
+def _unheard(text: str) -> None: ...
+
+
 def _uncounted(images: int, backward: int) -> None: ...
+
+
+class Stopped(SystemExit):
+    """A signal ended the process; ``code`` is 128 and the signal's number."""
+
+
+@dataclass
+class StopRequest:
+    """Whether somebody asked the work to end.
+
+    listening: the work looks here often, and saves before it ends. error: what it raises then; None while nobody asked.
+    progress: how far it had come, "step 2,075 of 3,000"; "" where nothing is known.
+    """
+
+    error: BaseException | None = None
+    listening: bool = False
+    progress: str = ""
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """While the block runs, a request waits until the work looks."""
+        self.listening = True
+        try:
+            yield
+        finally:
+            self.listening = False
 
 
 @dataclass(frozen=True)
 class ResumePoint:
     """One file in which a stage keeps its state, replaced atomically; None keeps nothing.
 
-    every: seconds between two saves. cost: what was spent so far, kept beside the state.
+    every: seconds between two saves. cost: what was spent so far, kept beside the state. stop: whether to save at once
+    and end. warn: told in one line when a state that cannot be read was set aside.
     """
 
     path: Path | None = None
     every: float = 60.0
     cost: Callable[[], Mapping[str, Any]] = dict
+    stop: StopRequest = field(default_factory=StopRequest)
+    warn: Callable[[str], None] = _unheard
 
     def load(self) -> dict[str, Any] | None:
-        """The last state, or None. Raises IntegrityError where the file cannot be read."""
+        """The last state, or None. A file that cannot be read is set aside, with a warning."""
         return self._read("state")
 
     def spent(self) -> dict[str, Any]:
@@ -86,10 +118,11 @@ class ResumePoint:
             return None
         try:
             kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)[part]
-        except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, OSError) as error:
-            raise IntegrityError(
-                f"{self.path}: cannot be resumed ({type(error).__name__}); start with --fresh"
-            ) from None
+        except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError, OSError) as error:
+            aside = self.path.with_name(f".{self.path.name}.unreadable")
+            self.path.replace(aside)
+            self.warn(f"{self.path}: cannot be resumed ({type(error).__name__}), kept as {aside.name}; starting afresh")
+            return None
         return kept
 
     def clear(self) -> None:
@@ -129,8 +162,10 @@ class Context:
         return Stream(self.seed, purpose)
 
     def dimensions(self, generator: Generator) -> int:
-        """How many dimensions the space has. Raises PluginError where they hold fewer than K independent directions."""
+        """How many dimensions the space has. Raises UsageError where they hold fewer than K independent directions."""
         dim = generator.dim(self.space)
         if self.k > dim:
-            raise PluginError(f"K = {self.k} directions were asked for, but the space has {dim} dimensions")
+            raise UsageError(
+                f"K = {self.k} directions were asked for, but the space has {dim} dimensions; --k {dim} fits"
+            )
         return dim

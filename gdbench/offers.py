@@ -19,6 +19,10 @@ BUILT_IN = "gdbench"
 S = TypeVar("S", bound=GeneratorSpec | MethodSpec | MetricSpec | DomainSpec)
 
 
+FILE = "gdbench_file_"
+"""How the module name of a plugin that is a single file begins."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """Where an offer comes from: entry point or file name, distribution (or path of the file) and its version.
@@ -30,6 +34,11 @@ class Provider:
     distribution: str
     version: str
     package: str = field(default="", compare=False)
+
+    @property
+    def file(self) -> str:
+        """The path with which ``--plugin`` named it, "" for an installed plugin."""
+        return self.distribution if self.package.startswith(FILE) else ""
 
     def __str__(self) -> str:
         return f"plugin {self.plugin!r} of {self.distribution} {self.version}".rstrip()

@@ -25,7 +25,18 @@ import pluggy
 from gdbench import hooks
 from gdbench.chatter import apart
 from gdbench.errors import PluginError, UsageError, unknown
-from gdbench.offers import BUILT_IN, Broken, Implementation, Offer, Provider, S, collected, guard, with_known_needs
+from gdbench.offers import (
+    BUILT_IN,
+    FILE,
+    Broken,
+    Implementation,
+    Offer,
+    Provider,
+    S,
+    collected,
+    guard,
+    with_known_needs,
+)
 from gdbench.places import at, defined_at
 from gdbench.specs import KINDS, DomainSpec, ExtraFile, GeneratorSpec, MethodSpec, MetricSpec
 
@@ -193,7 +204,7 @@ def _files(paths: Sequence[Path]) -> Iterator[_Source]:
     for path in paths:
         if not path.is_file():
             raise UsageError(f"--plugin {path}: no such file")
-        name = "gdbench_file_" + re.sub(r"\W", "_", path.stem)
+        name = FILE + re.sub(r"\W", "_", path.stem)
         if name in taken:
             raise UsageError(f"--plugin {path}: {taken[name]} has the same file name; rename one")
         taken[name] = path

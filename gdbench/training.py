@@ -46,21 +46,31 @@ def train(
     step: one update; what it draws comes from a stream at ``n``. Returns the numbers to show (m,), loss first,
     still on the device. parts: the modules, optimisers and tensors it changes, kept in ``context.resume``.
     Raises PluginError once a loss is no longer finite, or a parameter at the end; the state last saved, whose
-    parameters are all finite, stays.
+    parameters are all finite, stays. Whoever asks it to stop gets the state of the step that is just done saved.
     """
     done = _restore(parts, context.resume.load())
     saved = time.monotonic()
-    with context.reporter.task("discover", steps, done) as task:
+    stop = context.resume.stop
+
+    def save(step: int) -> None:
+        context.resume.save({"step": step, **{name: _state(part) for name, part in parts.items()}})
+
+    with context.reporter.task("discover", steps, done) as task, stop.heeded():
         for first in range(done, steps, CHECK):
             last = min(first + CHECK, steps)
             sums = torch.zeros(len(shown), device=context.device)
             for n in range(first, last):
                 sums += step(n)
+                if stop.error is not None:
+                    if _finite(parts):
+                        save(n + 1)
+                        stop.progress = f"step {n + 1:,} of {steps:,}"
+                    raise stop.error
             means = (sums / (last - first)).tolist()
             if not math.isfinite(means[0]):
                 raise PluginError(f"{shown[0]} was {means[0]} between steps {first} and {last}; try a smaller lr")
             if time.monotonic() - saved >= context.resume.every and _finite(parts):
-                context.resume.save({"step": last, **{name: _state(part) for name, part in parts.items()}})
+                save(last)
                 saved = time.monotonic()
             task.advance(last - first, **dict(zip(shown, means, strict=True)))
     if not _finite(parts):

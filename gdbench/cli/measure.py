@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from gdbench.cli import options
+from gdbench.record import RunRecord
 from gdbench.registry import Registry
 
 
@@ -51,7 +52,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         settings: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory}
         settings["metric_params"] = given["metric_params"]
         shown = progress.reporter()
-        failures = 0
+        failures, measured = 0, list[tuple[RunRecord, Path]]()
         for folder in folders:
             try:
                 with apart(shown.log):
@@ -61,5 +62,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 failures += 1
                 continue
             failures += record.status != "done"
-            views.show_run(record, folder.path, offers, as_json=as_json)
+            measured.append((record, folder.path))
+            if not as_json:
+                views.show_run(record, folder.path, offers)
+        if as_json:
+            views.show_records(measured, single=len(folders) == 1)
         raise typer.Exit(1 if failures else 0)

@@ -60,7 +60,7 @@ def cost_table(record: RunRecord) -> Table:
 def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool = False) -> None:
     """Show a run: scores, cost, pictures, and what to type next."""
     if as_json:
-        return print_json({**json.loads(record.to_json()), "folder": str(folder)})
+        return show_records([(record, folder)], single=True)
     screen = console()
     if record.scores:
         from gdbench.columns import columns_of
@@ -74,11 +74,12 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
     if record.checkpoint_lacks:
         notes.append(("note", f"checkpoint {record.cell.checkpoint} lacks {record.checkpoint_lacks}"))
+    notes += [("traceback", path) for path in sorted(folder.glob("traceback*.txt")) if record.status == "failed"]
     drawn = [*folder.glob("strips.webp"), *sorted((folder / "pictures").glob("*.png"))]
     notes += [("run", folder), *(("picture", picture) for picture in drawn)]
     notes += [("next", command) for command in _next_commands(record, folder, registry)]
     for name, value in notes:
-        screen.print(plain(f"{name}:") + " " * (9 - len(name)) + plain(value), soft_wrap=True)
+        screen.print(plain(f"{name}:") + " " * max(1, 9 - len(name)) + plain(value), soft_wrap=True)
     return None
 
 
@@ -89,14 +90,36 @@ def _best_directions(folder: Path) -> str:
     return ", ".join(f"{one.direction} {one.what} ({one.share:.2f})" for one in findings(folder)[:BEST])
 
 
+def show_records(runs: Sequence[tuple[RunRecord, Path]], single: bool) -> None:
+    """Print runs as one JSON document: a list, or the only one that was asked for; nothing where that one failed."""
+    documents = [{**json.loads(record.to_json()), "folder": str(folder)} for record, folder in runs]
+    if documents or not single:
+        print_json(documents[0] if single else documents)
+
+
 def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:
+    """What can be typed as it stands: each command keeps budget, weights, space, parameters and plugin files."""
+    from gdbench.errors import UsageError
+    from gdbench.offers import BUILT_IN
+    from gdbench.runs.planning import request_of
+
     here, out = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
-    gan, method = record.cell.generator, record.cell.method
+    files = [plugin.provider.file for plugin in registry.plugins if plugin.provider.file]
+    plugins = "".join(f" --plugin {shlex.quote(file)}" for file in files)
+    try:
+        asked = request_of(record, folder.parent, ())
+    except UsageError:  # names in a stranger's record that nobody can type
+        return []
+    method = record.cell.method
     if record.status != "done":
-        return [f"gdbench check-plugin {method}", f"gdbench info {method}"]
+        offer = registry.methods.get(method)
+        mine = [f"gdbench check-plugin {method}{plugins}"] if offer and offer.provider.distribution != BUILT_IN else []
+        return [*mine, f"gdbench info {method}{plugins}", asked.command(folder.parent, files)]
     others = [name for name, offer in registry.methods.items() if name != method and offer.spec.role == record.role]
-    compare = [f"gdbench run --gan {gan} --method {others[0]} --out {out}"] if others else []
-    return [*compare, f"gdbench measure {here} --metric all", f"gdbench leaderboard {out}", f"gdbench show {here}"]
+    compared = [dataclasses.replace(asked, method=other, method_params={}) for other in others[:1]]
+    compare = [request.command(folder.parent, files) for request in compared]
+    more = [f"gdbench measure {here} --metric all{plugins}", f"gdbench leaderboard {out}{plugins}"]
+    return [*compare, *more, f"gdbench show {here}{plugins}"]
 
 
 # What is installed

@@ -12,10 +12,10 @@ from gdbench.errors import MissingFile
 from gdbench.params import build
 from gdbench.record import RunRecord
 from gdbench.registry import Registry, load_registry
+from gdbench.runs.device import pick_device
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
-from gdbench.runs.stages import pick_device
 from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.tables import read_tables
 from gdbench.specs import resolve

@@ -23,11 +23,10 @@ from gdbench.errors import Busy, GdbenchError, IntegrityError
 from gdbench.record import Status
 from gdbench.runs.pipeline import begun, is_complete
 from gdbench.runs.planning import Plan
-from gdbench.runs.process import terminable
+from gdbench.runs.process import STOPPING, terminable
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder, open_run, writable
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 WORKER = (sys.executable, "-m", "gdbench.runs.worker")
 INTERRUPTED = {code for number in STOPPING for code in (128 + number, -number)}
 """Exit codes of a child that was asked to stop."""
@@ -150,7 +149,7 @@ class Bench:
                 self._children.discard(child)
                 with suppress(ProcessLookupError, PermissionError):  # processes of its own, which would keep the lock
                     os.killpg(child.pid, signal.SIGKILL)
-        return _ending(child.returncode)
+        return _ending(child.returncode, log)
 
 
 def _folder(plan: Plan) -> RunFolder:
@@ -186,14 +185,20 @@ def _settled(plan: Plan, folder: RunFolder, ending: _Ending, before: Stamp) -> t
     return status, reason
 
 
-def _ending(code: int) -> _Ending:
+def _ending(code: int, log: Path) -> _Ending:
     if code == 0:
         return _Ending(None)
     if code == Busy.exit_code:
         return _Ending("busy")
     if code in INTERRUPTED:
         return _Ending("interrupted", RESUMES)
-    return _Ending("failed", _reason(code))
+    return _Ending("failed", (code > 0 and _last_word(log)) or _reason(code))
+
+
+def _last_word(log: Path) -> str:
+    """The error with which a child ended, where it could say it in one line."""
+    last = log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
+    return last.removeprefix("gdbench: ") if last.startswith("gdbench: ") else ""
 
 
 def _reason(code: int) -> str:

@@ -18,7 +18,7 @@ from gdbench.runs.planning import Plan
 from gdbench.specs import Lazy, resolve
 
 
-def told(error: Exception, plan: Plan, called: Offer[Any]) -> str:
+def told(error: BaseException, plan: Plan, called: Offer[Any]) -> str:
     """One line about an error: what was raised, by whose code, where. ``called``: the method or metric that ran.
 
     Errors of usage, missing files and integrity say themselves what is to be done.
@@ -26,6 +26,8 @@ def told(error: Exception, plan: Plan, called: Offer[Any]) -> str:
     if isinstance(error, GdbenchError) and not isinstance(error, PluginError):
         return first_line(error)
     text = first_line(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {first_line(error)}"
+    if isinstance(error, SystemExit):
+        text = f"exited without a result: sys.exit({error.code!r})"
     whose = [offer for offer in _offers(plan, called) if owns(offer.provider.package, _culprit(error, plan, called))]
     if not whose:
         return text if isinstance(error, PluginError) else f"{text} ({_named(called)})"

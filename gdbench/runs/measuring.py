@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdbench.context import Stopped
 from gdbench.errors import PluginError
 from gdbench.evaluation import pictures
 from gdbench.evaluation.blocks import BLOCKS
@@ -63,7 +64,9 @@ def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRec
                 tables.pop(spec.name, None)
             else:
                 columns, tables[spec.name] = _one_metric(offer, subject, params, context, folder)
-        except Exception as error:
+        except Stopped:
+            raise
+        except (Exception, SystemExit) as error:
             write_text(folder.path / f"traceback-{spec.name}.txt", traceback.format_exc())
             failed[spec.name] = f"metric {spec.name} failed: {told(error, plan, offer)}"
             continue

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gdbench.context import SILENT, Reporter
+from gdbench.context import SILENT, Reporter, Stopped, StopRequest
 from gdbench.errors import GdbenchError, IntegrityError, UsageError
 from gdbench.files import write_text
 from gdbench.record import Cost, RunRecord
@@ -19,11 +19,12 @@ from gdbench.registry import Registry
 from gdbench.runs import stages
 from gdbench.runs.blame import told
 from gdbench.runs.counting import Meter, threads
+from gdbench.runs.device import pick_device
 from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
 from gdbench.runs.measuring import as_scores, measure, missing_metrics, voided
 from gdbench.runs.planning import Plan, plan, request_of
-from gdbench.runs.process import terminable
+from gdbench.runs.process import same_folder, terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
 from gdbench.runs.store import RunFolder, open_run
 
@@ -38,7 +39,7 @@ def execute(
     group: the processes that share discovery, of which this is rank 0; the others call ``join_discovery``.
     Raises Busy when another process holds the folder.
     """
-    with group.released(), open_run(plan.request.out, plan.id) as folder, terminable():
+    with group.released(), same_folder(), open_run(plan.request.out, plan.id) as folder, terminable() as stop:
         if plan.request.fresh:
             folder.clear()
         old = _finished(folder) if folder.done else folder.recovered()
@@ -52,15 +53,18 @@ def execute(
             return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
         folder.reopen()
         try:
-            record, failed = _computed(plan, registry, folder, record, reporter, group)
-        except (KeyboardInterrupt, SystemExit):
-            reason = "interrupted; the same command resumes it"
+            record, failed = _computed(plan, registry, folder, record, reporter, group, stop)
+        except (KeyboardInterrupt, Stopped):
+            reason = f"interrupted{stop.progress and f' at {stop.progress}'}; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
+            reporter.log(f"{reason}; {_saved(folder, old)}: {plan.command_here}")
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if old is not None:
                 folder.write(old)
                 raise GdbenchError(told(error, plan, plan.method)) from error
+            if isinstance(error, UsageError):  # nothing to record: what was asked for cannot be
+                raise
             write_text(folder.path / "traceback.txt", traceback.format_exc())
             record, failed = replace(record, status="failed", reason=told(error, plan, plan.method)), {}
         if failed and old is None:
@@ -72,6 +76,16 @@ def execute(
     return record, folder
 
 
+def _saved(folder: RunFolder, finished: RunRecord | None) -> str:
+    """What an interrupted run need not do again, in words that lead to the command which goes on."""
+    if finished is not None:
+        return "the finished run keeps what it had; measure the rest with"
+    kept = {"calibration.json": "directions and calibration are saved", stages.COST: "directions are saved"}
+    kept["resume.pt"] = "the discovery so far is saved"
+    here = [words for name, words in kept.items() if (folder.path / name).exists()]
+    return f"{here[0] if here else 'nothing was there to save yet'}; go on with"
+
+
 def join_discovery(plan: Plan, group: ProcessGroup) -> None:
     """Take part in the discovery of a run that rank 0 of ``group`` holds, if there is one; write nothing.
 
@@ -80,9 +94,9 @@ def join_discovery(plan: Plan, group: ProcessGroup) -> None:
     """
     if not group.called():
         return
-    folder, device = RunFolder(plan.request.out / plan.id), stages.pick_device(plan.request.device)
+    folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
     if device.type == "cuda":
-        device = stages.pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
     with threads(plan.request.threads), terminable():
         run = stages.load(plan, folder, SILENT, device)
         resume = replace(run.context.resume, every=math.inf)  # rank 0 saves the state
@@ -170,11 +184,17 @@ def _with_threads(record: RunRecord, seconds: Mapping[str, float]) -> RunRecord:
 
 
 def _computed(
-    plan: Plan, registry: Registry, folder: RunFolder, record: RunRecord, reporter: Reporter, group: ProcessGroup
+    plan: Plan,
+    registry: Registry,
+    folder: RunFolder,
+    record: RunRecord,
+    reporter: Reporter,
+    group: ProcessGroup,
+    stop: StopRequest,
 ) -> tuple[RunRecord, dict[str, str]]:
     """Load, discover, calibrate, measure, draw: the record, and the metrics that failed with their reasons."""
     with threads(plan.request.threads):
-        run = stages.load(plan, folder, reporter, stages.pick_device(plan.request.device))
+        run = stages.load(plan, folder, reporter, pick_device(plan.request.device), stop)
         found = stages.discover(run, registry.packages, group)
         meter = Meter(run.generator)
         calibrated = stages.calibrate(run, found.directions)

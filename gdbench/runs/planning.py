@@ -14,6 +14,7 @@ from gdbench.params import as_plain, build
 from gdbench.places import at, raised_at
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Offer, Registry
+from gdbench.runs.device import pick_device
 from gdbench.runs.request import RunRequest
 from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.weights import checkpoints as store
@@ -63,6 +64,13 @@ class Plan:
         return {kind: self.versions[kind] for kind in kinds}
 
     @property
+    def command_here(self) -> str:
+        """The command that asks for this run again on this machine: with its folder and plugin files."""
+        offers: tuple[Offer[Any], ...] = (self.generator, self.method, self.domain, *self.metrics)
+        files = dict.fromkeys(offer.provider.file for offer in offers if offer.provider.file)
+        return self.request.command(self.request.out, files)
+
+    @property
     def fingerprint(self) -> str:
         """What tells images and oracles from others: weights, parameters, versions, domain. Empty without weights."""
         if not self.checkpoint.sha256:
@@ -74,6 +82,8 @@ class Plan:
 
 def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
+    if request.device.startswith("cuda"):
+        pick_device(request.device)  # a device that is not here is told before anything is written
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found)
@@ -221,7 +231,7 @@ def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunReque
     return RunRequest(
         gan=cell.generator,
         method=cell.method,
-        checkpoint=cell.checkpoint,
+        checkpoint=None if cell.checkpoint == "none" else cell.checkpoint,
         space=cell.space,
         k=cell.k,
         seed=cell.seed,

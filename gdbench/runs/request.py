@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,8 +84,11 @@ class RunRequest:
         except (TypeError, ValueError) as error:
             raise UsageError(f"parameters must be plain finite values: {error}") from None
 
-    def command(self) -> str:
-        """The command line that asks for the same run, whoever asked for this one; without folders of this machine."""
+    def command(self, out: Path | None = None, plugins: Iterable[str] = ()) -> str:
+        """The command line that asks for the same run, whoever asked for this one.
+
+        Without ``out`` and ``plugins`` it names no folder of this machine, as records must not.
+        """
         words = ["gdbench", "run", "--gan", self.gan, "--method", self.method]
         for name in ("checkpoint", "space"):
             value = getattr(self, name)
@@ -100,6 +103,8 @@ class RunRequest:
             for name, value in params.items()
             for word in ("-p", f"{prefix}{name}={json.dumps(value)}")
         ]
+        words += ["--out", str(out)] if out is not None else []
+        words += [word for plugin in plugins for word in ("--plugin", plugin)]
         return shlex.join(words)
 
     @classmethod

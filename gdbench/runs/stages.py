@@ -13,9 +13,8 @@ from pathlib import Path
 
 import torch
 
-from gdbench.context import Context, Reporter, ResumePoint
+from gdbench.context import Context, Reporter, ResumePoint, StopRequest
 from gdbench.directions import load_directions
-from gdbench.errors import UsageError
 from gdbench.evaluation.calibration import TENSORS, Calibration
 from gdbench.evaluation.calibration import calibrate as calibrate_directions
 from gdbench.evaluation.memory import BATCH, fitting_batch
@@ -79,7 +78,9 @@ class Calibrated:
     moments: Moments
 
 
-def load(plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device) -> Execution:
+def load(
+    plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device, stop: StopRequest | None = None
+) -> Execution:
     """Load the generator and its domain. Raises what plugins raise, and UsageError where memory is too small."""
     bare, domain = load_generator(plan, device), load_domain(plan, device)
     batch = _fitting_batch(plan, bare, domain, reporter)
@@ -91,7 +92,7 @@ def load(plan: Plan, folder: RunFolder, reporter: Reporter, device: torch.device
         tier=plan.request.tier,
         domain=domain,
         reporter=reporter,
-        resume=ResumePoint(folder.resume),
+        resume=ResumePoint(folder.resume, stop=stop or StopRequest(), warn=reporter.log),
     )
     pace = pace_of(plan.request.threads, device)
     return Execution(plan, folder, Counted(bare, batch, pace), domain, context, pace, batch)
@@ -204,13 +205,3 @@ def subject(run: Execution, found: Found, calibrated: Calibrated) -> Subject:
 def numbers_beside(weights: Path | None) -> Path | None:
     """The file of tables that ships beside a file of weights, keyed by fingerprint (see ``Subject.cached``)."""
     return weights.parent / "numbers" / f"{weights.stem}.json" if weights else None
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device of ``auto``, ``cpu``, ``cuda`` or ``cuda:n``. Raises UsageError where it does not exist."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: {torch.cuda.device_count()} CUDA devices here; try --device cpu")
-    return device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -153,7 +154,7 @@ def test_methods_say_space_shape_supervision_and_tiers() -> None:
         (("run", "--gan", "toy", "--method", "voynov", "-p", "stps=3"), 2, "did you mean 'steps'?"),
         (("run", "--gan", "toy", "--method", "voynov", "-p", "steps=many"), 2, "steps: got 'many'"),
         (("run", "--gan", "toy", "--method", "random", "--tier", "slow"), 2, "tier"),
-        (("run", "--gan", "toy", "--method", "random", "--device", "cuda:99"), 1, "99"),
+        (("run", "--gan", "toy", "--method", "random", "--device", "cuda:99"), 2, "--device cuda:99: "),
         (("run", "--gan", "toy", "--method", "random", "--max-memory", "much"), 2, "max_memory: got 'much', expected"),
         (("run", *OFFICIAL, "--method", "random", "--offline"), 3, f"on a machine with a network, {OFFLINE_HINT}"),
         (("show", "nowhere"), 5, "nowhere: no record.json"),
@@ -299,8 +300,8 @@ def test_ctrl_c_leaves_a_resumable_run_and_code_130(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
         )
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"sleeping\n"
+        assert child.stderr is not None
+        assert child.stderr.readline() == b"sleeping\n"  # what a plugin prints is a message
         time.sleep(0.2)
         child.send_signal(number)
         _, stderr = child.communicate(timeout=60)
@@ -325,3 +326,22 @@ def test_a_bench_that_is_terminated_ends_its_children(tmp_path: Path) -> None:
     assert b"Traceback" not in stderr
     (record,) = (tmp_path / "out").rglob("record.json")
     assert json.loads(record.read_text())["status"] == "interrupted"
+
+
+def test_what_to_type_next_keeps_what_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "answer.py").write_text(ANSWER)
+    asked = ("--metrics", "answer", "--plugin", "answer.py", "--space", "z", "-p", "whiten=false")
+    shown = gdbench("run", "--gan", "toy", "--method", "random", "--k", 3, "--tier", "smoke", *asked, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    commands = [line.partition(":")[2].strip() for line in shown.stdout.splitlines() if line.startswith("next:")]
+    assert len(commands) == 4
+    assert "--space z --k 3 --seed 0 --tier smoke" in commands[0]
+    for command in commands:
+        assert command.endswith("--plugin answer.py")
+    assert gdbench(*shlex.split(commands[-1])[1:], cwd=tmp_path).returncode == 0
+
+
+def test_several_measured_runs_are_one_document(out: Path) -> None:
+    assert gdbench(*RUN, "--seed", 1, "--out", out).returncode == 0
+    records = json.loads(gdbench("measure", out, "--metric", "cost", "--json").stdout)
+    assert [record["cell"]["seed"] for record in records] in ([0, 1], [1, 0])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +18,7 @@ import torch
 from gdbench import (
     Checkpoint,
     Column,
+    GdbenchError,
     LinearDirections,
     MethodSpec,
     MetricSpec,
@@ -23,6 +27,7 @@ from gdbench import (
     Void,
     normal,
     tensors,
+    train,
 )
 from gdbench.context import SILENT, Context, Reporter, Task
 from gdbench.record import RunRecord, Score
@@ -385,14 +390,114 @@ def test_the_cost_of_an_interrupted_discovery_is_not_forgotten(tmp_path: Path, r
     assert record.costs["discover"].images == 7 + 7 + 5
 
 
-def test_a_damaged_resume_point_is_named(tmp_path: Path, registry: Registry) -> None:
+def test_a_resume_point_that_cannot_be_read_is_set_aside_and_the_run_starts_afresh(
+    tmp_path: Path, registry: Registry
+) -> None:
+    said: list[str] = []
+
+    class Said(Interrupting):
+        def log(self, text: str) -> None:
+            said.append(text)
+
     made = plan(request(tmp_path, "voynov"), registry)
     (tmp_path / made.id).mkdir()
     (tmp_path / made.id / "resume.pt").write_bytes(b"not a state")
-    record, _ = execute(made, registry, SILENT)
+    record, folder = execute(made, registry, Said(-1))
+    assert record.status == "done"
+    assert "resume.pt: cannot be resumed (UnpicklingError), kept as .resume.pt.unreadable; starting afresh" in said[0]
+    assert (folder.path / ".resume.pt.unreadable").read_bytes() == b"not a state"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_saves_the_step_that_is_just_done(tmp_path: Path, registry: Registry, number: signal.Signals) -> None:
+    """It comes within a block of steps, long before the next state would have been saved."""
+    said: list[str] = []
+
+    def learns(generator: Any, params: Any, context: Context) -> LinearDirections:
+        weights = torch.zeros(context.k, 64)
+
+        def step(n: int) -> torch.Tensor:
+            weights.add_(normal(context.stream("discover").at(n), context.k, 64))
+            if n == 32 and not said:
+                os.kill(os.getpid(), number)
+            return torch.zeros(1)
+
+        train(context, 60, step, {"weights": weights})
+        return LinearDirections(weights, context.space)
+
+    class Said(Interrupting):
+        def log(self, text: str) -> None:
+            said.append(text)
+
+    mine = with_method(registry, learns)
+    made = plan(request(tmp_path / "stopped", "mine"), mine)
+    before = signal.getsignal(number)
+    with pytest.raises(BaseException) as caught:
+        execute(made, mine, Said(-1))
+    assert isinstance(caught.value, KeyboardInterrupt if number == signal.SIGINT else SystemExit)
+    assert number == signal.SIGINT or caught.value.code == 128 + number  # type: ignore[attr-defined]
+    assert signal.getsignal(number) == before
+    folder = RunFolder(tmp_path / "stopped" / made.id)
+    assert folder.read().reason == "interrupted at step 33 of 60; the same command resumes it"
+    assert "the discovery so far is saved; go on with: gdbench run --gan toy --method mine" in said[-1]
+    assert torch.load(folder.resume, weights_only=True)["state"]["step"] == 33
+    execute(made, mine, SILENT)
+    whole = plan(request(tmp_path / "whole", "mine"), mine)
+    execute(whole, mine, SILENT)
+    found = [(tmp_path / out / made.id / "directions.safetensors").read_bytes() for out in ("stopped", "whole")]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["method", "metric"])
+def test_a_plugin_that_exits_failed(tmp_path: Path, registry: Registry, kind: str) -> None:
+    def leaves(*_: Any) -> None:
+        sys.exit(0)
+
+    mine = with_method(registry, leaves) if kind == "method" else with_metric(registry, leaves)
+    record, folder = run(
+        tmp_path, mine, *(["mine"] if kind == "method" else []), metrics=("cost", *["mine"][kind == "method" :])
+    )
     assert record.status == "failed"
-    assert "resume.pt: cannot be resumed" in record.reason
-    assert "--fresh" in record.reason
+    assert "exited without a result: sys.exit(0)" in record.reason
+    assert f"{kind} mine" in record.reason
+    assert list(folder.path.glob("traceback*.txt"))
+
+
+def test_a_plugin_that_changes_the_working_directory_breaks_nothing(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moves(generator: Any, params: Any, context: Context) -> LinearDirections:
+        (tmp_path / "elsewhere").mkdir()
+        os.chdir(tmp_path / "elsewhere")
+        context.resume.save({"step": 1})
+        return good(generator, params, context)
+
+    monkeypatch.chdir(tmp_path)
+    record, folder = run(Path("runs"), with_method(registry, moves), "mine")
+    assert record.status == "done"
+    assert folder.path == tmp_path / "runs" / record.id
+    assert folder.read(verify=True) == record
+    assert Path.cwd() == tmp_path
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize(("method", "fields"), [("coordinate", {"k": 65}), ("random", {"device": "cuda:99"})])
+def test_what_cannot_be_is_a_usage_error_and_no_stored_failure(
+    tmp_path: Path, registry: Registry, method: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=r"--k 64 fits|--device cuda:99"):
+        execute(plan(replace(request(tmp_path, method), **fields), registry), registry, SILENT)
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_failed_measurement_keeps_the_hashes_of_files_that_are_not_checked_out(
+    tmp_path: Path, registry: Registry
+) -> None:
+    record, folder = run(tmp_path, registry)
+    (folder.path / "directions.safetensors").unlink()
+    with pytest.raises(GdbenchError):
+        remeasure(folder, ["reconstruction"], registry, SILENT)
+    assert folder.read(verify=True).files == record.files
 
 
 def test_pictures_of_a_metric_are_kept_with_the_run(tmp_path: Path, registry: Registry) -> None:
