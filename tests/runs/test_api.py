@@ -29,15 +29,15 @@ def files(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize("layout", LAYOUTS, ids=range(len(LAYOUTS)))
 def test_an_official_file_is_loaded_by_its_path_and_converted_once(layout: Layout, tmp_path: Path, kept: Path) -> None:
     sizes = Sizes()
-    reference = layout.write(tmp_path / "weights", sizes)
+    reference = layout.write(tmp_path / "tiles", sizes)
     z = Dice(1)(3, sizes.z_dim)
     expected = reference.render(z)
-    generator = gdbench.load_generator("stylegan2", checkpoint=tmp_path / "weights", device="cpu", psi=1.0)
+    generator = gdbench.load_generator("stylegan2", checkpoint=tmp_path / "tiles", device="cpu", psi=1.0)
     images = generator.render(gdbench.Codes(z, "z"))
     assert float((images - expected).abs().max()) < 1e-4 * float(expected.max() - expected.min())
     before = files(kept)
-    assert set(before) == {"stylegan2/weights.safetensors", "stylegan2/weights.json"}
-    paths = tmp_path / "weights", kept / "stylegan2" / "weights.safetensors", "weights"
+    assert set(before) == {"stylegan2/tiles.safetensors", "stylegan2/tiles.json"}
+    paths = tmp_path / "tiles", kept / "stylegan2" / "tiles.safetensors", "tiles"
     for again in paths:
         same = gdbench.load_generator("stylegan2", checkpoint=again).render(gdbench.Codes(z, "z"))
         assert torch.equal(same, images)
