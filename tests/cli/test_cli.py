@@ -281,7 +281,7 @@ def test_a_child_that_hangs_costs_its_own_cell(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "name: s\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost]\ngenerators: [toy]\nmethods: [random, sleepy]\n"
     )
-    result = gdbench("bench", "s.yaml", "--plugin", "slow.py", "--timeout", 25, "--out", "out", cwd=tmp_path)
+    result = gdbench("bench", "s.yaml", "--plugin", "slow.py", "--timeout", 40, "--out", "out", cwd=tmp_path)
     assert result.returncode == 1
     records = [json.loads(path.read_text()) for path in (tmp_path / "out").rglob("record.json")]
     states = {record["cell"]["method"]: record["status"] for record in records}

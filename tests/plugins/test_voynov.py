@@ -448,7 +448,7 @@ def test_global_random_state_is_neither_used_nor_changed() -> None:
     ("form", "steps", "lr"),
     [
         ("ortho", 600, 1e-2),
-        ("ortho-exp", 400, 3e-3),
+        ("ortho-exp", 600, 3e-3),
         ("unit", 300, 2e-2),
         ("linear", 200, 4e-2),
         ("projective", 200, 2e-2),

@@ -150,7 +150,8 @@ def test_curved_directions_survive_saving_and_move_by_the_length_asked(form: For
     index, sign = torch.arange(4).repeat(2), torch.tensor([1.0, -1.0]).repeat_interleave(4)
     half = 3 * found.unit[index] * sign  # half the longest shift of training
     moved = found.displace(codes, index, half)
-    assert torch.equal(moved.latents, loaded.displace(codes, index, half).latents)
+    again = loaded.displace(codes, index, half).latents  # large tensors are kept in halves: eleven bits of a number
+    torch.testing.assert_close(moved.latents, again, rtol=2e-3, atol=2e-3)
     lengths = (moved.latents - 1).norm(dim=1).view(2, 4).mean(0)
     torch.testing.assert_close(lengths, 3 * found.unit, rtol=1e-3, atol=0)
     still = found.displace(codes, index, torch.zeros(8))

@@ -165,4 +165,5 @@ def test_under_torchrun_one_process_writes_the_run_and_all_are_counted(tmp_path:
     alone, both = one.record.costs["discover"], folder.read(verify=True).costs["discover"]
     assert (both.images, both.backward) == (alone.images, alone.backward) != (0, 0)
     vectors = [load_file(place / "directions.safetensors")["vectors"] for place in (one.folder, folder.path)]
-    torch.testing.assert_close(vectors[0], vectors[1], atol=1e-3, rtol=0)
+    # sums over halves of a batch are rounded otherwise, and how much of that training keeps differs between processors
+    torch.testing.assert_close(vectors[0], vectors[1], atol=1e-2, rtol=0)
