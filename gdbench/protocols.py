@@ -303,7 +303,11 @@ class Scores:
     directions: Mapping[str, Sequence[float] | Sequence[str]] = field(default_factory=dict)
     """Column -> K numbers or texts, kept in the run's table. ``leading`` (position of a factor in the domain's list, -1
     for none) names rows of pictures; ``plus`` (text: what + does, "" for nothing) and ``share`` in [0, 1] name them
-    better, and end what ``run`` prints."""
+    better, and end what ``run`` prints.
+
+    Reports and comparisons read columns on factors by their names: ``share:FACTOR``, what a direction does of a factor,
+    0 to 1; ``best:FACTOR``, a number in the row of the factor's best direction alone and NaN elsewhere;
+    ``void:FACTOR:GATE``, NaN, a factor that does not count and why."""
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     """Name -> images (rows, columns, c, h, w) in [-1, 1], kept as contact sheets with the run."""
     blocks: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -48,7 +48,8 @@ ROOMS = {  # room -> the rooms that its modules may enter; "" is the ground, whi
     "boards": {""},
     "runs": {"", "weights", "evaluation"},
     "testing": {"", "weights", "evaluation", "runs"},
-    "cli": {"", "weights", "evaluation", "runs", "boards", "testing"},
+    "report": {"", "evaluation", "runs", "boards"},
+    "cli": {"", "weights", "evaluation", "runs", "boards", "report", "testing"},
 }
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scipy", "sklearn")
 DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli"}

@@ -14,9 +14,6 @@ from gdbench.registry import Registry
 if TYPE_CHECKING:
     from gdbench.boards.compare import Compared, Comparison, Kept, Side
 
-BEST = "best:"
-"""A column of a metric's table whose name begins so holds one number: that of the best direction for what follows."""
-
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``compare``."""
@@ -116,7 +113,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _best(folder: Path) -> dict[tuple[str, str], float]:
-    from gdbench.runs.tables import read_tables
+    from gdbench.runs.tables import BEST, read_tables
 
     return {
         (metric, str(column).removeprefix(BEST)): float(table[column].max())

@@ -19,6 +19,8 @@ EARLIER = "tables"
 """The folder in which records of protocol 1 have a file for each metric."""
 BETWEEN = "/"
 """Stands between metric and column in the file; no metric's name holds it."""
+SHARE, BEST, GATE = "share:", "best:", "void:"
+"""What the names of columns on factors begin with: see ``gdbench.Scores.directions``."""
 
 
 def as_table(columns: Mapping[str, Sequence[float]], k: int) -> pd.DataFrame:

@@ -1,0 +1,225 @@
+"""The geometry of charts, as values in pixels; templates draw them as SVG, so that all text is escaped in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gdbench.boards.board import Entry
+from gdbench.boards.cells import short
+
+COLOURS = 8
+WIDE, HIGH = 620.0, 380.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 110.0, 12.0, 44.0
+LINE = 13.0
+"""Pixels between two labels that would else lie upon one another."""
+DOT_WIDE, DOT_PAD = 92.0, 5.0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values low to high on pixels start to stop; with ``log`` in decades."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """The pixel of a value; what lies beyond the axis lies at its end."""
+        low, high, value = (math.log10(max(one, 1.0)) if self.log else one for one in (self.low, self.high, value))
+        part = (value - low) / (high - low) if high > low else 0.5
+        return self.start + min(1.0, max(0.0, part)) * (self.stop - self.start)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Pixel and text of about five round values."""
+        if self.log:
+            first, last = (math.log10(max(one, 1.0)) for one in (self.low, self.high))
+            values = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
+        else:
+            step = _step(self.high - self.low)
+            values = [n * step for n in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
+        return [(self.at(value), short(value) if value else "0") for value in values]
+
+
+def _step(extent: float) -> float:
+    """A round step of which about five make ``extent``."""
+    if extent <= 0:
+        return 1.0
+    size = 10.0 ** math.floor(math.log10(extent / 5))
+    return next(size * times for times in (1, 2, 5, 10) if size * times >= extent / 5 - 1e-12)
+
+
+def around(values: Iterable[float], start: float, stop: float, log: bool = False) -> Axis:
+    """The axis that holds all values with some room; one that is near 0 begins there."""
+    found = list(values) or [0.0, 1.0]
+    low, high = min(found), max(found)
+    if log:
+        low, high = max(low, 1.0), max(high, 10.0)
+        return Axis(10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high)), start, stop, log=True)
+    room = 0.06 * (high - low) or 0.2 * abs(high) or 0.5
+    start_low = 0.0 if 0 <= low < high / 2 else max(low - room, 0.0) if low >= 0 else low - room
+    return Axis(start_low, high + room, start, stop)
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A mean with its interval in a cell of a table, and the baseline's interval behind it; pixels, None where unknown.
+
+    text: the number.
+    """
+
+    x: float
+    span: tuple[float, float] | None
+    band: tuple[float, float] | None
+
+
+def dot(entry: Entry, axis: Axis, baseline: Entry | None) -> Dot | None:
+    """The dot of an entry; None where it has no number."""
+    if entry.mean is None:
+        return None
+    return Dot(axis.at(entry.mean), _span(entry, axis), _span(baseline, axis) if baseline else None)
+
+
+def dot_axis(entries: Iterable[Entry]) -> Axis:
+    """The axis that cells of columns of one kind have in common."""
+    values = [value for one in entries for value in (one.mean, one.low, one.high) if value is not None]
+    return around(values, DOT_PAD, DOT_WIDE - DOT_PAD)
+
+
+def _span(entry: Entry, axis: Axis) -> tuple[float, float] | None:
+    if entry.low is None or entry.high is None:
+        return None
+    low, high = axis.at(entry.low), axis.at(entry.high)
+    return low, max(high - low, 1.0)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A row in two columns: its mean, its seeds where they are known, its role. colour: 0 to COLOURS - 1."""
+
+    label: str
+    x: Entry
+    y: Entry
+    seeds: tuple[tuple[float, float], ...]
+    role: str
+    colour: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point as it is drawn: pixels; label_y: where its label stands. cross: pixels of both intervals."""
+
+    label: str
+    title: str
+    x: float
+    y: float
+    label_x: float
+    label_y: float
+    seeds: tuple[tuple[float, float], ...]
+    cross: tuple[float, float, float, float] | None
+    role: str
+    colour: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of points. bands: pixels (x, y, width, height) of the baseline's intervals. path: a line, or ""."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    bands: tuple[tuple[float, float, float, float], ...] = ()
+    path: str = ""
+    wide: float = WIDE
+    high: float = HIGH
+
+
+def scatter(title: str, labels: tuple[str, str], points: Sequence[Point], baseline: str) -> Picture | None:
+    """A mean and its seeds for each point; references are lines, and the baseline a band. None without any number."""
+    there = [one for one in points if one.x.mean is not None and one.y.mean is not None]
+    if not there:
+        return None
+    x = around([*_values(one.x for one in there), *(x for one in there for x, _ in one.seeds)], LEFT, WIDE - RIGHT)
+    y = around([*_values(one.y for one in there), *(y for one in there for _, y in one.seeds)], HIGH - BOTTOM, TOP)
+    marks = [_mark(one, x, y, labels) for one in there]
+    bands = [band for one in there if one.label == baseline for band in _bands(one, x, y)]
+    return Picture(title, *labels, x, y, tuple(_apart(marks)), tuple(bands))
+
+
+def against_cost(title: str, labels: tuple[str, str], points: Sequence[tuple[Point, float]]) -> Picture | None:
+    """Quality over cost on a logarithmic axis, and the line of the methods that no cheaper one equals."""
+    there = [(one, cost) for one, cost in points if one.y.mean is not None]
+    if not there:
+        return None
+    x = around([cost for _, cost in there], LEFT, WIDE - RIGHT, log=True)
+    y = around(_values(one.y for one, _ in there), HIGH - BOTTOM, TOP)
+    marks = []
+    for one, cost in there:
+        at, mean = x.at(cost), one.y.mean or 0.0
+        title_text = f"{one.label}: {labels[1]} {short(mean)}, {labels[0]} {short(cost)}"
+        span = _span(one.y, y)
+        cross = (at, at, y.at(one.y.low or 0.0), y.at(one.y.high or 0.0)) if span else None
+        marks.append(Mark(one.label, title_text, at, y.at(mean), 0.0, 0.0, (), cross, one.role, one.colour))
+    return Picture(title, *labels, x, y, tuple(_apart(marks)), path=_front(marks))
+
+
+def _values(entries: Iterable[Entry]) -> list[float]:
+    return [value for one in entries for value in (one.mean, one.low, one.high) if value is not None]
+
+
+def _mark(one: Point, x: Axis, y: Axis, labels: tuple[str, str]) -> Mark:
+    mean_x, mean_y = one.x.mean or 0.0, one.y.mean or 0.0
+    cross = None
+    if one.x.low is not None and one.x.high is not None and one.y.low is not None and one.y.high is not None:
+        cross = (x.at(one.x.low), x.at(one.x.high), y.at(one.y.low), y.at(one.y.high))
+    title = f"{one.label}: {labels[0]} {short(mean_x)}, {labels[1]} {short(mean_y)}"
+    seeds = tuple((x.at(a), y.at(b)) for a, b in one.seeds)
+    return Mark(one.label, title, x.at(mean_x), y.at(mean_y), 0.0, 0.0, seeds, cross, one.role, one.colour)
+
+
+def _bands(one: Point, x: Axis, y: Axis) -> Iterable[tuple[float, float, float, float]]:
+    if one.x.low is not None and one.x.high is not None:
+        left, right = x.at(one.x.low), x.at(one.x.high)
+        yield left, TOP, right - left, HIGH - BOTTOM - TOP
+    if one.y.low is not None and one.y.high is not None:
+        upper, lower = y.at(one.y.high), y.at(one.y.low)
+        yield LEFT, upper, WIDE - RIGHT - LEFT, lower - upper
+
+
+def _apart(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks, the highest first, with labels right of them that do not lie upon one another."""
+    from dataclasses import replace
+
+    placed: list[Mark] = []
+    for mark in sorted(marks, key=lambda one: (one.y, one.x, one.label)):
+        at = mark.y + (-7 if _covered(mark, marks) else 4)
+        for other in placed:
+            near = abs(other.label_x - mark.x - 8) < 8 + 6.2 * max(len(mark.label), len(other.label))
+            if near and at < other.label_y + LINE:
+                at = max(at, other.label_y + LINE)
+        placed.append(replace(mark, label_x=mark.x + 8, label_y=at))
+    return placed
+
+
+def _covered(mark: Mark, marks: Sequence[Mark]) -> bool:
+    """Whether another point would lie upon the label of this one."""
+    reach = 12 + 6.2 * len(mark.label)
+    return any(0 < other.x - mark.x < reach and abs(other.y - mark.y) < 9 for other in marks)
+
+
+def _front(marks: Sequence[Mark]) -> str:
+    """The line from method to better method of more cost, as points of a polyline; pixels grow downwards."""
+    best, line = math.inf, []
+    for mark in sorted((one for one in marks if one.role == "method"), key=lambda one: (one.x, one.y)):
+        if mark.y < best:
+            line += [f"{mark.x:.1f},{best:.1f}"] if math.isfinite(best) else []
+            line.append(f"{mark.x:.1f},{mark.y:.1f}")
+            best = mark.y
+    return " ".join(line)

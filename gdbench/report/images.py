@@ -1,0 +1,56 @@
+"""Stored strips as data addresses, small enough for the page that shows them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbench.errors import GdbenchError
+from gdbench.evaluation import pictures
+
+QUALITIES = (85, 60, 35)
+LARGEST_ATLAS = 800_000
+"""Bytes of an atlas that a page takes in as it is."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image in a page: its data address, and its size in pixels."""
+
+    address: str
+    width: int
+    height: int
+
+
+def strip(path: Path, row: int, most: int) -> Shown | None:
+    """The first block of the strip of direction ``row``, in ``most`` bytes of address; None where that cannot be."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        tiles = pictures.strip(path, row).tiles[0]
+    except (GdbenchError, IndexError, OSError):
+        return None
+    image = Image.fromarray(np.ascontiguousarray(np.concatenate(list(tiles), axis=1)))
+    for quality in QUALITIES:
+        buffer = io.BytesIO()
+        image.save(buffer, "WEBP", quality=quality, method=4)
+        address = _address(buffer.getvalue())
+        if len(address) <= most:
+            return Shown(address, image.width, image.height)
+    return None
+
+
+def atlas(path: Path) -> str:
+    """A stored atlas as it is, as a data address; "" where it is too large or not there."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return ""
+    return _address(data) if len(data) <= LARGEST_ATLAS else ""
+
+
+def _address(data: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

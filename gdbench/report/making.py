@@ -1,0 +1,69 @@
+"""From a folder with runs to the files of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gdbench.boards.leaderboard import leaderboard_of
+from gdbench.columns import columns_of
+from gdbench.files import read_bytes, write_text
+from gdbench.report.evidence import evidence
+from gdbench.report.pages import pages, run_text
+from gdbench.report.places import run_page
+from gdbench.runs.pool import suite_runs
+from gdbench.runs.store import RunFolder, find_runs, read_records
+
+if TYPE_CHECKING:
+    from gdbench.registry import Registry
+    from gdbench.runs.suite import Suite
+
+OURS = b'<meta name="generator" content="gdbench report">'
+"""What the head of a page says, so that a page of an earlier report is told from other people's files."""
+HEAD = 1 << 26
+
+
+class Made(NamedTuple):
+    """Pages by file, and a line for each run that cannot be believed."""
+
+    pages: dict[str, str]
+    problems: list[str]
+
+
+def report_of(folder: Path, registry: Registry, suite: Suite | None = None, changed: bool = False) -> Made:
+    """The report of the runs below ``folder``; with a suite, of those that it asks for."""
+    columns = columns_of(registry)
+    found, problems = [], []
+    for one in find_runs(folder):
+        records, lines = read_records([one])
+        found += [(record, one.path) for record in records]
+        problems += lines
+    if suite is None:
+        board = leaderboard_of([record for record, _ in found], columns, registry, None, changed)
+    else:
+        runs = suite_runs(suite, registry, folder)
+        found = [(record, path) for record, path in found if record.id in runs.ids]
+        problems = list(runs.problems)
+        made = leaderboard_of(runs.records, columns, registry, suite, changed)
+        board = replace(made, notes=(runs.note, *made.notes))
+    papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
+    return Made(pages(board, [evidence(record, path) for record, path in found], problems, papers), problems)
+
+
+def page_of_run(folder: Path) -> Made:
+    """The page of one run, which leads nowhere. Raises IntegrityError for a run that cannot be believed."""
+    record = RunFolder(folder).read(verify=True)
+    return Made({run_page(record.id): run_text(evidence(record, folder))}, [])
+
+
+def write(made: Mapping[str, str], folder: Path, sweep: bool = True) -> list[Path]:
+    """Write pages into ``folder``, each atomically. sweep: pages of an earlier report that are no longer made go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in made.items():
+        write_text(folder / file, text)
+    for path in folder.glob("*.html") if sweep else ():
+        if path.name not in made and OURS in read_bytes(path, HEAD)[:1000]:
+            path.unlink()
+    return [folder / file for file in made]

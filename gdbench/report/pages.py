@@ -1,0 +1,218 @@
+"""The pages of a report: a pure function of leaderboard, records and stored strips, one text for each file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from gdbench.boards.answer import summary
+from gdbench.boards.board import Board, Leaderboard
+from gdbench.boards.cells import short
+from gdbench.console import clean
+from gdbench.report import gallery, images
+from gdbench.report.evidence import Evidence
+from gdbench.report.places import INDEX, generator_page, run_page
+from gdbench.report.views import BoardView, Known, Verbatim, board_view, links
+
+TEMPLATES = Path(__file__).with_name("templates")
+STRIP, STRIPS_OF_INDEX, STRIPS_OF_GENERATOR = 6_000, 700_000, 1_800_000
+"""Bytes of one strip at most, and of all strips of a page."""
+
+
+def pages(
+    leaderboard: Leaderboard, runs: Sequence[Evidence], problems: Sequence[str], papers: Mapping[str, str]
+) -> dict[str, str]:
+    """File -> its text: the index, a page for each generator, a page for each run.
+
+    problems: a line for each run that is not believed. papers: method -> where it was published.
+    """
+    known = {one.record.id: one for one in sorted(runs, key=lambda one: one.record.id)}
+    rows = sum(len(board.rows) for board in leaderboard.boards)
+    most = min(STRIP, STRIPS_OF_INDEX // max(rows, 1))
+    views = [board_view(board, known, papers, most) for board in leaderboard.boards]
+    made = {INDEX: _index(leaderboard, views, known, problems)}
+    for page, boards in _by_generator(views).items():
+        made[page] = _generator(boards, known)
+    boards_of = {run: view for view in views for row in view.board.rows for run in row.runs}
+    for run, one in known.items():
+        made[run_page(run)] = run_text(one, boards_of.get(run))
+    return made
+
+
+def _by_generator(views: Sequence[BoardView]) -> dict[str, list[BoardView]]:
+    found: dict[str, list[BoardView]] = {}
+    for view in views:
+        found.setdefault(generator_page(view.board.key), []).append(view)
+    return found
+
+
+def _index(leaderboard: Leaderboard, views: Sequence[BoardView], known: Known, problems: Sequence[str]) -> str:
+    together = summary(leaderboard)
+    return _render(
+        "index.html",
+        title="gdbench report",
+        sentences=together or (views[0].said.sentences if views else ()),
+        told=not together,
+        notes=leaderboard.notes,
+        parts_of_bar=(bar := _coverage(known, problems)),
+        total=sum(part.count for part in bar),
+        lists=_lists(leaderboard, known),
+        views=views,
+        filters=_filters(views),
+        across=leaderboard.across,
+        n_rows=sum(len(view.rows) for view in views),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the coverage bar. lines: id of a run, its page or "", and why. start: the count of all before it."""
+
+    name: str
+    style: str
+    count: int
+    lines: tuple[tuple[str, str, str], ...]
+    start: int = 0
+
+
+def _coverage(known: Known, problems: Sequence[str]) -> list[Part]:
+    kinds = {"done": ("done",), "failed": ("failed", "timeout", "interrupted"), "incompatible": ("incompatible",)}
+    parts = []
+    for kind, statuses in kinds.items():
+        lines = links(known, lambda one, statuses=statuses: one.record.status in statuses)  # type: ignore[misc]
+        parts.append(Part(kind, kind, len(lines), tuple(lines)))
+    doubted = tuple(("", "", line) for line in problems)
+    parts.append(Part("not believed", "doubted", len(doubted), doubted))
+    starts = accumulate((part.count for part in parts), initial=0)
+    return [replace(part, start=start) for part, start in zip(parts, starts, strict=False)]
+
+
+def _lists(leaderboard: Leaderboard, known: Known) -> list[Part]:
+    """Numbers that are void, and columns that must not rank, with their reasons."""
+    voids = tuple(_voids(known))
+    refused = {
+        f"{shown.metric}.{shown.column.name}": shown.refused
+        for board in leaderboard.boards
+        for shown in board.columns
+        if shown.refused and shown.column.ranked
+    }
+    columns = tuple((column, "", why) for column, why in refused.items())
+    return [
+        Part("runs with void numbers", "void", len({run for run, _, _ in voids}), voids),
+        Part("refused columns", "refused", len(columns), columns),
+    ]
+
+
+def _voids(known: Known) -> Iterator[tuple[str, str, str]]:
+    """For each run and reason one line that names the columns."""
+    for run, one in known.items():
+        reasons: dict[str, list[str]] = {}
+        for metric, own in one.record.scores.items():
+            for column, score in own.items():
+                if score.value is None:
+                    reasons.setdefault(str(score.void), []).append(f"{metric}.{column}")
+        for why, columns in reasons.items():
+            named = ", ".join(columns[:4]) + (f" and {len(columns) - 4} more" if len(columns) > 4 else "")
+            yield run, run_page(run), f"{named}: {why}"
+
+
+def _filters(views: Sequence[BoardView]) -> list[tuple[str, list[str]]]:
+    """Name and values of the filters between which there is a choice."""
+    keys = [view.board.key for view in views]
+    values = {
+        "generator": [f"{key.generator}/{key.checkpoint}" for key in keys],
+        "space": [key.space for key in keys],
+        "tier": [key.tier for key in keys],
+        "K": [str(key.k) for key in keys],
+        "role": [row.role for view in views for row in view.rows],
+    }
+    distinct = {name: list(dict.fromkeys(clean(one) for one in found)) for name, found in values.items()}
+    return [(name, found) for name, found in distinct.items() if len(found) > 1]
+
+
+def _generator(views: Sequence[BoardView], known: Known) -> str:
+    most = STRIPS_OF_GENERATOR // len(views)
+    key = views[0].board.key
+    parts = [(view, _beyond(view.board, known, most)) for view in views]
+    return _render("generator.html", title=f"{key.generator}/{key.checkpoint}", parts_of_page=parts)
+
+
+def _beyond(board: Board, known: Known, most: int) -> dict[str, Any]:
+    return {
+        "gallery": gallery.gallery(board, known, most),
+        "matrix": gallery.matrix(board, known),
+        "cost": gallery.cost_picture(board, known),
+        "metrics": gallery.all_metrics(board),
+    }
+
+
+def run_text(one: Evidence, view: BoardView | None = None) -> str:
+    """The page of one run. view: the board that it stands on, None where it stands alone."""
+    cell = one.record.cell
+    living = [direction for direction in one.sorted if not direction.dead]
+    factors = list(dict.fromkeys(factor for direction in one.directions for factor in direction.shares))
+    return _render(
+        "run.html",
+        title=f"{cell.generator}/{cell.checkpoint} × {cell.method}, seed {cell.seed}",
+        one=one,
+        record=one.record,
+        view=view,
+        atlas=images.atlas(one.strips[0]) if one.strips else "",
+        geometry=one.strips[1] if one.strips else None,
+        living=living,
+        dead=[direction.index for direction in one.directions if direction.dead],
+        factors=factors,
+        bars=sorted(one.best, key=lambda factor: (-one.best[factor][1], factor)),
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """Templates in which all text is cleaned and escaped, and nothing is undefined without a word."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    made.globals |= {"style": Markup(style), "script": Markup(script), "csp": _policy(style, script)}
+    made.filters |= {"px": _pixels, "short": short}
+    return made
+
+
+def _finalized(value: object) -> object:
+    """Text as one line without control characters; what is markup, or clean in several lines, as it is."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, Markup | Verbatim) else value
+
+
+def _pixels(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _policy(style: str, script: str) -> str:
+    """The content security policy: nothing is fetched, and no style or script but ours is obeyed."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,219 @@
+"""Pages say what boards and records say, lead to one another, fetch nothing, and obey no text of strangers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from gdbench.boards.answer import answer, summary
+from gdbench.boards.board import Leaderboard
+from gdbench.boards.cells import short
+from gdbench.boards.leaderboard import leaderboard
+from gdbench.report.evidence import Direction, Evidence
+from gdbench.report.pages import pages
+from gdbench.report.places import run_page, slug
+from tests.boards.test_exports import NASTY
+from tests.report.synthetic import COLUMNS, RULES, board_of, hostile, made_in, record
+
+GOLDEN = Path(__file__).with_name("golden")
+PAPERS = {"alpha": "Someone, 2020"}
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, and the text outside style and script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
+    return made_in(tmp_path_factory.mktemp("suite"))
+
+
+@pytest.fixture(scope="module")
+def made(runs: list[Evidence]) -> dict[str, str]:
+    return pages(board_of(runs), runs, ["runs/x: not finished"], PAPERS)
+
+
+def without_images(text: str) -> str:
+    """Without what another version of an image or table library writes otherwise: images, and hashes of files."""
+    return re.sub(r"\b[0-9a-f]{64}\b", "sha256", re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]+", "data:", text))
+
+
+def test_the_pages_are_the_golden_ones(made: dict[str, str]) -> None:
+    """Bytes but for images: ``git diff tests/report/golden`` shows what a change of templates does.
+
+    After a change that is meant, remove ``golden`` and run this test, which then fails once and writes it anew.
+    """
+    chosen = [
+        "index.html",
+        *(page for page in made if page.startswith("generator-")),
+        run_page("gan-small-alpha-s0-k4"),
+    ]
+    assert len(chosen) == 3
+    if not GOLDEN.exists():
+        GOLDEN.mkdir()
+        for page in chosen:
+            (GOLDEN / page).write_text(without_images(made[page]), encoding="utf-8")
+        pytest.fail("golden pages were written: look at them")
+    for page in chosen:
+        assert without_images(made[page]) == (GOLDEN / page).read_text(encoding="utf-8"), page
+
+
+def test_the_same_records_in_any_order_give_the_same_bytes(runs: list[Evidence], made: dict[str, str]) -> None:
+    assert pages(board_of(runs[::-1]), runs[::-1], ["runs/x: not finished"], PAPERS) == made
+
+
+def test_every_page_parses_and_every_link_leads_to_a_page_and_a_place_in_it(made: dict[str, str]) -> None:
+    parsed = {page: Parsed(text) for page, text in made.items()}
+    places = {page: {attrs["id"] for _, attrs in one.tags if "id" in attrs} for page, one in parsed.items()}
+    links = 0
+    for page, one in parsed.items():
+        assert one.open == []
+        for tag, attrs in one.tags:
+            if tag in ("a", "use") and (href := attrs["href"]):
+                target, _, place = href.partition("#")
+                links += 1
+                assert (target or page) in made
+                assert not place or place in places[target or page], href
+    assert links > 50
+
+
+def test_the_policy_allows_our_style_and_script_alone(made: dict[str, str]) -> None:
+    for text in made.values():
+        (policy,) = [
+            str(attrs["content"])
+            for tag, attrs in Parsed(text).tags
+            if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"
+        ]
+        assert policy.startswith("default-src 'none'; img-src data:; ")
+        for kind in ("style", "script"):
+            (inner,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+            assert f"{kind}-src 'sha256-{digest}'" in policy
+        assert not re.search(r"<[^>]* style=", text)
+
+
+def test_the_index_says_what_the_board_says(runs: list[Evidence], made: dict[str, str]) -> None:
+    board = board_of(runs)
+    text = " ".join(Parsed(made["index.html"]).text.split())
+    for one in board.boards:
+        for sentence in [*summary(board), *answer(one).sentences]:
+            assert sentence in text
+        for row in answer(one).rows:
+            for entry in row.entries:
+                assert entry.mean is None or short(entry.mean) in text
+    assert "1 failed" in text
+    assert "gan-small-delta-s0-k4: it broke" in text
+    assert "known.reach, known.both: nothing could be told" in text
+    assert "known.untried: it cannot tell copies" in text
+    assert "runs/x: not finished" in text
+    assert "Someone, 2020" in text
+    assert "◐ 2/3" in text
+    assert not re.search(r"\b(nan|None|inf)\b", text, re.IGNORECASE)
+
+
+def test_rows_lead_to_their_runs_and_controls_are_tinted_below(made: dict[str, str]) -> None:
+    body = made["index.html"].split('<table class="board">')[1]
+    order = re.findall(r'<tr class="(tinted)?" data-role="(\w+)">', body.split("</table>")[0])
+    assert [role for _, role in order] == ["method"] * 4 + ["control", "reference"]
+    assert [bool(tint) for tint, _ in order] == [False] * 4 + [True, True]
+    for seed in range(3):
+        assert f'href="{run_page(f"gan-small-beta-s{seed}-k4")}"' in body
+
+
+def test_the_page_of_a_generator_shows_who_finds_what(made: dict[str, str]) -> None:
+    (text,) = [text for page, text in made.items() if page.startswith("generator-")]
+    gallery = text.split('<table class="gallery">')[1].split("</table>")[0]
+    assert re.findall(r'<tr><th scope="row">(\w+)</th>', gallery) == ["hue", "size"]
+    assert gallery.count('loading="lazy"') == 2 * 5
+    assert gallery.count(".750") == 2 * 5  # the text, and the picture's alternative
+    assert "texture (fails steering)" in text
+    matrix = text.split('<table class="matrix">')[1].split("</table>")[0]
+    assert "2 wins, 0 ties, 0 losses" in matrix
+
+
+def test_the_page_of_a_run_shows_directions_by_share_and_folds_the_dead(made: dict[str, str]) -> None:
+    text = made[run_page("gan-small-alpha-s0-k4")]
+    assert re.findall(r'<tr id="d(\d)">', text) == ["3", "2", "0"]
+    assert "1 dead: no visible change in range" in text
+    assert "hue .800" in text
+    assert text.count('<use href="#atlas"/>') == 3
+    assert "1.39 / 1.39" in text  # where the curve passes .30
+    for words in ("gdbench run --gan gan --method alpha --seed 0", "abc123", "strips.webp", "60"):
+        assert words in text
+    failed = Parsed(made[run_page("gan-small-delta-s0-k4")]).text
+    assert "failed: it broke" in failed
+
+
+def test_a_run_without_files_has_a_page_too() -> None:
+    text = pages(Leaderboard(()), [Evidence(record("alpha", 0, 0.5))], [], {})[run_page("gan-small-alpha-s0-k4")]
+    assert "Directions" not in Parsed(text).text
+    assert "both" in Parsed(text).text
+
+
+@pytest.fixture(scope="module")
+def plain_tags(made: dict[str, str]) -> set[tuple[str, str]]:
+    return {(tag, name) for text in made.values() for tag, attrs in Parsed(text).tags for name in ["", *attrs]}
+
+
+@pytest.mark.parametrize("text", NASTY, ids=lambda text: repr(text)[:30])
+def test_text_of_strangers_is_shown_as_text(text: str, runs: list[Evidence], plain_tags: set[tuple[str, str]]) -> None:
+    """No element or attribute that pages do not have anyway, and no address that leads out."""
+    strange = [hostile(one, text) for one in runs]
+    papers = dict.fromkeys([text, f"beta{text}"], text)
+    for page, content in pages(board_of(strange, text), strange, [text], papers).items():
+        assert re.fullmatch(r"(index|run-[a-z0-9._-]*|generator-[a-z0-9._-]*)\.html", page)
+        assert len(page) < 120
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", content)
+        parsed = Parsed(content)
+        for tag, attrs in parsed.tags:
+            assert {(tag, name) for name in ["", *attrs]} <= plain_tags
+            for name in ("href", "src"):
+                assert re.fullmatch(r"(#|data:image/webp|(index|run-|generator-)[^:/]*).*", attrs.get(name) or "#")
+
+
+def test_names_that_were_changed_are_told_apart() -> None:
+    assert slug("a-b_c.1") == "a-b_c.1"
+    assert len({slug(text) for text in ["a/b", "a:b", "A-B", "a-b", "../a-b"]}) == 5
+
+
+def test_columns_that_only_stand_once_are_no_picture(runs: list[Evidence]) -> None:
+    columns = {"known": COLUMNS["known"][2:]}
+    text = pages(leaderboard([one.record for one in runs], columns, RULES), runs, [], {})["index.html"]
+    assert '<figure class="picture">' not in text
+
+
+def test_a_direction_leads_where_its_share_is_largest() -> None:
+    assert Direction(0, {"a": 0.2, "b": 0.5}).leading == "b"
+    assert replace(Direction(0), shares={"a": 0.0}).leading == ""
+    assert not Direction(0).dead
+    assert Direction(0, magnitudes=(None, None)).dead
+    assert not Direction(0, magnitudes=(None, 1.0)).dead
