@@ -108,13 +108,15 @@ def _largest(values: Sequence[float]) -> tuple[int, float] | None:
 
 
 def _magnitudes(folder: Path) -> list[tuple[float | None, float | None]]:
+    from safetensors import SafetensorError
+
     from gdbench.evaluation.calibration import TENSORS, Calibration
 
     if not (folder / TENSORS).is_file():
         return []
     try:
         solved = Calibration.load(folder).magnitude().tolist()
-    except (GdbenchError, OSError, ValueError, KeyError):
+    except (GdbenchError, SafetensorError, OSError, ValueError, KeyError):
         return []
     sides = [[value if math.isfinite(value) else None for value in row] for row in solved]
     return [(plus, minus) for plus, minus in sides]

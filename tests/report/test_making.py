@@ -23,7 +23,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def report(*arguments: str | Path) -> int:
-    return CliRunner().invoke(build_app(load_registry()), ["report", *map(str, arguments)]).exit_code
+    """The exit code that the command line gives, of an error too."""
+    result = CliRunner().invoke(build_app(load_registry()), ["report", *map(str, arguments)])
+    return getattr(result.exception, "exit_code", result.exit_code)
 
 
 def test_a_folder_gets_an_index_and_pages_and_loses_those_of_an_earlier_report(folder: Path) -> None:
