@@ -76,6 +76,7 @@ def test_every_record_has_the_versions_of_this_code(pool: str, registry: Registr
         assert record.environment["changed"] is False, "made by code that is not committed"
 
 
+@pytest.mark.skipif(not (ACCEPTANCE / "acceptance.json").exists(), reason="the acceptance suite has not been run")
 def test_columns_that_rank_were_tried_and_passed(registry: Registry) -> None:
     """Those of the metrics that claim to rank; what failed, or was not tried, is refused on every board of a suite."""
     refused = rules_of(registry, columns_of(registry), read_suite(ROOT / "benchmarks" / "scenes-quick.yaml")).verdicts
@@ -88,6 +89,14 @@ def test_columns_that_rank_were_tried_and_passed(registry: Registry) -> None:
                 assert refused.least[metric, column.name] > 0, name
             elif column.ranked:
                 assert refused.refused[metric, column.name]
+
+
+@pytest.mark.skipif((ACCEPTANCE / "acceptance.json").exists(), reason="the acceptance suite has been run")
+def test_columns_that_were_not_tried_rank_nobody(registry: Registry) -> None:
+    columns = columns_of(registry)
+    verdicts = rules_of(registry, columns, read_suite(ROOT / "benchmarks" / "scenes-quick.yaml")).verdicts
+    ranking = {(metric, one.name) for metric, own in columns.items() for one in own if one.ranked}
+    assert set(verdicts.refused) >= ranking
 
 
 @pytest.mark.parametrize("suite", SUITES)

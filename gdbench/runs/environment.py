@@ -15,6 +15,10 @@ import torch
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
 
 
+CODE = (":(top)", ":(top,exclude)results", ":(top,exclude)docs")
+"""What of a checkout can change a number."""
+
+
 def describe() -> dict[str, Any]:
     """JSON-able facts: versions, system, processor, threads, CUDA devices, git commit and whether it was changed.
 
@@ -47,11 +51,14 @@ def cpu_model() -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """``{"commit": sha, "changed": bool}`` of the checkout that ``folder`` is tracked in; empty where there is none."""
+    """``{"commit": sha, "changed": bool}`` of the checkout that ``folder`` is tracked in; empty where there is none.
+
+    changed: whether a tracked file differs, but for results and docs, which the code writes itself and never reads.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit or not _git(folder, "ls-files", "."):  # an installed copy inside somebody's own repository
         return {}
-    return {"commit": commit.strip(), "changed": bool(_git(folder, "status", "--porcelain", "-uno"))}
+    return {"commit": commit.strip(), "changed": bool(_git(folder, "status", "--porcelain", "-uno", "--", *CODE))}
 
 
 def _git(folder: Path, *arguments: str) -> str:

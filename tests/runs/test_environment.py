@@ -42,6 +42,13 @@ def test_git_state(tmp_path):
     clean = git_state(tmp_path)
     assert len(clean["commit"]) == 40
     assert clean["changed"] is False
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "board.md").write_text("1")
+    git(tmp_path, "add", "results")
+    git(tmp_path, "commit", "-q", "-m", "second")
+    clean = git_state(tmp_path)
+    (tmp_path / "results" / "board.md").write_text("2")  # as every bench does, while its next runs are made
+    assert git_state(tmp_path) == clean
     (tmp_path / "a").write_text("2")
     assert git_state(tmp_path) == {**clean, "changed": True}
     (tmp_path / "site-packages").mkdir()
