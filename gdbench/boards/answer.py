@@ -134,7 +134,9 @@ def _led(board: Board, columns: Sequence[Shown]) -> Iterator[str]:
     for leaders, names in led.items():
         what = _list(names)
         ranked = max(len(_ranked(board, shown)) for shown in columns)
-        if len(leaders) == 1:
+        if not leaders:
+            yield f"no ranked method leads {what}, since an incomplete one is better"
+        elif len(leaders) == 1:
             yield f"{name(leaders[0])} leads {what}" if ranked > 1 else f"{name(leaders[0])} alone is ranked in {what}"
         elif len(leaders) == ranked:
             yield f"no method is better than another in {what}"

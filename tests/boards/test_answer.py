@@ -33,6 +33,14 @@ def test_ties_are_told_as_ties_and_columns_of_the_same_leaders_together():
     )
 
 
+def test_an_incomplete_method_that_is_better_than_all_leaves_no_leader():
+    incomplete = three("unfinished", [0.99, 0.98])
+    assert said([*GOOD, *POOR, *incomplete, *RANDOM])[0] == (
+        f"{PLACE}: no ranked method leads kappa, since an incomplete one is better; "
+        "no method is better than another in leak."
+    )
+
+
 @pytest.mark.parametrize(
     ("kappa", "sentence"),
     [
