@@ -174,6 +174,8 @@ def _settled(plan: Plan, folder: RunFolder, ending: _Ending, before: Stamp) -> t
     """
     if folder.stamp not in (None, before):
         record = folder.read()
+        if ending.status == "timeout" and record.status == "interrupted":  # by this bench, whose limit is the reason
+            record = folder.write(replace(record, status="timeout", reason=ending.reason))
         if ending.status in (None, "busy", "interrupted") or record.status != "done":
             return record.status, record.reason
         return ending.status, ending.reason  # a metric failed on a finished run, which keeps what it had
