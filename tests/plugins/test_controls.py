@@ -8,7 +8,7 @@ import torch
 from gdbench_controls.discover import coordinate, dead, duplicated, random
 from gdbench_controls.params import ControlParams
 
-from gdbench import NoParams, PluginError, moments
+from gdbench import NoParams, UsageError, moments
 from tests.plugins.methods_generators import DIM, Convnet, context
 
 GENERATOR = Convnet()
@@ -72,5 +72,5 @@ def test_dead_directions_move_nothing() -> None:
 
 @pytest.mark.parametrize("control", [random, coordinate])
 def test_more_directions_than_dimensions_are_refused(control: object) -> None:
-    with pytest.raises(PluginError, match=f"K = {DIM + 1}"):
+    with pytest.raises(UsageError, match=f"K = {DIM + 1}"):
         control(GENERATOR, ControlParams(), context(DIM + 1))  # type: ignore[operator]

@@ -14,7 +14,7 @@ from gdbench_jacobian.params import JacobianParams
 from gdbench_toy.generator import load as load_toy
 from torch import Tensor
 
-from gdbench import Codes, Context, NoParams, PluginError, Stream, normal
+from gdbench import Codes, Context, NoParams, PluginError, Stream, UsageError, normal
 from tests.plugins.methods_generators import Convnet
 
 CPU = torch.device("cpu")
@@ -172,7 +172,7 @@ def test_codes_are_drawn_by_the_seed() -> None:
 
 
 def test_what_cannot_be_found_is_said() -> None:
-    with pytest.raises(PluginError, match="7 directions"):
+    with pytest.raises(UsageError, match="7 directions"):
         found(Small(), 7)
     with pytest.raises(PluginError, match="shows no layer 'block9'; it shows first, hidden, last"):
         found(Small(), 2, layer="block9")

@@ -28,6 +28,7 @@ from gdbench import (
     NoParams,
     PluginError,
     Stream,
+    UsageError,
     moments,
     normal,
     orthonormal,
@@ -180,7 +181,7 @@ def test_the_sign_of_a_row_neither_chooses_nor_orders() -> None:
 
 
 def test_more_directions_than_dimensions_are_refused() -> None:
-    with pytest.raises(PluginError, match=f"K = {DIM + 1}"):
+    with pytest.raises(UsageError, match=f"K = {DIM + 1}"):
         hessian(Convnet(), SMALL, context(DIM + 1))
 
 

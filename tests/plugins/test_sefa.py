@@ -8,7 +8,7 @@ import torch
 from gdbench_sefa.discover import discover, factorise
 from scipy.linalg import eigh
 
-from gdbench import Codes, NoParams, PluginError
+from gdbench import Codes, NoParams, PluginError, UsageError
 from tests.plugins.methods_generators import DIM, Convnet, context
 
 
@@ -94,5 +94,5 @@ def test_a_unit_without_weights_does_no_harm() -> None:
 def test_nothing_to_factorise_is_refused() -> None:
     with pytest.raises(PluginError, match="no affine weights"):
         discover(Linear(), NoParams(), context(2))
-    with pytest.raises(PluginError, match="K = 13"):
+    with pytest.raises(UsageError, match="K = 13"):
         discover(Linear(_weights(20, 7)), NoParams(), context(DIM + 1))

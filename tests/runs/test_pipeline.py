@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,12 @@ from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder
 from gdbench.specs import resolve
+
+
+@pytest.fixture
+def restored() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -409,7 +415,9 @@ def test_a_resume_point_that_cannot_be_read_is_set_aside_and_the_run_starts_afre
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_a_signal_saves_the_step_that_is_just_done(tmp_path: Path, registry: Registry, number: signal.Signals) -> None:
+def test_a_signal_saves_the_step_that_is_just_done(
+    tmp_path: Path, registry: Registry, number: signal.Signals, restored: ExitStack
+) -> None:
     """It comes within a block of steps, long before the next state would have been saved."""
     said: list[str] = []
 
@@ -431,6 +439,9 @@ def test_a_signal_saves_the_step_that_is_just_done(tmp_path: Path, registry: Reg
 
     mine = with_method(registry, learns)
     made = plan(request(tmp_path / "stopped", "mine"), mine)
+    default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    inherited = signal.signal(number, default)  # a job in the background was started with some of them ignored
+    restored.callback(signal.signal, number, inherited)
     before = signal.getsignal(number)
     with pytest.raises(BaseException) as caught:
         execute(made, mine, Said(-1))
