@@ -145,7 +145,7 @@ def test_a_whole_run_is_the_same_run_where_little_memory_is(tmp_path: Path) -> N
 def test_a_bound_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
     registry = load_registry()
     request = RunRequest("toy", "random", k=4, tier="smoke", out=tmp_path, max_memory="20MB")
-    with pytest.raises(UsageError, match="max_memory: got 0.02 GB, but a run that renders one image holds "):
+    with pytest.raises(UsageError, match=r"max_memory: got 0\.02 GB, but a run that renders one image holds "):
         execute(plan(request, registry), registry, SILENT)
 
 
