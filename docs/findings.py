@@ -36,17 +36,22 @@ README = ROOT / "README.md"
 BLOCK = re.compile(r"(<!-- answer: written by docs/findings.py -->\n).*?(<!-- end of answer -->)", re.DOTALL)
 SHOWN = ("sngan/scenes32", "stylegan2/scenes32")
 """The boards of the picture in README, and of the strips."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#4aa3df", "#7b3fa0", "#8c564b", "#111111", "#5f8a00")
+"""One a method, the same in every picture; told apart by colour-blind readers too, and every line bears its name."""
+ORDERED = frozenset({"sefa", "ganspace", "jacobian", "hessian-penalty", "orojar", SUPERVISED})
+"""Methods that give their strongest directions first; of the others the mean over random orders is taken."""
 STRIPS = 4
 """Methods beside the supervised reference in the picture of strips: those of the largest F1."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one board. name: GAN/CHECKPOINT; by method, in order of seed."""
+    """The runs of one board. name: GAN/CHECKPOINT; by method, in order of seed; pool: where their folders lie."""
 
     name: str
     board: Board
     runs: dict[str, list[RunRecord]]
+    pool: Path
 
     def column(self, method: str, column: str) -> list[float]:
         """The numbers of ``recovery`` of a method, one for each seed that has one."""
@@ -78,7 +83,7 @@ def read(pool: Path) -> tuple[Leaderboard, list[Group]]:
         name = f"{key.generator}/{key.checkpoint}" + (
             " in z" if (key.generator, key.space) == ("stylegan2", "z") else ""
         )
-        groups.append(Group(name, board, runs))
+        groups.append(Group(name, board, runs, pool))
     order = {name: place for place, name in enumerate(SHOWN)}
     return made, sorted(groups, key=lambda group: (order.get(group.name, len(order)), group.name))
 
@@ -90,9 +95,10 @@ def scatter(groups: Sequence[Group], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
+    colours = _colours(groups)
     figure, axes = pyplot.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.4), dpi=110, layout="constrained")
     for axis, group in zip(np.atleast_1d(axes), groups, strict=True):
-        for number, method in enumerate(group.methods):
+        for method in group.methods:
             recall, precision = (np.array(group.column(method, name)) for name in ("recall", "precision"))
             if method == RANDOM:
                 axis.axvspan(recall.min(), recall.max(), color="0.9", zorder=0)
@@ -104,18 +110,66 @@ def scatter(groups: Sequence[Group], path: Path) -> None:
             elif group.runs[method][0].role != "method":
                 continue
             else:
-                colour = pyplot.get_cmap("tab20")(number % 20)
+                colour = colours[method]
                 axis.plot(recall, precision, "-o", color=colour, markersize=3.5, lw=0.8, alpha=0.75)
-                axis.plot(recall.mean(), precision.mean(), "o", color=colour, markersize=8, label=method)
+                axis.plot(recall.mean(), precision.mean(), "o", color=colour, markersize=8)
                 axis.annotate(method, (recall.mean(), precision.mean()), (5, 4), textcoords="offset points", fontsize=8)
         axis.set(title=f"{group.name}, 10⁵ images, K = 32", xlabel="recall of known factors", ylabel="precision")
-        axis.legend(fontsize=7, loc="best")
+        axis.legend(fontsize=8, loc="upper left")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
     pyplot.close(figure)
 
 
-def best_rows(record: RunRecord, folder: Path) -> dict[str, tuple[int, float]]:
+def _colours(groups: Sequence[Group]) -> dict[str, str]:
+    """A colour for each method that is no control or reference."""
+    names = sorted({name for group in groups for name in group.methods if group.runs[name][0].role == "method"})
+    return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
+
+
+def first_k(group: Group, method: str) -> np.ndarray:
+    """Mean over seeds of F1 of the first k directions, for k = 1..K (K,)."""
+    ending = "at" if method in ORDERED else "any"
+    found = []
+    for run in group.runs[method]:
+        table = read_tables(group.pool / run.id)["recovery"]
+        recall, precision = (table[f"{name}_{ending}"].to_numpy(dtype=float) for name in ("recall", "precision"))
+        whole = recall + precision
+        found.append(np.divide(2 * recall * precision, whole, out=np.zeros_like(whole), where=whole > 0))
+    return np.asarray(np.mean(found, 0))
+
+
+def along_k(groups: Sequence[Group], path: Path) -> None:
+    """F1 of the first k directions over k: what the place K = J says beside K = 32, without new runs."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    colours = _colours(groups)
+    figure, axes = pyplot.subplots(1, len(groups), figsize=(5.9 * len(groups), 3.9), dpi=110, layout="constrained")
+    for axis, group in zip(np.atleast_1d(axes), groups, strict=True):
+        for method in group.methods:
+            if group.runs[method][0].role != "method" and method not in (RANDOM, SUPERVISED):
+                continue
+            values, style = first_k(group, method), {SUPERVISED: ":", RANDOM: "--"}.get(method, "-")
+            axis.plot(
+                np.arange(1, len(values) + 1), values, style, color=colours.get(method, "0.4"), label=method, lw=1.4
+            )
+        axis.axvline(counted(group), color="0.8", lw=0.8, zorder=0)
+        axis.set(title=group.name, xlabel="first k directions (line: k = J)", ylabel="F1")
+        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png")
+    pyplot.close(figure)
+
+
+def counted(group: Group) -> int:
+    """J, the number of known factors that count on this generator."""
+    return round(next(value for method in group.methods for value in group.column(method, "counted")))
+
+
+def best_rows(folder: Path) -> dict[str, tuple[int, float]]:
     """Factor -> its best direction and the share that it has on codes which did not choose it."""
     table = read_tables(folder)["recovery"]
     found = {}
@@ -125,7 +179,7 @@ def best_rows(record: RunRecord, folder: Path) -> dict[str, tuple[int, float]]:
     return found
 
 
-def strips(group: Group, pool: Path, path: Path) -> None:
+def strips(group: Group, path: Path) -> None:
     """Rows: known factors; columns: methods; each cell the strip of the method's best direction with its share."""
     import matplotlib
 
@@ -134,7 +188,7 @@ def strips(group: Group, pool: Path, path: Path) -> None:
 
     ranked = [method for method in group.methods if group.runs[method][0].role == "method"][:STRIPS]
     methods = [method for method in (SUPERVISED, *ranked, RANDOM) if method in group.runs]
-    tables = {method: best_rows(group.runs[method][0], pool / group.runs[method][0].id) for method in methods}
+    tables = {method: best_rows(group.pool / group.runs[method][0].id) for method in methods}
     factors = list(next(iter(tables.values())))
     figure, axes = pyplot.subplots(
         len(factors), len(methods), figsize=(2.1 * len(methods), 0.62 * len(factors) + 0.4), dpi=130
@@ -144,7 +198,7 @@ def strips(group: Group, pool: Path, path: Path) -> None:
             axis = axes[i, j]
             axis.set_axis_off()
             row, share = tables[method][factor]
-            tiles = strip(pool / group.runs[method][0].id / "strips.webp", row).tiles
+            tiles = strip(group.pool / group.runs[method][0].id / "strips.webp", row).tiles
             axis.imshow(np.concatenate(list(tiles[0]), 1), alpha=1.0 if share > 0.3 else 0.45)
             axis.set_title(f"{factor} {share:.2f}" if j == 0 else f"{share:.2f}", fontsize=6, pad=1.5)
             if i == 0:
@@ -213,6 +267,38 @@ def statements(groups: Sequence[Group]) -> Iterator[str]:
             )
 
 
+def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
+    """How much the order of methods by F1 changes from one discovery seed to the next."""
+    for group in groups:
+        found = {method: group.column(method, "F1") for method in group.methods if method != SUPERVISED}
+        rows = np.array(
+            [f1[:3] for method, f1 in found.items() if len(f1) >= 3 and group.runs[method][0].role == "method"]
+        )
+        if len(rows) > 3:
+            pairs = [spearmanr(rows[:, a], rows[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+            yield (
+                f"On {group.name} the order of {len(rows)} methods by F1 under two discovery seeds: rank correlation "
+                f"{min(pairs):.2f} to {max(pairs):.2f}."
+            )
+
+
+def few_places(groups: Sequence[Group]) -> Iterator[str]:
+    """Who leads where only J directions may be given, and how far the order at K = 32 agrees with that."""
+    for group in groups:
+        methods = [method for method in group.methods if group.runs[method][0].role == "method"]
+        place = counted(group) - 1
+        curves = {method: first_k(group, method) for method in methods}
+        if len(methods) > 3:
+            few = sorted(methods, key=lambda method: -curves[method][place])
+            rho = spearmanr([curves[m][place] for m in methods], [curves[m][-1] for m in methods]).statistic
+            best = ", ".join(f"{method} {curves[method][place]:.3f}" for method in few[:3])
+            yield (
+                f"On {group.name} the first {place + 1} directions alone, as many as factors count, have F1 {best}; "
+                f"random {first_k(group, RANDOM)[place]:.3f}. The order at K = J and at K = 32: rank correlation "
+                f"{rho:.2f}."
+            )
+
+
 def limits(groups: Sequence[Group]) -> str:
     """What the page cannot say."""
     runs = [(group, method) for group in groups for method in group.methods]
@@ -260,7 +346,12 @@ def page(made: Leaderboard, groups: Sequence[Group]) -> str:
     ]
     for group in groups:
         parts += ["\n".join(f"- {line}" for line in answer(group.board).sentences)]
-    parts += ["\n".join(f"- {line}" for line in statements(groups))]
+    parts += ["\n".join(f"- {line}" for line in (*statements(groups), *seeds_agree(groups), *few_places(groups)))]
+    parts += [
+        "![F1 of the first k directions over k](pictures/along-k.png)",
+        "*What a smaller K would say: F1 of the first k directions, mean over seeds; of methods without an order of "
+        "their own the mean over random orders.*",
+    ]
     for group in groups:
         parts += [f"## {group.name}", table(group)]
         if group.name in SHOWN:
@@ -278,8 +369,9 @@ def main(pool: Path) -> None:
     made, groups = read(pool)
     shown = [group for group in groups if group.name in SHOWN and group.methods]
     scatter(shown, PICTURES / "answer.png")
+    along_k(shown, PICTURES / "along-k.png")
     for group in shown:
-        strips(group, pool, PICTURES / f"strips-{group.name.replace('/', '-')}.png")
+        strips(group, PICTURES / f"strips-{group.name.replace('/', '-')}.png")
     write_text(DOCS / "findings.md", page(made, [group for group in groups if group.methods]))
     text = README.read_text(encoding="utf-8")
     if BLOCK.search(text):
