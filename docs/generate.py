@@ -25,6 +25,7 @@ COMMANDS = (
     "show",
     "leaderboard",
     "compare",
+    "verify",
     "doctor",
     "checkpoint import",
     "checkpoint fetch",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import PurePosixPath
+from typing import Any, Literal, get_args
 
 from gdbench.errors import IntegrityError
 
@@ -83,6 +85,15 @@ class Cell:
     """All parameters of the method, defaults too."""
 
 
+def digits(cell: Cell, versions: Mapping[str, int | None], weights: str) -> str:
+    """What the id of a run ends with: a hash of everything that decides its directions, and of nothing else.
+
+    versions: those that decide. weights: SHA-256 of the checkpoint, "" without one.
+    """
+    decides = {"cell": dataclasses.asdict(cell), "versions": versions, "weights": weights}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One execution of a cell: everything that is kept of it beside its files."""
@@ -155,7 +166,8 @@ class RunRecord:
     def from_json(cls, text: str, where: str = "record") -> RunRecord:
         """The record in ``text``; unknown fields of an older or newer schema are refused by name.
 
-        Raises IntegrityError, naming ``where``, when the text is no record that this version can read.
+        Raises IntegrityError, naming ``where``, when the text is no record that this version can read, or names files
+        outside its folder.
         """
         try:
             data = json.loads(text)
@@ -167,9 +179,27 @@ class RunRecord:
                 metric: {column: _score(**score) for column, score in columns.items()}
                 for metric, columns in data["scores"].items()
             }
-            return cls(**data)
+            return _plausible(cls(**data))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise IntegrityError(f"{where}: not a run record ({' '.join(str(error).split())[:200]})") from None
+
+
+def _plausible(record: RunRecord) -> RunRecord:
+    """The record, if what others build names and paths of has the right kind. Raises ValueError."""
+    cell = record.cell
+    for name in ("generator", "checkpoint", "method", "space", "tier"):
+        if not isinstance(getattr(cell, name), str):
+            raise ValueError(f"cell.{name}: got {str(getattr(cell, name))[:40]!r}, expected text")
+    for name in ("seed", "k"):
+        if type(getattr(cell, name)) is not int:
+            raise ValueError(f"cell.{name}: got {str(getattr(cell, name))[:40]!r}, expected a whole number")
+    if not isinstance(record.id, str) or record.status not in get_args(Status):
+        raise ValueError(f"id or status: got {str(record.id)[:40]!r} and {str(record.status)[:40]!r}")
+    for file in record.files:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or "\0" in file or not path.parts:
+            raise ValueError(f"files: {file[:60]!r} does not lie in its folder")
+    return record
 
 
 def _score(value: float | None, void: str | None = None, units: Sequence[float] = ()) -> Score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,19 @@ def test_every_run_is_whole_and_small(pool: str) -> None:
         kept = [file for file in kept if not file.name.startswith((".", "traceback"))]
         assert len(kept) <= 10, folder.path
         assert sum(file.stat().st_size for file in kept) <= LARGEST, folder.path
+
+
+def test_everything_here_verifies_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every hash of every run, and every leaderboard computed again: what CI holds against these results."""
+    monkeypatch.chdir(ROOT)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = [sys.executable, "-m", "gdbench", "verify", "results"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    folders = sum(len(find_runs(RESULTS / pool)) for pool in POOLS)
+    assert done.stdout.startswith(f"verified {folders:,} runs, "), done.stdout
+    assert f" {len(SUITES)} leaderboards" in done.stdout
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 30
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import MissingFile, UsageError
 from gdbench.params import as_plain, build
 from gdbench.places import at, raised_at
-from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
+from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, digits
 from gdbench.registry import Offer, Registry
 from gdbench.runs.device import pick_device
 from gdbench.runs.request import RunRequest
@@ -218,11 +218,10 @@ def _missing(needs: Sequence[str], generator: GeneratorSpec, domain: DomainSpec)
 
 
 def _identity(plan: Plan) -> str:
-    """A readable name and a hash of everything that decides the directions, and of nothing else."""
-    decides = {"cell": asdict(plan.cell), "versions": plan.decisive, "weights": plan.checkpoint.sha256}
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
+    """A readable name and a hash of everything that decides the directions."""
     cell = plan.cell
-    return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{digest}"
+    hashed = digits(cell, plan.decisive, plan.checkpoint.sha256)
+    return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{hashed}"
 
 
 def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:

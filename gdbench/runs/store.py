@@ -102,7 +102,10 @@ class RunFolder:
     def _changed(self, record: RunRecord) -> dict[str, str]:
         """Name -> hash of the files that are not as recorded; large ones may not be checked in beside a record."""
         here = {name: self.path / name for name in record.files}
-        hashes = {name: sha256(file) for name, file in here.items() if file.exists()}
+        try:
+            hashes = {name: sha256(file) for name, file in here.items() if file.exists()}
+        except OSError as error:
+            raise IntegrityError(f"{error.filename or self.path}: cannot be read ({error.strerror})") from None
         return {name: found for name, found in hashes.items() if found != record.files[name]}
 
     def recovered(self) -> RunRecord | None:
