@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     A full disk, a raised error or a kill leaves the old file as it was.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # numbers of processes mean nothing elsewhere
     try:
         with part.open("wb") as file:
             yield file

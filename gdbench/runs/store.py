@@ -1,40 +1,41 @@
 """Run folders: one folder per run, written by this module alone; the manifest and ``done`` come last.
 
+Who works on a run is told by a claim beside its folder (``runs.claims``).
+
 A folder is believed only when ``done`` is there, the record has the hash that ``done`` states, and every file that the
 record names and that is here has the hash that the record states.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gdbench.errors import Busy, GdbenchError, IntegrityError
 from gdbench.files import read_bytes, sha256, write_text
 from gdbench.record import RunRecord
+from gdbench.runs.claims import Claim
 
-RECORD, DONE, LOCK, HOLDER, RESUME = "record.json", "done", ".lock", ".holder", "resume.pt"
+RECORD, DONE, RESUME = "record.json", "done", "resume.pt"
 _TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never recorded
 DRAWN = ("pictures/directions.png", "strips.webp")  # made of the record, again and again
 TABLES = "tables.parquet"
-LEAST_WAIT = 0.2
 LARGEST = 1 << 26  # bytes of a record
-"""Seconds for which everybody waits: another process may hold the lock for a moment only to see whether it is free."""
+LEAST_WAIT, LOOK = 1.0, 0.1
+"""Seconds for which everybody waits, since others hold a run for a moment to see how it ended; and between looks."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run. claim: that of this process, None where it only reads."""
 
     path: Path
+    claim: Claim | None = None
 
     @property
     def done(self) -> bool:
@@ -53,13 +54,7 @@ class RunFolder:
     @property
     def held(self) -> bool:
         """Whether a process works on this run now."""
-        if not (self.path / LOCK).exists():
-            return False
-        try:
-            with FileLock(self.path / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
+        return Claim(self.path.absolute()).holder() is not None
 
     @property
     def resume(self) -> Path:
@@ -131,7 +126,10 @@ class RunFolder:
         """Record the run: hashes of all files, ``record.json``, then ``done``. Returns the record with its files.
 
         The hashes of files that are not here (not checked out beside a committed record) stay as they are.
+        Raises Busy where another process took the claim over: what that one records stands.
         """
+        if self.claim is not None and self.claim.lost():
+            raise Busy(f"{self.path}: taken over by {self.claim.holder() or 'another process'}, whose record stands")
         self.reopen()
         self._sweep()
         absent = {name: digest for name, digest in record.files.items() if not (self.path / name).exists()}
@@ -156,9 +154,9 @@ class RunFolder:
             shutil.rmtree(self.path / folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Forget an earlier execution: every file but the lock."""
+        """Forget an earlier execution: every file."""
         for file in self.path.rglob("*"):
-            if file.is_file() and file.name not in (LOCK, HOLDER):
+            if file.is_file():
                 file.unlink()
 
     def _files(self) -> list[str]:
@@ -197,19 +195,24 @@ def open_run(out: Path, run_id: str, wait: float = 0.0) -> Iterator[RunFolder]:
     path = (out / run_id).absolute()
     with cannot_write(path):
         path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / LOCK)
-        try:
-            lock.acquire(timeout=max(wait, LEAST_WAIT))
-        except Timeout:
-            holder = _holder(path / HOLDER)
-            raise Busy(f"{path}: held by {holder}; wait for it, or choose another --out") from None
+        claim = _claimed(path, wait)
     try:
-        with cannot_write(path):
-            (path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield RunFolder(path)
+        with claim.beating():
+            yield RunFolder(path, claim)
     finally:
-        (path / HOLDER).unlink(missing_ok=True)
-        lock.release()
+        claim.release()
+
+
+def _claimed(path: Path, wait: float) -> Claim:
+    """The claim of this process on the run in ``path``. Raises Busy after ``wait`` seconds."""
+    until = time.monotonic() + max(wait, LEAST_WAIT)
+    while True:
+        try:
+            return Claim(path).take()
+        except Busy as error:
+            if time.monotonic() >= until:
+                raise Busy(f"{path}: held by {error}; wait for it, or choose another --out") from None
+        time.sleep(LOOK)
 
 
 @contextmanager
@@ -228,13 +231,6 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     return folder
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return "another process"
 
 
 def find_runs(folder: Path) -> list[RunFolder]:

@@ -34,7 +34,7 @@ def finish(folder, **changes):
 request = json.loads(sys.stdin.read())
 name, blank = request['method_params']['id'], request['method_params']['blank']
 out, do = pathlib.Path(request['out']), request['suite']
-if do == 'busy' or (out / name / '.lock').exists() and do == 'sees':
+if do == 'busy':
     sys.exit(4)
 with open_run(out, name) as folder:
     if do == 'good' and folder.done:  # as a real run does, which reads back what is finished

@@ -33,7 +33,7 @@ def made(out: Path, **content: str) -> RunFolder:
         for name, text in content.items():
             (folder.path / name).write_text(text)
         folder.write(RECORD)
-    return folder
+    return RunFolder(folder.path)
 
 
 def test_a_record_survives_the_disk(tmp_path: Path) -> None:
