@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from gdbench.home import data_folder
     from gdbench.params import build as build_params
     from gdbench.params import parse_assignments
+    from gdbench.programs import Op, Program, ProgramWriter
     from gdbench.protocols import (
         Bindable,
         ChannelWeights,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         ModulationWeights,
         Oracle,
         OwnFeatures,
+        Programmed,
         Scores,
         StepLengths,
         StraightDirections,
@@ -138,6 +140,10 @@ _LAZY = {
     "MapsToW": "protocols",
     "ModulationWeights": "protocols",
     "OwnFeatures": "protocols",
+    "Programmed": "protocols",
+    "Op": "programs",
+    "Program": "programs",
+    "ProgramWriter": "programs",
     "StepLengths": "protocols",
     "StraightDirections": "protocols",
     "TrainingImages": "protocols",
@@ -206,9 +212,13 @@ __all__ = [
     "ModulationWeights",
     "Moments",
     "NoParams",
+    "Op",
     "Oracle",
     "OwnFeatures",
     "PluginError",
+    "Program",
+    "ProgramWriter",
+    "Programmed",
     "Readings",
     "Record",
     "RunRecord",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gdbench.codes import Codes
+from gdbench.programs import Program
 
 
 class Generator(Protocol):
@@ -79,6 +80,16 @@ class ModulationWeights(Protocol):
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
         """Layer name -> weights (outputs, dim): one row for each output that is linear in the code."""
+        ...
+
+
+@runtime_checkable
+class Programmed(Protocol):
+    """Capability ``"program"``: the generator as a list of operations, which pages draw without torch."""
+
+    def program(self, space: str) -> Program | None:
+        """How codes of ``space`` are drawn and rendered, in float32, with the parameters that the generator was loaded
+        with; None where the weights need an operation that there is none for."""
         ...
 
 

@@ -15,7 +15,7 @@ from gdbench.errors import PluginError
 from gdbench.tiers import TIERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-CAPABILITIES = ("mapping", "features", "modulation")
+CAPABILITIES = ("mapping", "features", "modulation", "program")
 OFFERS = ("factors", "masks", "images")
 STANDARD = (*CAPABILITIES, *OFFERS, "domain")
 """What ``needs`` may name in any installation; a plugin's ``provides`` and ``offers`` may add names of its own."""

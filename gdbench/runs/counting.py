@@ -42,7 +42,7 @@ class Counted:
         self._pace = pace
         self.images = 0
         self.backward = 0
-        hand_on(self, generator, ("map", "feature_layers", "modulation_weights"))
+        hand_on(self, generator, ("map", "feature_layers", "modulation_weights", "program"))
         self._spoiled: Tensor | None = None  # on the device: looking at it at each image would wait for it
 
     def __getattr__(self, name: str) -> Any:

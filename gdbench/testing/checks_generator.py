@@ -11,12 +11,16 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, MissingFile
+from gdbench.programs import Program
+from gdbench.streams import Stream, normal
 from gdbench.testing.cases import CODES, GeneratorCase, load_generator, same, sampled
 from gdbench.testing.isolation import observe, seeded
 from gdbench.testing.results import Check, Skipped, Unusable, expect
 from gdbench.weights.checkpoints import default_folder, find
 
 MEMBERS = ("spaces", "image_shape", "domain", "device", "dim", "sample", "render")
+PROGRAM_TOLERANCE, SPREAD_CODES = 1e-3, 128
+"""Largest difference of a pixel of a program, as a share of the range [-1, 1]; codes by which spreads are compared."""
 TOLERANCE = 2e-3
 """Largest difference of a pixel between rendering alone and in a batch: half a grey level is 4e-3."""
 
@@ -45,6 +49,8 @@ def checks(subject: str, case: GeneratorCase) -> Iterator[Check]:
         yield Check(subject, "G17", check_generator_modulation, case)
     yield Check(subject, "G18", check_generator_uses_no_global_random_state, case)
     yield Check(subject, "G19", check_generator_leaves_the_process_alone, case)
+    if "program" in case.offer.spec.provides:
+        yield Check(subject, "G20", check_generator_program, case)
 
 
 def check_generator_loads(case: GeneratorCase) -> None:
@@ -227,6 +233,43 @@ def check_generator_modulation(case: GeneratorCase) -> None:
                 weight.dim() == 2 and weight.shape[1] == generator.dim(space),
                 f"{found}, expected (outputs, {generator.dim(space)})",
             )
+
+
+def check_generator_program(case: GeneratorCase) -> None:
+    """Capability program: its operations draw codes spread as those of sample, and images to 1e-3 of the range."""
+    generator: Any = case.load()
+    programs = {space: generator.program(space) for space in generator.spaces}
+    expect(any(programs.values()), "no space has a program")
+    for space, program in programs.items():
+        if program is not None:
+            _expect_program(generator, program, space)
+
+
+def _expect_program(generator: Any, program: Program, space: str) -> None:
+    codes = sampled(generator, CODES, space)
+    with torch.no_grad():
+        wanted = generator.render(codes)
+    labels = _class_vectors(codes, program.classes)
+    drawn = torch.stack([program.image(code, label) for code, label in zip(codes.latents, labels, strict=True)])
+    expect(drawn.shape == wanted.shape, f"in {space!r} images are {tuple(drawn[0].shape)}")
+    apart = float((drawn - wanted).abs().max()) / 2
+    expect(apart <= PROGRAM_TOLERANCE, f"in {space!r} a pixel differs by {apart:.4f} of the range")
+    many = sampled(generator, SPREAD_CODES, space)
+    labels = _class_vectors(many, program.classes)
+    normals = normal(Stream(1, "program").at(), SPREAD_CODES, program.normals)
+    own = torch.stack([program.code(row, label) for row, label in zip(normals, labels, strict=True)])
+    found, told = float(own.square().mean().sqrt()), float(many.latents.square().mean().sqrt())
+    expect(
+        abs(found - told) <= 0.1 * told, f"codes drawn in {space!r} are {found:.3f} long a component, not {told:.3f}"
+    )
+
+
+def _class_vectors(codes: Codes, classes: int) -> list[Tensor | None]:
+    """A soft class vector for each code, as programs take them."""
+    labels = codes.labels
+    if labels is None or not classes:
+        return [None] * len(codes)
+    return list(labels if labels.is_floating_point() else torch.nn.functional.one_hot(labels, classes).float())
 
 
 def check_generator_uses_no_global_random_state(case: GeneratorCase) -> None:

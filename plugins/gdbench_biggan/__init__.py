@@ -98,7 +98,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         load="gdbench_biggan.generator:load",
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
-        provides=("features", "modulation"),
+        provides=("features", "modulation", "program"),
         domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_biggan.formats:recognise",

@@ -10,10 +10,11 @@ import torch
 from scipy.stats import truncnorm
 from torch import Tensor
 
-from gdbench import Codes, UsageError, integers, load_weights, normal, read_facts
+from gdbench import Codes, Program, UsageError, integers, load_weights, normal, read_facts
 from gdbench_biggan import Params
 from gdbench_biggan.formats import statistics_at
 from gdbench_biggan.networks import ConditionalNorm, Generator, build
+from gdbench_biggan.operations import program
 
 DEEP_BOUND = 2.0  # the statistics of BigGAN-deep belong to a normal cut off at two standard deviations
 FACTS = ("eps", "up")
@@ -85,6 +86,11 @@ class BigGAN:
     def _norm_weights(self, block: int) -> Tensor:
         norms = [norm for norm in self.network.blocks[block].children() if isinstance(norm, ConditionalNorm)]
         return torch.cat([linear.weight for norm in norms for linear in (norm.gain, norm.bias)])
+
+    def program(self, space: str) -> Program | None:
+        """The generator as a list of operations; None for BigGAN-deep and for weights with attention."""
+        self.dim(space)
+        return program(self.network, self.truncation, self.label)
 
     def _run(self, codes: Codes, record: dict[str, Tensor]) -> Tensor:
         self.dim(codes.space)

@@ -100,7 +100,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         load="gdbench_progan.generator:load",
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
-        provides=("features", "modulation"),
+        provides=("features", "modulation", "program"),
         domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_progan.formats:recognise",

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from gdbench import Codes, UsageError, integers, load_weights, normal, read_facts
+from gdbench import Codes, Program, UsageError, integers, load_weights, normal, read_facts
 from gdbench_progan import Params
 from gdbench_progan.networks import Generator, build
+from gdbench_progan.operations import program
 
 OVERRIDES = ("tanh", "label_dim")
 FACTS = (*OVERRIDES, "normalisations", "pixel_norm", "slope")
@@ -63,6 +64,11 @@ class ProGAN:
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
         """The first layer (16 * channels, dim), which acts on the normalised z."""
         return {"linear": self.network.linear.weight[:, : self.dim(space)]}
+
+    def program(self, space: str) -> Program | None:
+        """The generator as a list of operations; None for weights that fade between two levels of detail."""
+        self.dim(space)
+        return program(self.network, self.truncation, self.lod)
 
     def _run(self, codes: Codes, record: dict[str, Tensor]) -> Tensor:
         self.dim(codes.space)

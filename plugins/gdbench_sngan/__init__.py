@@ -32,7 +32,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         load="gdbench_sngan.generator:load",
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
-        provides=("features", "modulation"),
+        provides=("features", "modulation", "program"),
         domain=DOMAIN,
         spaces=("z",),
         recognise="gdbench_sngan.formats:recognise",

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, UsageError, integers, load_weights, normal, read_facts, unfilled
+from gdbench import Codes, Program, UsageError, integers, load_weights, normal, read_facts, unfilled
 from gdbench_sngan import Params
 from gdbench_sngan.networks import Generator, infer_config
+from gdbench_sngan.operations import program
 
 FACTS = ("upsampling",)  # what the tensors do not tell
 
@@ -57,6 +58,11 @@ class SNGAN:
         """The first linear layer (outputs, dim)."""
         self.dim(space)
         return {"linear": self.network.linear.weight}
+
+    def program(self, space: str) -> Program:
+        """The generator as a list of operations."""
+        self.dim(space)
+        return program(self.network, self.params.psi)
 
     def _run(self, codes: Codes, record: dict[str, Tensor]) -> Tensor:
         self.dim(codes.space)

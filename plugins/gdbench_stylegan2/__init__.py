@@ -37,7 +37,7 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         load="gdbench_stylegan2.generator:load",
         params=Params,
         checkpoints=(*shipped, *OFFICIAL),
-        provides=("mapping", "features", "modulation"),
+        provides=("mapping", "features", "modulation", "program"),
         domain=DOMAIN,
         spaces=("w", "z"),
         recognise="gdbench_stylegan2.formats:recognise",

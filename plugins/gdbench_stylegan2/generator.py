@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, UsageError, load_weights, normal, read_facts, unfilled
+from gdbench import Codes, Program, UsageError, load_weights, normal, read_facts, unfilled
 from gdbench_stylegan2 import Params
 from gdbench_stylegan2.networks import Generator, Noise, infer_config, truncate
+from gdbench_stylegan2.operations import program
 
 FACTS = ("lr_multiplier", "conv_clamp")  # what the tensors do not tell
 
@@ -91,6 +92,13 @@ class StyleGAN2:
             for name, module in self.network.synthesis.named_modules()
             if name.endswith(".affine")
         }
+
+    def program(self, space: str) -> Program | None:
+        """The generator as a list of operations, for codes in w or z; None where truncation differs per layer."""
+        self.dim(space)
+        if space == "w+" or self._cutoff_matters or not isinstance(self.noise, str):
+            return None
+        return program(self.network, space, self.params.psi, self.noise == "const")
 
     @property
     def _kind(self) -> torch.dtype:

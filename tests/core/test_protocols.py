@@ -20,6 +20,7 @@ from gdbench import (
     MapsToW,
     ModulationWeights,
     OwnFeatures,
+    Programmed,
     StepLengths,
     StraightDirections,
     TrainingImages,
@@ -29,7 +30,7 @@ from gdbench.runs.counting import Counted
 from gdbench.runs.guarded import GuardedDomain, GuardedOracle
 
 OF_DOMAINS = (TrainingImages, FiniteImages, DataFolder, Licensed)
-OF_GENERATORS = (Features, MapsToW, ModulationWeights)
+OF_GENERATORS = (Features, MapsToW, ModulationWeights, Programmed)
 
 
 def has(value: object, *protocols: type) -> list[bool]:
@@ -43,8 +44,8 @@ def test_domains_say_what_they_have_beside() -> None:
 
 
 def test_generators_say_what_they_have_beside() -> None:
-    assert has(gdbench.load_generator("toy"), *OF_GENERATORS) == [True, False, True]
-    assert has(gdbench.load_generator("stylegan2"), *OF_GENERATORS) == [True] * 3
+    assert has(gdbench.load_generator("toy"), *OF_GENERATORS) == [True, False, True, False]
+    assert has(gdbench.load_generator("sngan"), *OF_GENERATORS) == [True, False, True, True]
 
 
 def test_the_wrappers_of_a_run_have_what_they_wrap() -> None:
