@@ -48,9 +48,10 @@ def execute(
         else:
             record = old or begun(folder, plan)
         if old is not None and folder.done and not missing_metrics(old, plan.metrics, plan.metric_params):
-            return old, folder
+            return old, RunFolder(folder.path)
         if plan.incompatible:
-            return folder.write(replace(record, status="incompatible", reason=plan.incompatible)), folder
+            record = replace(record, status="incompatible", reason=plan.incompatible)
+            return folder.write(record), RunFolder(folder.path)
         folder.reopen()
         try:
             record, failed = _computed(plan, registry, folder, record, reporter, group, stop)
@@ -73,7 +74,7 @@ def execute(
         if failed and old is not None:
             raise GdbenchError("; ".join(failed.values()))
     registry.run_finished(record, folder.path, reporter)
-    return record, folder
+    return record, RunFolder(folder.path)
 
 
 def _saved(folder: RunFolder, finished: RunRecord | None) -> str:
