@@ -7,13 +7,14 @@ import functools
 import json
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_type_hints
 
 from gdbench.errors import PluginError, UsageError, unknown
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 
@@ -105,15 +106,40 @@ def validated(made: Any, where: str = "") -> dict[str, Any]:
 
 
 def parsed(kind: type[T], text: str | bytes) -> T:
-    """The dataclass ``kind`` in a JSON text. Raises ValueError, one line that says where, for anything else."""
+    """The dataclass ``kind`` in a JSON text; types are taken strictly, and fields without a default must be there.
+
+    Keys that are no fields of ``kind`` are passed over, or refused where it says so (``CLOSED``).
+    Raises ValueError ``"field.inner: got X, expected Y"`` for the first fault of anything else.
+    """
     from pydantic import ValidationError
 
     try:
         made: T = _adapter(kind).validate_json(text, strict=True)  # type: ignore[arg-type]
         return made
     except ValidationError as error:
-        place = ".".join(map(str, error.errors(include_url=False, include_context=False)[0]["loc"]))
-        raise ValueError(f"{place}{_complaint(error)}".removeprefix(": ")) from None
+        fault = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(_key(part) for part in fault["loc"])
+        raise ValueError(f"{place}{_fault(fault)}".removeprefix(": ")) from None
+
+
+def _fault(fault: ErrorDetails) -> str:
+    """What is wrong at one place of a text; ``value_error`` comes from a ``__post_init__``, in its own words."""
+    told = {
+        "json_invalid": ": not JSON",
+        "missing": ": a value is required",
+        "unexpected_keyword_argument": ": there is no such field",
+        "value_error": f": {fault['msg'].removeprefix('Value error, ')}",
+    }
+    return told.get(fault["type"]) or _complaint([fault])
+
+
+def _key(part: int | str) -> str:
+    """A key of a stranger's text as it is, or quoted and cut where it would spoil the line."""
+    return str(part) if re.fullmatch(r"[\w:-]{1,60}", str(part)) else _short(part)
+
+
+CLOSED = {"extra": "forbid"}
+"""Value of ``__pydantic_config__`` with which a dataclass refuses keys that it does not know."""
 
 
 @functools.cache
@@ -142,8 +168,9 @@ def _checked(adapter: TypeAdapter[Any], value: Any, where: str) -> Any:
     try:
         return adapter.validate_json(text, strict=True)
     except ValidationError as error:
-        place = [part for part in error.errors()[0]["loc"] if isinstance(part, int)]
-        raise UsageError(f"{where}{''.join(f'[{part}]' for part in place)}{_complaint(error)}") from None
+        faults = error.errors(include_url=False, include_context=False)
+        place = [part for part in faults[0]["loc"] if isinstance(part, int)]
+        raise UsageError(f"{where}{''.join(f'[{part}]' for part in place)}{_complaint(faults)}") from None
 
 
 def _native(value: Any) -> Any:
@@ -161,9 +188,8 @@ _OUR_WORDS = {"an object": "a mapping", "a valid array": "a list"}
 _LEAD_IN = re.compile(r"^(Input|String|Value|List|Tuple|Number) (should|error,)( be| have)? ?")
 
 
-def _complaint(error: ValidationError) -> str:
-    """``": got X, expected Y"`` of the first fault; the alternatives of a union are joined."""
-    faults = error.errors(include_url=False, include_context=False)
+def _complaint(faults: Sequence[ErrorDetails]) -> str:
+    """``": got X, expected Y"`` of one value, whose faults are one each for the alternatives of a union."""
     texts = (_LEAD_IN.sub("", fault["msg"]) for fault in faults)
     expected = dict.fromkeys(_OUR_WORDS.get(text, text) for text in texts)
     return f": got {_short(faults[0]['input'])}, expected {' or '.join(expected)}"

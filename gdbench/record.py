@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from gdbench.errors import IntegrityError
+from gdbench.params import CLOSED, parsed
 
 SCHEMA = 1
 DISCOVERY = 1
@@ -25,15 +26,17 @@ Status = Literal["done", "incompatible", "failed", "timeout", "interrupted"]
 
 @dataclass(frozen=True)
 class Score:
-    """One number of a metric, or None with the reason why it is void.
+    """One number of a metric, or None with the reason why it is void."""
 
-    blocks: what each block of the evaluation sample says of it; empty where the metric does not say. In JSON its key
-    is ``units``, as in the records of every version.
-    """
+    __pydantic_config__ = CLOSED | {"alias_generator": lambda name: "units" if name == "blocks" else name}
 
     value: float | None
+    """The number, finite, in the unit of its column."""
     void: str | None = None
+    """Why there is no number, in one line; None where there is one."""
     blocks: tuple[float, ...] = ()
+    """What each block of the evaluation sample says of the number, from which intervals are made; empty where the
+    metric does not say. Its key in JSON is ``units``, as in the records of every version."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "blocks", tuple(self.blocks))
@@ -48,6 +51,8 @@ class Score:
 @dataclass(frozen=True)
 class Cost:
     """What one stage of a run used."""
+
+    __pydantic_config__ = CLOSED
 
     images: int = 0
     """Images rendered, or computed up to a feature layer: one each."""
@@ -64,6 +69,8 @@ class Cost:
 @dataclass(frozen=True)
 class Cell:
     """What identifies a run: checkpoint x method x seed, with K, space, tier and parameters."""
+
+    __pydantic_config__ = CLOSED
 
     generator: str
     """Family of the generator, as ``--gan`` names it."""
@@ -98,6 +105,8 @@ def digits(cell: Cell, versions: Mapping[str, int | None], weights: str) -> str:
 class RunRecord:
     """One execution of a cell: everything that is kept of it beside its files."""
 
+    __pydantic_config__ = CLOSED
+
     id: str
     """Name of the run's folder: the cell in short, and a hash of all that decides the directions."""
     cell: Cell
@@ -106,7 +115,7 @@ class RunRecord:
     """How it ended."""
     reason: str = ""
     """Why it is not ``done``, in one line."""
-    role: str = "method"
+    role: Literal["method", "control", "reference"] = "method"
     """How boards group the row: ``method``, ``control`` or ``reference``."""
     domain: str = ""
     """What the images show."""
@@ -114,7 +123,7 @@ class RunRecord:
     """Name of the perceptual distance that visible change is measured in."""
     checkpoint_sha256: str = ""
     """Hash of the weights, in hex; empty for a generator without any."""
-    checkpoint_status: str = "ready"
+    checkpoint_status: Literal["ready", "preview"] = "ready"
     """``ready`` or ``preview``: what the card of the weights said when the run was last measured."""
     checkpoint_lacks: str = ""
     """What a preview lacks, by the same card."""
@@ -155,53 +164,40 @@ class RunRecord:
         )
 
     def to_json(self) -> str:
-        """Indented JSON without NaN or infinity."""
+        """Indented JSON without NaN or infinity. Halves of characters, as in a stranger's message, become "?"."""
         data = dataclasses.asdict(self)
         for score in (score for columns in data["scores"].values() for score in columns.values()):
             if blocks := score.pop("blocks"):
                 score["units"] = blocks
-        return json.dumps(data, indent=1, allow_nan=False)
+        whole = json.dumps(data, allow_nan=False, ensure_ascii=False).encode(errors="replace")
+        return json.dumps(json.loads(whole), indent=1)
 
     @classmethod
     def from_json(cls, text: str, where: str = "record") -> RunRecord:
-        """The record in ``text``; unknown fields of an older or newer schema are refused by name.
+        """The record in ``text``. What another schema wrote is refused, and so are fields that this one does not have.
 
-        Raises IntegrityError, naming ``where``, when the text is no record that this version can read, or names files
-        outside its folder.
+        Raises IntegrityError ``"where: ..."``, one line, when the text is no record that this version can read, or
+        names files outside its folder.
         """
         try:
-            data = json.loads(text)
-            if data["schema"] != SCHEMA:
-                raise IntegrityError(f"{where}: schema {data['schema']}, this gdbench reads {SCHEMA}")
-            data["cell"] = Cell(**data["cell"])
-            data["costs"] = {stage: Cost(**cost) for stage, cost in data["costs"].items()}
-            data["scores"] = {
-                metric: {column: _score(**score) for column, score in columns.items()}
-                for metric, columns in data["scores"].items()
-            }
-            return _plausible(cls(**data))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise IntegrityError(f"{where}: not a run record ({' '.join(str(error).split())[:200]})") from None
+            if (schema := parsed(_Schema, text).schema) != SCHEMA:
+                raise IntegrityError(f"{where}: schema {schema}, this gdbench reads {SCHEMA}")
+            return _with_files_inside(parsed(cls, text))
+        except ValueError as error:
+            raise IntegrityError(f"{where}: not a run record ({error})") from None
 
 
-def _plausible(record: RunRecord) -> RunRecord:
-    """The record, if what others build names and paths of has the right kind. Raises ValueError."""
-    cell = record.cell
-    for name in ("generator", "checkpoint", "method", "space", "tier"):
-        if not isinstance(getattr(cell, name), str):
-            raise ValueError(f"cell.{name}: got {str(getattr(cell, name))[:40]!r}, expected text")
-    for name in ("seed", "k"):
-        if type(getattr(cell, name)) is not int:
-            raise ValueError(f"cell.{name}: got {str(getattr(cell, name))[:40]!r}, expected a whole number")
-    if not isinstance(record.id, str) or record.status not in get_args(Status):
-        raise ValueError(f"id or status: got {str(record.id)[:40]!r} and {str(record.status)[:40]!r}")
+@dataclass(frozen=True)
+class _Schema:
+    """What is read of a record first: the rest means something only under a schema that is known."""
+
+    schema: int
+
+
+def _with_files_inside(record: RunRecord) -> RunRecord:
+    """The record, if none of its files leads out of the folder of the run. Raises ValueError."""
     for file in record.files:
         path = PurePosixPath(file)
         if path.is_absolute() or ".." in path.parts or "\0" in file or not path.parts:
             raise ValueError(f"files: {file[:60]!r} does not lie in its folder")
     return record
-
-
-def _score(value: float | None, void: str | None = None, units: Sequence[float] = ()) -> Score:
-    """The score that is written with these keys."""
-    return Score(value, void, tuple(units))

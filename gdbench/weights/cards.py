@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 from gdbench.errors import PluginError
 from gdbench.files import read_bytes
+from gdbench.params import parsed
 from gdbench.specs import Checkpoint, GeneratorSpec
 
 LARGEST = 1 << 24  # bytes of a card: those of deep configurations are long
@@ -33,12 +32,9 @@ def own_card(path: Path) -> Checkpoint | None:
 def read_card(path: Path) -> Checkpoint | None:
     """The card at ``path``, or None for what is no card."""
     try:
-        values = json.loads(read_bytes(path, LARGEST))
-        card = Checkpoint(**{field.name: values[field.name] for field in fields(Checkpoint)})
-    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        return parsed(Checkpoint, read_bytes(path, LARGEST))
+    except (ValueError, OSError):
         return None
-    texts = (card.name, card.domain, card.file, card.licence)
-    return card if all(isinstance(text, str) for text in texts) and isinstance(card.card, dict) else None
 
 
 def published(card: Checkpoint) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,46 @@ def test_what_is_no_record_is_an_integrity_error_in_one_line(tmp_path: Path, tex
         folder.read()
     assert "record.json" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(RECORD.to_json()), **changes}
+
+
+CELL_JSON = json.loads(RECORD.to_json())["cell"]
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (changed(schema=2, later=1), "r.json: schema 2, this gdbench reads 1"),
+        (changed(later=1), "r.json: not a run record (later: there is no such field)"),
+        (changed(cell={**CELL_JSON, "k": "4"}), "r.json: not a run record (cell.k: got '4', expected a valid integer)"),
+        (changed(cell={**CELL_JSON, "on\nto": 1}), "r.json: not a run record (cell.'on\\nto': there is no such field)"),
+        (changed(status="fine"), "r.json: not a run record (status: got 'fine', expected 'done', 'incompatible', "),
+        (
+            changed(role="hero"),
+            "r.json: not a run record (role: got 'hero', expected 'method', 'control' or 'reference'",
+        ),
+        (changed(files={"a": 1}), "r.json: not a run record (files.a: got 1, expected a valid string)"),
+        (changed(costs={"discover": {"images": 1.5}}), "r.json: not a run record (costs.discover.images: got 1.5, "),
+        (
+            changed(scores={"m": {"a": {"value": 1.0, "void": "why"}}}),
+            "r.json: not a run record (scores.m.a: a score is a number, or void with a reason)",
+        ),
+        ({"schema": 1}, "r.json: not a run record (id: a value is required)"),
+    ],
+)
+def test_a_record_with_a_fault_is_refused_in_one_line_that_says_where(record: dict[str, Any], line: str) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        RunRecord.from_json(json.dumps(record), "r.json")
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_a_character_in_a_message_of_strangers_leaves_a_record_that_can_be_read() -> None:
+    text = replace(RECORD, status="failed", reason="no file w\udcff.pt").to_json()
+    assert RunRecord.from_json(text).reason == "no file w?.pt"
 
 
 def test_an_unfinished_run_is_listed_and_not_believed(tmp_path: Path) -> None:

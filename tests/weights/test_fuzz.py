@@ -182,6 +182,17 @@ def test_spoiled_files_give_an_answer_or_one_line(
     assert grown < MEGABYTES
 
 
+@pytest.mark.parametrize(
+    "change", [{"status": "grand"}, {"size": "3"}, {"shipped": 1}, {"card": ["z"]}, {"url": 7}, {"name": None}], ids=str
+)
+def test_a_card_with_a_value_of_another_type_is_no_card(change: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    path.write_bytes(a_card())
+    assert read_card(path) is not None
+    path.write_text(json.dumps(json.loads(a_card()) | change))
+    assert read_card(path) is None
+
+
 @pytest.mark.parametrize("kind", ["suite.yaml", "card.json", "record.json"])
 def test_pipes_are_refused_and_not_waited_for(kind: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / kind)
