@@ -90,6 +90,8 @@ class Cell:
     """All parameters of the generator, defaults too."""
     method_params: Mapping[str, Any] = field(default_factory=dict)
     """All parameters of the method, defaults too."""
+    domain: str = ""
+    """What the images were taken to show, where the run asked for something else than the weights' card says."""
 
 
 def digits(cell: Cell, versions: Mapping[str, int | None], weights: str) -> str:
@@ -97,7 +99,8 @@ def digits(cell: Cell, versions: Mapping[str, int | None], weights: str) -> str:
 
     versions: those that decide. weights: SHA-256 of the checkpoint, "" without one.
     """
-    decides = {"cell": dataclasses.asdict(cell), "versions": versions, "weights": weights}
+    named = {name: value for name, value in dataclasses.asdict(cell).items() if name != "domain" or value}
+    decides = {"cell": named, "versions": versions, "weights": weights}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -166,6 +169,8 @@ class RunRecord:
     def to_json(self) -> str:
         """Indented JSON without NaN or infinity. Halves of characters, as in a stranger's message, become "?"."""
         data = dataclasses.asdict(self)
+        if not self.cell.domain:  # as in records from before there was the field
+            del data["cell"]["domain"]
         for score in (score for columns in data["scores"].values() for score in columns.values()):
             if blocks := score.pop("blocks"):
                 score["units"] = blocks

@@ -271,6 +271,7 @@ class DomainSpec:
     """What images show: ``load(device) -> Domain``. ``offers``: ``"factors"``, ``"masks"``, ``"images"``.
 
     ``files``: what it needs and does not ship; a run that lacks one stops before anything is computed.
+    ``unranked``: why boards of its runs rank nothing, or "".
     """
 
     name: str
@@ -280,6 +281,7 @@ class DomainSpec:
     files: tuple[ExtraFile, ...] = ()
     version: int = 1
     citation: str = ""
+    unranked: str = ""
 
     def __post_init__(self) -> None:
         _check("domain", self.name, NoParams, {"load": self.load})

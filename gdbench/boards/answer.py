@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from gdbench.boards.board import Board, Entry, Leaderboard, Shown
 from gdbench.boards.cells import name
-from gdbench.boards.rules import UNRANKED
 from gdbench.tiers import CAPS
 
 BRIEF = 5
@@ -114,7 +113,7 @@ def _sentences(board: Board, headline: Shown | None, columns: Sequence[Shown]) -
     if shown:
         yield f"On {_place(board)}: {'; '.join(_led(board, shown))}."
     else:
-        why = f": tier {board.key.tier} {UNRANKED[board.key.tier]}" if board.key.tier in UNRANKED else ""
+        why = f": {board.unranked}" if board.unranked else ""
         yield f"On {_place(board)} nothing ranks{why}."
     if headline and (marks := _marks(board, headline)):
         yield _compared(marks, board.baseline, headline)

@@ -115,7 +115,7 @@ class Board:
     """All methods on one key: methods first, the best first, controls and references after them.
 
     title: that of the key, with the weights where two boards would have the same. baseline: the row that every method
-    is set against, "" where there is none.
+    is set against, "" where there is none. unranked: why nothing ranks here whatever the numbers, or "".
     """
 
     key: Key
@@ -124,6 +124,7 @@ class Board:
     rows: tuple[Row, ...]
     baseline: str = ""
     notes: tuple[str, ...] = ()
+    unranked: str = ""
 
     def metrics(self) -> dict[str, list[Shown]]:
         """Metric -> its columns, in order."""

@@ -122,6 +122,7 @@ def to_json(leaderboard: Leaderboard) -> str:
     """The whole value as JSON; every row holds the key of its board, every board its sentences."""
     data = dataclasses.asdict(leaderboard)
     for board, made in zip(leaderboard.boards, data["boards"], strict=True):
+        del made["unranked"]  # its notes say so
         made["sentences"] = list(answer(board).sentences)
         made["rows"] = [{**board.key.as_row(), **row} for row in made["rows"]]
     return _outlined({"format": FORMAT, "sentences": list(summary(leaderboard)), **data})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gdbench.boards.across import across
 from gdbench.boards.board import Board, Entry, Key, Leaderboard, Row, Shown
-from gdbench.boards.rules import ROLES, UNRANKED, Rules, Versions, rules_of
+from gdbench.boards.rules import ROLES, Rules, Versions, rules_of
 from gdbench.boards.selection import beyond_cap, reasons, select
 from gdbench.boards.statistics import Against, Sample, Spread, against, interval, mean_of, pooled, ranks
 from gdbench.record import RunRecord, Score
@@ -100,7 +100,8 @@ def _board(
         for name, entry in _entries(key, one, lines, scores, baseline, rules).items():
             entries[name].append(entry)
     rows = [_row(line, entries[line.name]) for line in lines]
-    board = Board(key=key, title=key.title, columns=tuple(shown), rows=tuple(rows), baseline=baseline)
+    unranked = rules.unranked(key.tier, key.domain)
+    board = Board(key, key.title, tuple(shown), tuple(rows), baseline, unranked=unranked)
     return replace(
         board,
         rows=tuple(sorted(rows, key=lambda row: _place(row, board.headline()))),
@@ -201,7 +202,8 @@ def _entries(
     methods = [line for line in lines if line.role == "method" and line.name in samples and not line.beyond]
     judged = {line.name: samples[line.name] for line in methods}
     complete = {line.name for line in methods if len(numbers[line.name]) == line.expected}
-    ranked, marks = _judge(key, shown, judged, complete, samples.get(baseline), lines)
+    silent = shown.column.better == "neither" or not shown.ranked or rules.unranked(key.tier, key.domain)
+    ranked, marks = ({}, {}) if silent else _judge(shown, judged, complete, samples.get(baseline), lines)
     return {
         line.name: _entry(shown, line, scores[line.name], samples.get(line.name), ranked.get(line.name), marks)
         for line in lines
@@ -231,17 +233,15 @@ def _spreads(
 
 
 def _judge(
-    key: Key,
     shown: Shown,
     judged: Mapping[str, Sample],
     complete: set[str],
     baseline: Sample | None,
     lines: Sequence[_Line],
 ) -> tuple[dict[str, int], dict[str, Against]]:
-    """Ranks, and how complete methods stand to the baseline, where the column may say so in this tier."""
+    """Ranks, and how complete methods stand to the baseline, in a column that may say so."""
     better = shown.column.better
-    if better == "neither" or not shown.ranked or key.tier in UNRANKED:
-        return {}, {}
+    assert better != "neither"
     ranked = ranks(judged, better, complete, shown.least)
     if baseline is None:
         return ranked, {}
@@ -293,8 +293,8 @@ def _place(row: Row, headline: Shown | None) -> tuple[int, bool, bool, float, st
 
 def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequence[_Line]) -> Iterator[str]:
     tier = board.key.tier
-    if tier in UNRANKED:
-        yield f"tier {tier} {UNRANKED[tier]}"
+    if board.unranked:
+        yield board.unranked
     if any(record.checkpoint_status == "preview" for record in records):
         yield f"preview: checkpoint {board.key.checkpoint} misses gates that its card names"
     if lacks := {record.checkpoint_lacks for record in records} - {""}:
@@ -308,10 +308,10 @@ def _notes(board: Board, records: Sequence[RunRecord], apart: int, lines: Sequen
     for shown in board.columns:
         if shown.refused and shown.column.ranked:
             yield f"{shown.metric}.{shown.column.name} is shown and not ranked: {shown.refused}"
-    if tier not in UNRANKED and any(entry.state == "incomplete" for row in board.rows for entry in row.entries):
+    if not board.unranked and any(entry.state == "incomplete" for row in board.rows for entry in row.entries):
         yield "incomplete methods are shown and not ranked"
     ranking = [shown for shown in board.columns if shown.ranked and any(row.role == "method" for row in board.rows)]
-    if tier not in UNRANKED and ranking and not any(_judgeable(board, shown) for shown in ranking):
+    if not board.unranked and ranking and not any(_judgeable(board, shown) for shown in ranking):
         yield "no method that draws has two seeds: nothing is known of the variance between seeds, so nothing is ranked"
 
 

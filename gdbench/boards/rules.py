@@ -31,7 +31,7 @@ class Rules:
     verdicts: which columns must not rank, and the least differences that count. deterministic: methods whose seeds
     repeat only the evaluation. baselines: methods that all are set against. alike: method -> other tiers of the same
     parameters for each tier. spaces, params: generator -> the space and the parameters that stand for it across
-    generators. changed: records of changed code count too.
+    generators. changed: records of changed code count too. domains: domain -> why nothing ranks on its images.
     """
 
     versions: Versions = field(default_factory=dict)
@@ -44,6 +44,13 @@ class Rules:
     spaces: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     changed: bool = False
+    domains: Mapping[str, str] = field(default_factory=dict)
+
+    def unranked(self, tier: str, domain: str) -> str:
+        """Why nothing ranks in a tier on a domain, or ""."""
+        if tier in UNRANKED:
+            return f"tier {tier} {UNRANKED[tier]}"
+        return f"domain {domain} {self.domains[domain]}" if domain in self.domains else ""
 
     def other_tiers(self, cell: Cell) -> tuple[str, ...]:
         """The tiers that a run is valid in besides its own."""
@@ -76,6 +83,7 @@ def rules_of(
         spaces={name: spec.spaces[0] for name, spec in generators.items()},
         params={name: as_plain(build(spec.params, {}, where=name)) for name, spec in generators.items()},
         changed=changed,
+        domains={name: offer.spec.unranked for name, offer in registry.domains.items() if offer.spec.unranked},
     )
 
 

@@ -12,7 +12,7 @@ import typer
 from gdbench.cli import options
 from gdbench.errors import UsageError, unknown
 from gdbench.registry import Registry
-from gdbench.specs import Checkpoint, ExtraFile, GeneratorSpec
+from gdbench.specs import Checkpoint, DomainSpec, ExtraFile, GeneratorSpec
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -74,7 +74,8 @@ def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
         name for name, offer in offers.generators.items() if card in offer.spec.checkpoints
     )
     shape = about.get("image_shape") or [None, card.resolution, card.resolution]
-    method = next((name for name, offer in offers.methods.items() if offer.spec.role == "method"), "NAME")
+    domain = card.domain if card.domain in offers.domains else None
+    method = _quick_method(offers, offers.generator(family).spec, offers.domain(domain).spec if domain else None)
     facts = {
         "family": family,
         "format": f"{about['format']}, part {about['key']}"
@@ -88,10 +89,25 @@ def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
         "needs": "; ".join(_needs(card, offers)) or "nothing more",
         "next": f"gdbench run --gan {family} --checkpoint {card.name} --method {method}",
     }
+    free = next((name for name, offer in offers.domains.items() if offer.spec.unranked and not offer.spec.files), "")
+    if free and facts["needs"] != "nothing more":
+        facts["or now"] = f"{facts['next']} --domain {free}  (needs nothing, is not ranked)"
     done = f"{path.name} is {card.name}, which ships with {family}" if card.shipped else ""
     console.say(done or f"imported {path.name} as {card.name}")
     for name, value in facts.items():
         console.say(f"{name}: {value}")
+
+
+def _quick_method(offers: Registry, generator: GeneratorSpec, domain: DomainSpec | None) -> str:
+    """A method to begin with: the first that trains nothing and needs no more than the generator and domain have."""
+    has = {*generator.provides, *(domain.offers if domain else ())}
+    fit = [
+        offer.spec
+        for offer in offers.methods.values()
+        if offer.spec.role == "method" and has >= {*offer.spec.needs} and offer.spec.shape == "linear"
+    ]
+    fit.sort(key=lambda spec: (spec.learned, not spec.deterministic))
+    return next((spec.name for spec in fit if not spec.spaces or generator.spaces[0] in spec.spaces), "NAME")
 
 
 def _needs(card: Checkpoint, offers: Registry) -> list[str]:

@@ -27,6 +27,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),
         checkpoint: str = typer.Option(None, help="Name or path of its weights; the default is the shipped one."),
         space: str = typer.Option(None, help="Where directions live; the default is the generator's first space."),
+        domain: str = typer.Option(
+            None,
+            help="What the images show; the default is what the weights' card says. plain takes any images.",
+            autocompletion=options.completer(registry.domains),
+        ),
         k: int = typer.Option(32, min=1, help="How many directions."),
         seed: int = typer.Option(0, min=0, help="Seed of the discovery and of the evaluation."),
         tier: str = typer.Option("quick", help="Budget: quick (a demonstration), standard, paper; or smoke (a test)."),
@@ -63,6 +68,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             offline=offline,
             out=out,
             fresh=fresh,
+            domain=domain,
             **options.split_assignments(parameter, offers.metrics),
         )
         record, folder = _executed(request, offers)

@@ -88,8 +88,9 @@ def run(
     """Run one cell, as ``gdbench run`` does.
 
     options: the fields of a run request: checkpoint, space, k, seed, tier, metrics, device, threads, offline,
-    method_params, generator_params, metric_params, fresh. Raises GdbenchError with one line; a method or metric that
-    raised gives a record with status "failed" and the reason; on a finished run a metric that raised is a GdbenchError.
+    method_params, generator_params, metric_params, domain, fresh. Raises GdbenchError with one line; a method or
+    metric that raised gives a record with status "failed" and the reason; on a finished run a metric that raised is a
+    GdbenchError.
     """
     request = RunRequest(gan=gan, method=method, out=Path(out), **options)
     files = _files(plugins)

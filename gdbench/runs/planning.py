@@ -86,11 +86,11 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
         pick_device(request.device)  # a device that is not here is told before anything is written
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
-    domain = _domain(registry, generator.spec, found)
-    all_present(domain.spec.files, checkpoints)
+    domain = _domain(registry, generator.spec, found, request.domain)
+    _has_files(domain.spec, registry, checkpoints)
     metrics = _metrics(registry, request.metrics)
     generator_params, method_params = _typed(request, registry)
-    cell = cell_of(request, registry, found.name)
+    cell = replace(cell_of(request, registry, found.name), domain=_other_domain(generator.spec, found, domain.spec))
     made = Plan(
         request=request,
         generator=generator,
@@ -155,15 +155,37 @@ def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
     return plans
 
 
-def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved) -> Offer[DomainSpec]:
-    name = found.checkpoint.domain if found.checkpoint else spec.domain
+def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: str | None) -> Offer[DomainSpec]:
+    if asked is not None:
+        return registry.domain(asked)
+    name = _usual_domain(spec, found)
     if name is None or name not in registry.domains:
         known = ", ".join(registry.domains) or "none"
         raise MissingFile(
             f"{spec.name}/{found.name}: no installed plugin knows its domain {name!r}, so visible change cannot be "
-            f"calibrated; say another when you import its file: --domain NAME; domains: {known}"
+            f"calibrated; say another, for this run or when you import its file: --domain NAME; domains: {known}"
         )
     return registry.domain(name)
+
+
+def _usual_domain(spec: GeneratorSpec, found: Resolved) -> str | None:
+    """What the images show, as the card of the weights or the family says."""
+    return found.checkpoint.domain if found.checkpoint else spec.domain
+
+
+def _other_domain(spec: GeneratorSpec, found: Resolved, domain: DomainSpec) -> str:
+    """The domain of a run that takes the images to show something else than the card says; "" of any other run."""
+    return domain.name if domain.name != _usual_domain(spec, found) else ""
+
+
+def _has_files(domain: DomainSpec, registry: Registry, checkpoints: Path | None) -> None:
+    """Raise MissingFile for files of the domain that are not here; it says what can be done without them."""
+    try:
+        all_present(domain.files, checkpoints)
+    except MissingFile as error:
+        free = next((name for name, offer in registry.domains.items() if offer.spec.unranked), "")
+        instead = f"; to look at directions without any file: --domain {free} (not ranked)" if free else ""
+        raise MissingFile(f"{error}{instead}") from None
 
 
 def _metrics(registry: Registry, names: Sequence[str]) -> tuple[Offer[MetricSpec], ...]:
@@ -239,4 +261,5 @@ def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunReque
         method_params=cell.method_params,
         generator_params=cell.generator_params,
         out=out,
+        domain=cell.domain or None,
     )

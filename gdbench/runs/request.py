@@ -40,7 +40,8 @@ Name = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_prin
 class RunRequest:
     """One run: generator x method x seed, with everything that changes its numbers.
 
-    checkpoint: a name or a path; None is the generator's first. space: None is the generator's default.
+    checkpoint: a name or a path; None is the generator's first. space: None is the generator's default. domain: what
+    its images are taken to show; None is what the card of the weights says.
     metrics: names, or ``("all",)``, or one text as on the command line; empty means those that every run measures.
     device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. max_memory: bound on what the run holds while it renders, in
     bytes or as "2GB"; kept as bytes. out: the folder in which run folders are made. fresh: compute again what is there.
@@ -65,6 +66,7 @@ class RunRequest:
     out: Path = Path("runs")
     suite: Name | None = None
     fresh: bool = False
+    domain: Name | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str):
@@ -90,7 +92,7 @@ class RunRequest:
         Without ``out`` and ``plugins`` it names no folder of this machine, as records must not.
         """
         words = ["gdbench", "run", "--gan", self.gan, "--method", self.method]
-        for name in ("checkpoint", "space"):
+        for name in ("checkpoint", "space", "domain"):
             value = getattr(self, name)
             words += [f"--{name}", Path(value).name] if value is not None else []
         words += ["--k", str(self.k), "--seed", str(self.seed), "--tier", self.tier]

@@ -163,7 +163,9 @@ def copied_by_hand(target: Path) -> Iterator[None]:
     try:
         yield
     except MissingFile as error:
-        raise MissingFile(f"{error}; without a network, copy the file by hand to {target}") from None
+        raise MissingFile(
+            f"{error}; without a network, copy the file by hand to {target}, then give the same command again"
+        ) from None
 
 
 def licence_of(checkpoint: Checkpoint) -> str:

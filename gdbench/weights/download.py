@@ -174,4 +174,6 @@ def _size(part: Path) -> int:
 def _cause(error: Exception) -> str:
     """A network error in one short line."""
     text = " ".join(str(error).split())
+    if "NameResolution" in text or "getaddrinfo" in text:
+        return "its host is not known here, so there may be no network"
     return f"{type(error).__name__}: {text[:200]}"

@@ -22,7 +22,7 @@ _HOW_SAVED = (
 )
 _FOLDERS = (
     "downloads download desktop documents tmp temp home root data pretrained results result runs run output outputs "
-    "out training train logs log lightning lightninglogs mnt media users user"
+    "out files training train logs log lightning lightninglogs mnt media users user"
 )
 SAYS_NOTHING = frozenset(_HOW_SAVED.split())
 """Words that tell how a file was saved and not what it shows; numbers count the same."""

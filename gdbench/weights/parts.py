@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gdbench.errors import unknown
+from gdbench.errors import UsageError
 
 Part = dict[str, Any]
 
@@ -41,12 +42,24 @@ def part(content: Any, key: str) -> Part:
     matching = [name for name in found if name == key or name.endswith(f".{key}")]
     if key in matching or len(matching) == 1:
         return found[key if key in matching else matching[0]]
-    raise unknown("part", key, matching or [name for name in found if name][:SHOWN])
+    raise UsageError(_no_part(key, matching or [name for name in found if name]))
+
+
+def _no_part(key: str, names: list[str]) -> str:
+    """Why no part is meant: the one with the nearest last word, and the outermost there are."""
+    outermost = sorted(names, key=lambda name: (name.count("."), name))
+    ends = {name.rpartition(".")[2]: name for name in reversed(outermost)}
+    near = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1)
+    hint = f"did you mean {ends[near[0]]!r}? " if near and ends[near[0]] != key else ""
+    more = f" and {len(names) - SHOWN} more inside these" if len(names) > SHOWN else ""
+    return f"unknown part {key!r}: {hint}known: {', '.join(outermost[:SHOWN]) or 'none'}{more}"
 
 
 def described(content: Any) -> str:
     """The parts of a file and their sizes, in a few words; empty where there are none."""
-    found = [(name, len(part)) for name, part in parts(content).items() if name]
+    found = sorted(
+        ((name, len(part)) for name, part in parts(content).items() if name), key=lambda one: one[0].count(".")
+    )
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return ", ".join(f"{name} ({size} tensors)" for name, size in found[:SHOWN]) + more
 

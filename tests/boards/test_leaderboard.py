@@ -109,6 +109,14 @@ def test_paper_and_smoke_are_shown_and_not_ranked(tier, why):
     assert any(why in note for note in made.notes)
 
 
+def test_a_domain_may_say_why_nothing_ranks_on_it():
+    records = [*three("good", [0.8, 0.82, 0.81]), *three("poor", [0.5, 0.5, 0.52])]
+    silent = board(records, Rules(domains={"scenes": "only looks at pixels", "toy": "is another"}))
+    assert {entry.rank for row in silent.rows for entry in row.entries} == {None}
+    assert "domain scenes only looks at pixels" in silent.notes
+    assert ranks_of(records, Rules(domains={"toy": "is another"})) == {"good": 1, "poor": 2}
+
+
 def test_a_missing_failed_or_void_seed_leaves_a_method_shown_and_unranked():
     for third in ([], [record("good", 2, status="failed")], [record("good", 2, kappa=None)]):
         entry = kappas([*GOOD[:2], *third, *POOR])["good"]
