@@ -15,7 +15,7 @@ from gdbench.testing import checks, clauses, run_checks
 from gdbench.testing.runner import offers
 from gdbench.weights.checkpoints import default_folder
 from gdbench.weights.importing import import_checkpoint
-from tests.plugins import writers_biggan, writers_progan, writers_sngan, writers_stylegan2
+from tests.plugins import writers_biggan, writers_progan, writers_sngan, writers_stylegan2, writers_stylegan3
 
 
 def first_party(registry: Registry) -> list[str]:
@@ -68,7 +68,11 @@ def stylegan2(path: Path) -> None:
     torch.save(writers_stylegan2.rosinality(writers_stylegan2.Sizes())[0], path)
 
 
-@pytest.mark.parametrize("write", [biggan, progan, sngan, stylegan2], ids=lambda write: write.__name__)
+def stylegan3(path: Path) -> None:
+    writers_stylegan3.write(path, writers_stylegan3.drawn(writers_stylegan3.Sizes(classes=3)))
+
+
+@pytest.mark.parametrize("write", [biggan, progan, sngan, stylegan2, stylegan3], ids=lambda write: write.__name__)
 def test_official_files_give_generators_that_keep_the_contract(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ REPLACEMENTS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType(
         ("tfutil", "Network"): _NetworkOfVersion2,
         ("collections", "OrderedDict"): OrderedDict,
         ("builtins", "set"): set,
+        ("__builtin__", "set"): set,  # its name at protocol 2
         ("_codecs", "encode"): _encode,
         ("torch._utils", "_rebuild_parameter"): _parameter,
         ("torch._utils", "_rebuild_tensor_v2"): _tensor,

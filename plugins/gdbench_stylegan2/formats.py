@@ -38,7 +38,7 @@ def recognise(path: Path) -> str | None:
 def convert(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors in the layout of `networks`, and the facts `lr_multiplier`, `conv_clamp` and `notes`.
 
-    Raises UsageError for StyleGAN1, StyleGAN3 and StyleGAN2's other architectures (configs a to d, ResNet).
+    Raises UsageError for StyleGAN1 and StyleGAN2's other architectures (configs a to d, ResNet).
     """
     content = load_weights(path)
     form = _format(content)
@@ -57,8 +57,8 @@ def _format(content: Any) -> str | None:
         return "nvidia-tf" if content[-1].class_name == TF_NETWORK else None
     if not isinstance(content, Mapping):
         return None
-    if isinstance(content.get("G_ema"), Record):
-        return "nvidia-pytorch"
+    if isinstance(generator := content.get("G_ema"), Record):
+        return None if "synthesis.input" in generator.modules() else "nvidia-pytorch"  # a StyleGAN3 has an input
     if {"style.1.weight", "conv1.conv.weight", "to_rgb1.conv.weight"} <= _state(content, "g_ema").keys():
         return "rosinality"
     if {"mapping.dense0.weight", "synthesis.layer0.style.weight"} <= _state(content, "generator_smooth").keys():
@@ -146,8 +146,6 @@ def _genforce(content: Mapping[str, Any]) -> tuple[Tensors, dict[str, Any]]:
 def _nvidia_pytorch(content: Mapping[str, Any]) -> tuple[Tensors, dict[str, Any]]:
     modules = content["G_ema"].modules()
     tensors = content["G_ema"].tensors()
-    if any(name.startswith("synthesis.input") for name in modules):
-        raise UsageError("this is a StyleGAN3 (it has synthesis.input), which is another architecture than StyleGAN2")
     if "synthesis.b4.const" not in tensors:
         raise UsageError("the G_ema of this file is no StyleGAN2: it has no synthesis.b4.const")
     _check_filters(tensors, "resample_filter")

@@ -178,14 +178,12 @@ def test_another_filter_is_refused(tmp_path: Path) -> None:
         convert(tmp_path / "weights.pt")
 
 
-def test_stylegan3_is_named(tmp_path: Path) -> None:
+def test_a_stylegan3_of_the_same_library_is_not_claimed(tmp_path: Path) -> None:
     with nvidia_modules(), (tmp_path / "stylegan3.pkl").open("wb") as file:
         inputs = module("SynthesisInput", {"weight": nn.Parameter(torch.zeros(2, 2))})
         synthesis = module("SynthesisNetwork", {"input": inputs, "L0_36_512": module("SynthesisLayer", {})})
         pickle.dump({"G_ema": module("Generator", {"synthesis": synthesis})}, file)
-    assert recognise(tmp_path / "stylegan3.pkl") == "nvidia-pytorch"
-    with pytest.raises(UsageError, match="StyleGAN3"):
-        convert(tmp_path / "stylegan3.pkl")
+    assert recognise(tmp_path / "stylegan3.pkl") is None
 
 
 def test_stylegan1_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gdbench.registry import load_registry
 
-FAMILIES = ("biggan", "progan", "sngan", "stylegan2")
+FAMILIES = ("biggan", "progan", "sngan", "stylegan2", "stylegan3")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
