@@ -9,14 +9,18 @@ STAMP := $(VENV)/.gdbench-installed
 JOBS ?= 2
 SHELL := /bin/bash
 
-.PHONY: run test test-slow coverage check test-gpu clean
+.PHONY: run test browser test-slow coverage check test-gpu clean
 
 run: $(STAMP)
 	$(BIN)/gdbench run --gan stylegan2 --method voynov
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(MAKE) check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --durations=10
+
+# The tests of pages drive a real browser, and are skipped with a line where there is none and apt installs none.
+browser:
+	-@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || echo "no chromium, and apt installs none: tests in a browser are skipped"
 
 test-slow: $(STAMP)
 	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(JOBS) --dist worksteal --durations=10 -o timeout=1800 | tee results/test-slow.txt

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gdbench.errors import UsageError
 from gdbench.specs import Column
@@ -22,6 +23,38 @@ class Verdicts:
 
 
 NOTHING = Verdicts()
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What was found of each column ("metric.column") in each test, to be shown. names: of the tests, in order.
+
+    rows: column, why it must not rank ("" where it may), and for each test the verdict and the numbers behind it.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+
+
+def read_tests(path: Path) -> Tests | None:
+    """The tests behind the verdicts of an acceptance file, of columns for which at least one holds; None without."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        cells = [(str(one["column"]), str(one["test"]), str(one["verdict"]), _evidence(one)) for one in data["cells"]]
+        reasons = {str(column): str(why) for column, why in data["refused"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    names = tuple(dict.fromkeys(test for _, test, _, _ in cells))
+    found = {(column, test): (verdict, numbers) for column, test, verdict, numbers in cells}
+    rows = [
+        (column, why, tuple(found.get((column, test), ("does not apply", "")) for test in names))
+        for column, why in reasons.items()
+    ]
+    return Tests(names, tuple(row for row in rows if any(verdict != "does not apply" for verdict, _ in row[2])))
+
+
+def _evidence(cell: Mapping[str, Any]) -> str:
+    return "; ".join(f"{one['generator']}: {one['numbers']}" for one in cell.get("evidence", ()))
 
 
 def read_verdicts(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gdbench.boards.board import Entry
 from gdbench.boards.cells import short
 
 COLOURS = 8
-WIDE, HIGH = 620.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 110.0, 12.0, 44.0
+WIDE, HIGH = 640.0, 380.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 136.0, 12.0, 44.0
 LINE = 13.0
 """Pixels between two labels that would else lie upon one another."""
 DOT_WIDE, DOT_PAD = 92.0, 5.0
@@ -42,7 +42,8 @@ class Axis:
         else:
             step = _step(self.high - self.low)
             values = [n * step for n in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
-        return [(self.at(value), short(value) if value else "0") for value in values]
+        least = "≤ 1" if self.log else "0"
+        return [(self.at(value), least if value == self.log else short(value)) for value in values]
 
 
 def _step(extent: float) -> float:
@@ -127,7 +128,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of points. bands: pixels (x, y, width, height) of the baseline's intervals. path: a line, or ""."""
+    """A picture of points. bands: pixels (x, y, width, height) of the baseline's intervals. path: a line, or "".
+
+    curves: colour and points of a line each.
+    """
 
     title: str
     x_label: str
@@ -137,6 +141,7 @@ class Picture:
     marks: tuple[Mark, ...]
     bands: tuple[tuple[float, float, float, float], ...] = ()
     path: str = ""
+    curves: tuple[tuple[int, str], ...] = ()
     wide: float = WIDE
     high: float = HIGH
 
@@ -160,14 +165,30 @@ def against_cost(title: str, labels: tuple[str, str], points: Sequence[tuple[Poi
         return None
     x = around([cost for _, cost in there], LEFT, WIDE - RIGHT, log=True)
     y = around(_values(one.y for one, _ in there), HIGH - BOTTOM, TOP)
-    marks = []
-    for one, cost in there:
-        at, mean = x.at(cost), one.y.mean or 0.0
-        title_text = f"{one.label}: {labels[1]} {short(mean)}, {labels[0]} {short(cost)}"
-        span = _span(one.y, y)
-        cross = (at, at, y.at(one.y.low or 0.0), y.at(one.y.high or 0.0)) if span else None
-        marks.append(Mark(one.label, title_text, at, y.at(mean), 0.0, 0.0, (), cross, one.role, one.colour))
+    marks = [_costly(one, cost, x, y, labels) for one, cost in there]
     return Picture(title, *labels, x, y, tuple(_apart(marks)), path=_front(marks))
+
+
+def over_budget(title: str, labels: tuple[str, str], curves: Sequence[Sequence[tuple[Point, float]]]) -> Picture | None:
+    """A line for each curve, named at its end; points of a curve in order of budget. None without any curve."""
+    points = [pair for curve in curves for pair in curve]
+    if not points:
+        return None
+    x = around([cost for _, cost in points], LEFT, WIDE - RIGHT, log=True)
+    y = around(_values(one.y for one, _ in points), HIGH - BOTTOM, TOP)
+    drawn = [[_costly(one, cost, x, y, labels) for one, cost in curve] for curve in curves]
+    unnamed = [replace(mark, label="") for marks in drawn for mark in marks[:-1]]
+    lines = [(marks[0].colour, " ".join(f"{one.x:.1f},{one.y:.1f}" for one in marks)) for marks in drawn]
+    named = _apart([marks[-1] for marks in drawn])
+    return Picture(title, *labels, x, y, (*unnamed, *named), curves=tuple(lines))
+
+
+def _costly(one: Point, cost: float, x: Axis, y: Axis, labels: tuple[str, str]) -> Mark:
+    """The mark of a number at a cost."""
+    at, mean = x.at(cost), one.y.mean or 0.0
+    said = f"{one.label}: {labels[1]} {short(mean)}, {labels[0]} {short(cost)}"
+    cross = (at, at, y.at(one.y.low or 0.0), y.at(one.y.high or 0.0)) if _span(one.y, y) else None
+    return Mark(one.label, said, at, y.at(mean), 0.0, 0.0, (), cross, one.role, one.colour)
 
 
 def _values(entries: Iterable[Entry]) -> list[float]:
@@ -195,8 +216,6 @@ def _bands(one: Point, x: Axis, y: Axis) -> Iterable[tuple[float, float, float, 
 
 def _apart(marks: Sequence[Mark]) -> list[Mark]:
     """The marks, the highest first, with labels right of them that do not lie upon one another."""
-    from dataclasses import replace
-
     placed: list[Mark] = []
     for mark in sorted(marks, key=lambda one: (one.y, one.x, one.label)):
         at = mark.y + (-7 if _covered(mark, marks) else 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gdbench.boards.board import Board, Row, Shown
 from gdbench.boards.cells import SIGNS, grid, name, short
@@ -13,6 +13,7 @@ from gdbench.errors import UsageError
 from gdbench.report import charts
 from gdbench.report.evidence import Evidence
 from gdbench.report.views import Best, Known, coloured, head, shown_direction
+from gdbench.tiers import CAPS
 
 
 @dataclass(frozen=True)
@@ -38,46 +39,82 @@ def gallery(board: Board, known: Known, most: int) -> Gallery | None:
     if not factors:
         return None
     each = most // (len(factors) * len(rows))
-    cells = [(factor, tuple(_cell(runs, factor, each) for _, runs in rows)) for factor in factors]
+    cells = [(factor, _line(rows, factor, each)) for factor in factors]
     gates = {factor: gate for _, runs in rows for one in runs for factor, gate in one.gates.items()}
     return Gallery(tuple(name(row.method) for row, _ in rows), tuple(cells), gates)
 
 
-def _cell(runs: Sequence[Evidence], factor: str, most: int) -> Best | None:
+def _line(rows: Sequence[tuple[Row, Sequence[Evidence]]], factor: str, most: int) -> tuple[Best | None, ...]:
+    """A cell for each row; the method with the largest mean leads."""
+    means = [_mean_share(runs, factor) for _, runs in rows]
+    largest = max(
+        (mean for (row, _), mean in zip(rows, means, strict=True) if mean and row.role == "method"), default=0.0
+    )
+    return tuple(
+        None
+        if mean is None
+        else replace(_cell(runs, factor, mean, most), leads=row.role == "method" and mean == largest)
+        for (row, runs), mean in zip(rows, means, strict=True)
+    )
+
+
+def _mean_share(runs: Sequence[Evidence], factor: str) -> float | None:
+    shares = [one.best[factor][1] for one in runs if factor in one.best]
+    return mean_of(shares) if shares else None
+
+
+def _cell(runs: Sequence[Evidence], factor: str, mean: float, most: int) -> Best:
     there = [one for one in runs if factor in one.best]
-    if not there:
-        return None
     best = max(there, key=lambda one: (one.best[factor][1], -one.record.cell.seed))
-    mean = mean_of([one.best[factor][1] for one in there])
     return shown_direction(best, best.directions[best.best[factor][0]], short(mean), most)
 
 
 @dataclass(frozen=True)
+class Against:
+    """A method against another: a symbol, the difference, its interval in words. kind: win, tie, loss or ""."""
+
+    symbol: str = ""
+    difference: str = ""
+    within: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """Each method (row) against each (column) in the headline column: symbol, difference and interval in words."""
+    """Each method (row) against each (column) in one column: a cell for each pair, and wins, ties and losses."""
 
     column: str
+    metric: str
     methods: tuple[str, ...]
-    cells: tuple[tuple[tuple[str, str, str], ...], ...]
+    cells: tuple[tuple[Against, ...], ...]
     tally: tuple[str, ...]
 
 
-def matrix(board: Board, known: Known) -> Matrix | None:
-    """Paired differences over the seeds that both have, uncorrected; None for fewer than two methods."""
+def matrices(board: Board, known: Known) -> list[Matrix]:
+    """A matrix for each column that claims to rank and has a number, the headline one first; none below two methods.
+
+    Differences are paired over the seeds that both have, uncorrected.
+    """
     headline = board.headline()
     rows = [row for row in board.rows if row.role == "method" and any(run in known for run in row.runs)]
     if headline is None or len(rows) < 2:
-        return None
+        return []
     sides = [_side(row, known) for row in rows]
-    cells = tuple(tuple(_against(a, b, headline) for b in sides) for a in sides)
+    there = {(entry.metric, entry.column) for row in rows for entry in row.entries if entry.mean is not None}
+    others = [shown for shown in board.columns if shown.column.ranked and shown.name in there and shown != headline]
+    names = tuple(name(row.method) for row in rows)
+    return [_matrix(shown, names, sides) for shown in (headline, *others)]
+
+
+def _matrix(shown: Shown, names: tuple[str, ...], sides: Sequence[Side]) -> Matrix:
+    cells = tuple(tuple(_against(a, b, shown) for b in sides) for a in sides)
     tally = tuple(
-        "{} wins, {} ties, {} losses".format(*(sum(one[0] == symbol for one in line) for symbol in _SYMBOLS))
+        "{} wins, {} ties, {} losses".format(
+            *(sum(one.kind == kind for one in line) for kind in ("win", "tie", "loss"))
+        )
         for line in cells
     )
-    return Matrix(name(headline.column.name), tuple(name(row.method) for row in rows), cells, tally)
-
-
-_SYMBOLS = (SIGNS.above, SIGNS.same, SIGNS.below)
+    return Matrix(name(shown.column.name), name(shown.metric), names, cells, tally)
 
 
 def _side(row: Row, known: Known) -> Side:
@@ -85,21 +122,47 @@ def _side(row: Row, known: Known) -> Side:
     return Side(row.method, {record.cell.seed: Kept(record, {}) for record in records})
 
 
-def _against(a: Side, b: Side, shown: Shown) -> tuple[str, str, str]:
+def _against(a: Side, b: Side, shown: Shown) -> Against:
     if a is b:
-        return "", "", ""
+        return Against()
     try:
         found = compare(a, b, {shown.metric: (shown.column,)}).columns
     except UsageError as error:
-        return SIGNS.void, "", str(error)
+        return Against(SIGNS.void, within=str(error))
     if not found or found[0].difference is None:
-        return SIGNS.void, "", found[0].void if found else "not measured"
-    one = found[0]
+        return Against(SIGNS.void, within=found[0].void if found else "not measured")
+    one, difference = found[0], short(found[0].difference)
     if one.low is None or one.high is None:
-        return SIGNS.none, short(one.difference or 0.0), "no interval"
-    symbol = {"a": SIGNS.above, "b": SIGNS.below, "": SIGNS.same}[one.better]
+        return Against(SIGNS.none, difference, "no interval")
+    symbol, kind = {"a": (SIGNS.above, "win"), "b": (SIGNS.below, "loss"), "": (SIGNS.same, "tie")}[one.better]
     within = f"{short(one.low)} to {short(one.high)} over {one.n if one.over == 'seeds' else 'the'} {one.over}"
-    return symbol, short(one.difference or 0.0), within
+    return Against(symbol, difference, within, kind)
+
+
+def budget_picture(board: Board, boards: Sequence[Board]) -> charts.Picture | None:
+    """The headline column over the budget, a line for each method that has several; on the first board of them alone.
+
+    boards: those of the generator.
+    """
+    headline = board.headline()
+    alike = [one for one in boards if replace(one.key, tier=board.key.tier) == board.key and one.key.tier in CAPS]
+    if headline is None or len(alike) < 2 or alike[0] is not board:
+        return None
+    curves: dict[str, list[tuple[charts.Point, float]]] = {}
+    for one in sorted(alike, key=lambda one: CAPS[one.key.tier]):
+        for row in one.rows:
+            entry = next((e for e in row.entries if (e.metric, e.column) == headline.name and e.mean is not None), None)
+            if entry is not None:
+                label, colour = (
+                    name(row.method),
+                    list(curves).index(row.method) if row.method in curves else len(curves),
+                )
+                point = charts.Point(label, entry, entry, (), row.role, colour % charts.COLOURS)
+                curves.setdefault(row.method, []).append((point, float(CAPS[one.key.tier])))
+    labels = ("budget of images", name(headline.column.name))
+    return charts.over_budget(
+        f"{labels[1]} over the budget", labels, [curve for curve in curves.values() if len(curve) > 1]
+    )
 
 
 def cost_picture(board: Board, known: Known) -> charts.Picture | None:

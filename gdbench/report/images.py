@@ -15,11 +15,15 @@ LARGEST_ATLAS = 800_000
 """Bytes of an atlas that a page takes in as it is."""
 
 
+class Verbatim(str):
+    """Text that is clean already: of several lines, or longer than what a stranger may write."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """An image in a page: its data address, and its size in pixels."""
 
-    address: str
+    address: Verbatim
     width: int
     height: int
 
@@ -43,14 +47,14 @@ def strip(path: Path, row: int, most: int) -> Shown | None:
     return None
 
 
-def atlas(path: Path) -> str:
+def atlas(path: Path) -> Verbatim:
     """A stored atlas as it is, as a data address; "" where it is too large or not there."""
     try:
         data = path.read_bytes()
     except OSError:
-        return ""
-    return _address(data) if len(data) <= LARGEST_ATLAS else ""
+        return Verbatim()
+    return _address(data) if len(data) <= LARGEST_ATLAS else Verbatim()
 
 
-def _address(data: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+def _address(data: bytes) -> Verbatim:
+    return Verbatim(f"data:image/webp;base64,{base64.b64encode(data).decode()}")

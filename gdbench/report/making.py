@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gdbench.boards.acceptance import read_tests
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.columns import columns_of
 from gdbench.files import read_bytes, write_text
@@ -36,6 +37,7 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
     """The report of the runs below ``folder``; with a suite, of those that it asks for."""
     columns = columns_of(registry)
     found, problems = [], []
+    missing: list[str] = []
     for one in find_runs(folder):
         records, lines = read_records([one])
         found += [(record, one.path) for record in records]
@@ -47,9 +49,13 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
         found = [(record, path) for record, path in found if record.id in runs.ids]
         problems = list(runs.problems)
         made = leaderboard_of(runs.records, columns, registry, suite, changed)
-        board = replace(made, notes=(runs.note, *made.notes))
+        missing = [one.name for one in runs.missing]
+        there = f"suite {suite.name}: {len(runs.records)} of {len(runs.records) + len(missing)} runs are there"
+        board = replace(made, notes=(there, *made.notes))
     papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
-    return Made(pages(board, [evidence(record, path) for record, path in found], problems, papers), problems)
+    tests = read_tests(suite.acceptance) if suite and suite.acceptance else None
+    shown = [evidence(record, path) for record, path in found]
+    return Made(pages(board, shown, problems, papers, missing, tests), problems)
 
 
 def page_of_run(folder: Path) -> Made:

@@ -14,14 +14,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from gdbench.boards.acceptance import Tests
 from gdbench.boards.answer import summary
 from gdbench.boards.board import Board, Leaderboard
 from gdbench.boards.cells import short
 from gdbench.console import clean
 from gdbench.report import gallery, images
 from gdbench.report.evidence import Evidence
+from gdbench.report.images import Verbatim
+from gdbench.report.joined import joined
 from gdbench.report.places import INDEX, generator_page, run_page
-from gdbench.report.views import BoardView, Known, Verbatim, board_view, links
+from gdbench.report.views import BoardView, Known, board_view, links
 
 TEMPLATES = Path(__file__).with_name("templates")
 STRIP, STRIPS_OF_INDEX, STRIPS_OF_GENERATOR = 6_000, 700_000, 1_800_000
@@ -29,19 +32,26 @@ STRIP, STRIPS_OF_INDEX, STRIPS_OF_GENERATOR = 6_000, 700_000, 1_800_000
 
 
 def pages(
-    leaderboard: Leaderboard, runs: Sequence[Evidence], problems: Sequence[str], papers: Mapping[str, str]
+    leaderboard: Leaderboard,
+    runs: Sequence[Evidence],
+    problems: Sequence[str],
+    papers: Mapping[str, str],
+    missing: Sequence[str] = (),
+    tests: Tests | None = None,
 ) -> dict[str, str]:
     """File -> its text: the index, a page for each generator, a page for each run.
 
-    problems: a line for each run that is not believed. papers: method -> where it was published.
+    problems: a line for each run that is not believed. papers: method -> where it was published. missing: the runs that
+    a suite asks for and that are not there. tests: what was found of the columns that rank.
     """
     known = {one.record.id: one for one in sorted(runs, key=lambda one: one.record.id)}
-    rows = sum(len(board.rows) for board in leaderboard.boards)
+    boards = joined(leaderboard.boards)
+    rows = sum(len(board.rows) for board in boards)
     most = min(STRIP, STRIPS_OF_INDEX // max(rows, 1))
-    views = [board_view(board, known, papers, most) for board in leaderboard.boards]
-    made = {INDEX: _index(leaderboard, views, known, problems)}
-    for page, boards in _by_generator(views).items():
-        made[page] = _generator(boards, known)
+    views = [board_view(board, known, papers, most) for board in boards]
+    made = {INDEX: _index(leaderboard, views, known, _coverage(known, problems, missing), tests)}
+    for page, own in _by_generator(views).items():
+        made[page] = _generator(own, known)
     boards_of = {run: view for view in views for row in view.board.rows for run in row.runs}
     for run, one in known.items():
         made[run_page(run)] = run_text(one, boards_of.get(run))
@@ -55,7 +65,9 @@ def _by_generator(views: Sequence[BoardView]) -> dict[str, list[BoardView]]:
     return found
 
 
-def _index(leaderboard: Leaderboard, views: Sequence[BoardView], known: Known, problems: Sequence[str]) -> str:
+def _index(
+    leaderboard: Leaderboard, views: Sequence[BoardView], known: Known, bar: Sequence[Part], tests: Tests | None
+) -> str:
     together = summary(leaderboard)
     return _render(
         "index.html",
@@ -63,13 +75,13 @@ def _index(leaderboard: Leaderboard, views: Sequence[BoardView], known: Known, p
         sentences=together or (views[0].said.sentences if views else ()),
         told=not together,
         notes=leaderboard.notes,
-        parts_of_bar=(bar := _coverage(known, problems)),
+        parts_of_bar=bar,
         total=sum(part.count for part in bar),
         lists=_lists(leaderboard, known),
         views=views,
-        filters=_filters(views),
+        filters=_filters(views, [head.metric for view in views for head in view.heads]),
         across=leaderboard.across,
-        n_rows=sum(len(view.rows) for view in views),
+        tests=tests,
     )
 
 
@@ -84,7 +96,7 @@ class Part:
     start: int = 0
 
 
-def _coverage(known: Known, problems: Sequence[str]) -> list[Part]:
+def _coverage(known: Known, problems: Sequence[str], missing: Sequence[str]) -> list[Part]:
     kinds = {"done": ("done",), "failed": ("failed", "timeout", "interrupted"), "incompatible": ("incompatible",)}
     parts = []
     for kind, statuses in kinds.items():
@@ -92,6 +104,7 @@ def _coverage(known: Known, problems: Sequence[str]) -> list[Part]:
         parts.append(Part(kind, kind, len(lines), tuple(lines)))
     doubted = tuple(("", "", line) for line in problems)
     parts.append(Part("not believed", "doubted", len(doubted), doubted))
+    parts.append(Part("not run yet", "missing", len(missing), tuple(("", "", line) for line in missing)))
     starts = accumulate((part.count for part in parts), initial=0)
     return [replace(part, start=start) for part, start in zip(parts, starts, strict=False)]
 
@@ -125,7 +138,7 @@ def _voids(known: Known) -> Iterator[tuple[str, str, str]]:
             yield run, run_page(run), f"{named}: {why}"
 
 
-def _filters(views: Sequence[BoardView]) -> list[tuple[str, list[str]]]:
+def _filters(views: Sequence[BoardView], metrics: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Name and values of the filters between which there is a choice."""
     keys = [view.board.key for view in views]
     values = {
@@ -134,6 +147,7 @@ def _filters(views: Sequence[BoardView]) -> list[tuple[str, list[str]]]:
         "tier": [key.tier for key in keys],
         "K": [str(key.k) for key in keys],
         "role": [row.role for view in views for row in view.rows],
+        "metric": list(metrics),
     }
     distinct = {name: list(dict.fromkeys(clean(one) for one in found)) for name, found in values.items()}
     return [(name, found) for name, found in distinct.items() if len(found) > 1]
@@ -142,15 +156,19 @@ def _filters(views: Sequence[BoardView]) -> list[tuple[str, list[str]]]:
 def _generator(views: Sequence[BoardView], known: Known) -> str:
     most = STRIPS_OF_GENERATOR // len(views)
     key = views[0].board.key
-    parts = [(view, _beyond(view.board, known, most)) for view in views]
-    return _render("generator.html", title=f"{key.generator}/{key.checkpoint}", parts_of_page=parts)
+    boards = [view.board for view in views]
+    parts = [(view, _beyond(view.board, boards, known, most)) for view in views]
+    metrics = [metric.name for _, more in parts for metric in more["metrics"]]
+    title = f"{key.generator}/{key.checkpoint}"
+    return _render("generator.html", title=title, parts_of_page=parts, filters=_filters(views, metrics))
 
 
-def _beyond(board: Board, known: Known, most: int) -> dict[str, Any]:
+def _beyond(board: Board, boards: Sequence[Board], known: Known, most: int) -> dict[str, Any]:
     return {
         "gallery": gallery.gallery(board, known, most),
-        "matrix": gallery.matrix(board, known),
+        "matrices": gallery.matrices(board, known),
         "cost": gallery.cost_picture(board, known),
+        "budgets": gallery.budget_picture(board, boards),
         "metrics": gallery.all_metrics(board),
     }
 

@@ -9,24 +9,21 @@ from gdbench.boards.answer import Answer, AnswerRow, answer
 from gdbench.boards.board import Board, Entry, Leaderboard, Row, Shown
 from gdbench.boards.cells import ARROWS, SIGNS, markdown, markdown_table, name, short
 from gdbench.boards.exports import short_table, to_csv, to_latex
-from gdbench.record import RunRecord
 from gdbench.report import charts, images
 from gdbench.report.evidence import Direction, Evidence
+from gdbench.report.images import Verbatim
 from gdbench.report.places import anchor, generator_page, run_page
 
 Known = Mapping[str, Evidence]
 """Id of a run -> its evidence."""
 
 
-class Verbatim(str):
-    """Text of several lines that is clean already."""
-
-
 @dataclass(frozen=True)
 class Cell:
-    """A number as a page shows it. note: its interval, seeds and reasons, in words."""
+    """A number as a page shows it. value: all its digits, "" where there is none. note: interval, seeds and reasons."""
 
     text: str
+    value: str
     symbol: str
     note: str
     dot: charts.Dot | None
@@ -43,11 +40,12 @@ class RunLink:
 
 @dataclass(frozen=True)
 class Best:
-    """A direction that stands for others: its strip, and what it is in words."""
+    """A direction that stands for others: its strip, and what it is in words. leads: best of all beside it."""
 
     label: str
     strip: images.Shown | None
     page: str
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,17 +64,23 @@ class RowView:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column. meaning: its summary."""
+    """The head of a column. meaning: its summary. better: "higher", "lower" or "neither"."""
 
+    metric: str
     name: str
     arrow: str
+    better: str
     meaning: str
     headline: bool
 
 
 @dataclass(frozen=True)
 class BoardView:
-    """Everything that pages show of a board, but for the galleries. copies: kind -> text."""
+    """Everything that pages show of a board, but for the galleries. copies: kind -> text.
+
+    preview: whether the checkpoint lacks something that its card asks of it. voids: a line for each method and reason
+    for which it has no number in the short table.
+    """
 
     board: Board
     said: Answer
@@ -87,6 +91,8 @@ class BoardView:
     picture: charts.Picture | None
     copies: Mapping[str, Verbatim]
     legend: str
+    preview: bool
+    voids: tuple[str, ...]
 
 
 def board_view(board: Board, known: Known, papers: Mapping[str, str], most: int) -> BoardView:
@@ -107,19 +113,36 @@ def board_view(board: Board, known: Known, papers: Mapping[str, str], most: int)
         picture=_picture(board, said, known),
         copies=_copies(board, said),
         legend=SIGNS.legend(said.baseline),
+        preview=any(run in known and known[run].record.checkpoint_status != "ready" for run in _runs(board)),
+        voids=tuple(_voids(said)),
     )
+
+
+def _runs(board: Board) -> Iterator[str]:
+    return (run for row in board.rows for run in row.runs)
+
+
+def _voids(said: Answer) -> Iterator[str]:
+    for row in said.rows:
+        reasons: dict[str, list[str]] = {}
+        for entry in row.entries:
+            if entry.mean is None:
+                reasons.setdefault(entry.note or "not measured", []).append(name(entry.column))
+        for why, columns in reasons.items():
+            yield f"{name(row.method)}: no {', '.join(columns)}: {why}"
 
 
 def head(shown: Shown, headline: bool = False) -> Head:
     """The head of a column."""
     column = shown.column
     unit = f" [{column.unit}]" if column.unit else ""
-    return Head(name(column.name), ARROWS[column.better].strip(), f"{column.summary}{unit}", headline)
+    arrow = ARROWS[column.better].strip()
+    return Head(name(shown.metric), name(column.name), arrow, column.better, f"{column.summary}{unit}", headline)
 
 
 def _axes(said: Answer) -> list[charts.Axis | None]:
     """An axis for each column that is bounded; columns of one metric and range have it in common."""
-    kinds = [(shown.metric, shown.column.range) if None not in shown.column.range else None for shown in said.columns]
+    kinds = [(shown.metric, shown.column.range) if _bounded(shown) else None for shown in said.columns]
     entries: dict[object, list[Entry]] = {}
     for row in said.rows:
         for kind, entry in zip(kinds, row.entries, strict=True):
@@ -155,7 +178,8 @@ def cell(entry: Entry, axis: charts.Axis | None, baseline: Entry | None) -> Cell
     """The cell of an entry; with an axis it has a dot."""
     text = SIGNS.void if entry.mean is None else short(entry.mean)
     symbol = "" if entry.mean is None else SIGNS.mark(entry)
-    return Cell(text, symbol, _note(entry), charts.dot(entry, axis, baseline) if axis else None)
+    value = "" if entry.mean is None else repr(entry.mean)
+    return Cell(text, value, symbol, _note(entry), charts.dot(entry, axis, baseline) if axis else None)
 
 
 def _note(entry: Entry) -> str:
@@ -194,14 +218,14 @@ def _copies(board: Board, said: Answer) -> dict[str, Verbatim]:
 
 
 def _picture(board: Board, said: Answer, known: Known) -> charts.Picture | None:
-    """The first two bounded columns that rank beside the headline one, against one another; None without two."""
+    """The first two bounded columns that claim to rank beside the headline one, against one another; None without."""
     headline = said.headline
     if headline is None:
         return None
     pair = [
         shown
         for shown in said.columns
-        if shown.metric == headline.metric and shown.ranked and shown != headline and None not in shown.column.range
+        if shown.metric == headline.metric and shown.column.ranked and shown != headline and _bounded(shown)
     ][:2]
     if len(pair) < 2:
         return None
@@ -212,6 +236,10 @@ def _picture(board: Board, said: Answer, known: Known) -> charts.Picture | None:
     ]
     labels = (name(x.column.name), name(y.column.name))
     return charts.scatter(f"{labels[0]} and {labels[1]}", labels, points, name(board.baseline))
+
+
+def _bounded(shown: Shown) -> bool:
+    return None not in shown.column.range
 
 
 def coloured(board: Board) -> list[tuple[Row, int]]:
@@ -229,11 +257,6 @@ def _seeds(board: Board, known: Known, x: Shown, y: Shown) -> Iterator[tuple[tup
         numbers = tuple((a.value, b.value) for a, b in pairs if a and b and a.value is not None and b.value is not None)
         counted = {row.entry(*x.name).n, row.entry(*y.name).n}
         yield numbers if counted == {len(numbers)} else ()
-
-
-def _value(record: RunRecord, shown: Shown) -> float | None:
-    score = record.scores.get(shown.metric, {}).get(shown.column.name)
-    return score.value if score else None
 
 
 def links(known: Known, where: Callable[[Evidence], bool]) -> list[tuple[str, str, str]]:

@@ -36,6 +36,8 @@ MADE = leaderboard(
 NASTY = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(1)</script>",
+    '" onmouseover="alert(1)" autofocus onfocus="alert(1)',
+    "'><svg onload=alert(1)>",
     "javascript:alert(1)",
     "[a](javascript:x)",
     "https://example.org/x",

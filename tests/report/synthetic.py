@@ -94,8 +94,8 @@ def write_folder(folder: Path, made: RunRecord) -> RunRecord:
         points = torch.tensor([0.0, 1.0, 2.0]).expand(K, 2, 3).clone()
         each = torch.ones(K, 2)
         Calibration(points, change, 2 * each, 0 * each, each, 1.0).save(folder)
-        tiles = (np.arange(K * 10 * 8 * 8 * 3) % 251).astype(np.uint8).reshape(K * 10, 8, 8, 3)
-        (folder / "strips.webp").write_bytes(pictures._webp(tiles, pictures.Atlas(K, 2, 5, 8, 8), 80))
+        tiles = np.random.default_rng(0).integers(0, 256, (K * 10, 16, 16, 3), dtype=np.uint8)  # large when compressed
+        (folder / "strips.webp").write_bytes(pictures._webp(tiles, pictures.Atlas(K, 2, 5, 16, 16), 80))
     return RunFolder(folder).write(made)
 
 

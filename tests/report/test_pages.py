@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from gdbench.boards.acceptance import read_tests
 from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Leaderboard
 from gdbench.boards.cells import short
 from gdbench.boards.leaderboard import leaderboard
 from gdbench.report.evidence import Direction, Evidence
+from gdbench.report.gallery import budget_picture
+from gdbench.report.joined import joined
 from gdbench.report.pages import pages
 from gdbench.report.places import run_page, slug
 from tests.boards.test_exports import NASTY
-from tests.report.synthetic import COLUMNS, RULES, board_of, hostile, made_in, record
+from tests.report.synthetic import COLUMNS, RULES, K, board_of, hostile, made_in, record
 
 GOLDEN = Path(__file__).with_name("golden")
 PAPERS = {"alpha": "Someone, 2020"}
@@ -198,6 +202,60 @@ def test_text_of_strangers_is_shown_as_text(text: str, runs: list[Evidence], pla
             assert {(tag, name) for name in ["", *attrs]} <= plain_tags
             for name in ("href", "src"):
                 assert re.fullmatch(r"(#|data:image/webp|(index|run-|generator-)[^:/]*).*", attrs.get(name) or "#")
+
+
+def test_a_reference_with_a_k_of_its_own_stands_below_the_methods(runs: list[Evidence]) -> None:
+    records = [one.record for one in runs if one.record.cell.k == K]
+    taught = [replace(one, cell=replace(one.cell, k=2)) for one in records if one.role == "reference"]
+    apart = leaderboard([one for one in records if one.role != "reference"] + taught, COLUMNS, RULES)
+    assert len(apart.boards) == 2
+    (board,) = joined(apart.boards)
+    assert [row.method for row in board.rows][-2:] == ["chance", "taught, K = 2"]
+    entry = board.rows[-1].entry("known", "both")
+    assert (entry.mean, entry.rank, entry.mark) == (pytest.approx(0.71), None, "")
+    text = pages(apart, [], [], {})["index.html"]
+    assert text.count('<table class="board">') == 1
+    assert text.count('<path class="reference"') == 1
+
+
+def test_budgets_are_a_curve_where_a_method_has_several(runs: list[Evidence]) -> None:
+    records = [one.record for one in runs if one.record.cell.k == K]
+    cheap = [
+        replace(one, id=f"{one.id}-quick", cell=replace(one.cell, tier="quick", method_params={"steps": 1}))
+        for one in records
+    ]
+    board = leaderboard([*records, *cheap], COLUMNS, RULES)
+    assert [one.key.tier for one in board.boards] == ["quick", "standard"]
+    first, second = (budget_picture(one, board.boards) for one in board.boards)
+    assert second is None
+    assert first is not None
+    assert len(first.curves) == 5  # delta has no number
+    (start, stop) = (float(point.split(",")[0]) for point in first.curves[0][1].split())
+    assert start < stop
+    assert budget_picture(board.boards[0], board.boards[:1]) is None
+
+
+def test_the_tests_behind_columns_are_a_table(runs: list[Evidence], tmp_path: Path) -> None:
+    path = tmp_path / "acceptance.json"
+    evidence = [{"generator": "g", "passed": False, "numbers": "0.1 < 0.2"}]
+    cells = [
+        {"column": "known.both", "test": "copies", "verdict": "fails", "evidence": evidence},
+        {"column": "known.both", "test": "lens", "verdict": "passes", "evidence": []},
+        {"column": "effort.images", "test": "lens", "verdict": "does not apply", "evidence": []},
+    ]
+    refused = {"known.both": "copies: fails", "effort.images": ""}
+    path.write_text(json.dumps({"versions": {}, "refused": refused, "cells": cells}))
+    tests = read_tests(path)
+    assert tests is not None
+    assert [column for column, _, _ in tests.rows] == ["known.both"]
+    text = Parsed(pages(board_of(runs), runs, [], {}, ["gan x never, seed 0"], tests)["index.html"]).text
+    assert "no: copies: fails" in text
+    assert "0.1 < 0.2" in text
+    assert "1 not run yet" in text
+    assert "gan x never, seed 0" in text
+    path.write_text("[]")
+    assert read_tests(path) is None
+    assert read_tests(tmp_path / "none") is None
 
 
 def test_names_that_were_changed_are_told_apart() -> None:
