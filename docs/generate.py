@@ -26,6 +26,7 @@ COMMANDS = (
     "leaderboard",
     "compare",
     "verify",
+    "reproduce",
     "doctor",
     "checkpoint import",
     "checkpoint fetch",

@@ -7,13 +7,26 @@ from typing import Any
 
 import typer
 
-from gdbench.cli import bench, catalogue, checkpoint, compare, doctor, leaderboard, measure, report, run, show, verify
+from gdbench.cli import (
+    bench,
+    catalogue,
+    checkpoint,
+    compare,
+    doctor,
+    leaderboard,
+    measure,
+    report,
+    reproduce,
+    run,
+    show,
+    verify,
+)
 from gdbench.console import complain, fail
 from gdbench.errors import EXIT_CODES, GdbenchError
 from gdbench.output import guarded, lost
 from gdbench.registry import Registry, load_registry
 
-COMMANDS = (run, measure, bench, catalogue, show, leaderboard, report, compare, checkpoint, doctor, verify)
+COMMANDS = (run, measure, bench, catalogue, show, leaderboard, report, compare, checkpoint, doctor, verify, reproduce)
 
 
 def build_app(registry: Registry) -> typer.Typer:

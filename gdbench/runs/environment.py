@@ -20,7 +20,8 @@ CODE = (":(top)", ":(top,exclude)results", ":(top,exclude)docs")
 
 
 def describe() -> dict[str, Any]:
-    """JSON-able facts: versions, system, processor, threads, CUDA devices, git commit and whether it was changed.
+    """JSON-able facts: versions, system, processor and its vector instructions, threads, CUDA devices, git commit, and
+    whether it was changed.
 
     What is unknown here is left out or None. Never holds the name of a user or a host, or a path.
     """
@@ -32,6 +33,7 @@ def describe() -> dict[str, Any]:
         **{name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
