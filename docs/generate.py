@@ -24,6 +24,7 @@ COMMANDS = (
     "check-plugin",
     "show",
     "leaderboard",
+    "explore",
     "compare",
     "verify",
     "reproduce",

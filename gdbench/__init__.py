@@ -82,7 +82,6 @@ if TYPE_CHECKING:
     from gdbench.weights.networks import load_network
     from gdbench.weights.reading import load_weights
     from gdbench.weights.unpickle import Record
-    from gdbench.wrapping import Wrapped, wrap
 
 __version__ = "0.1.0"
 
@@ -171,8 +170,6 @@ _LAZY = {
     "Readings": "evaluation.subject",
     "Subject": "evaluation.subject",
     "Record": "weights.unpickle",
-    "Wrapped": "wrapping",
-    "wrap": "wrapping",
     "load_weights": "weights.reading",
     "read_facts": "tensors",
     "save_weights": "tensors",
@@ -233,7 +230,6 @@ __all__ = [
     "TrainingImages",
     "UsageError",
     "Void",
-    "Wrapped",
     "__version__",
     "atomic_write",
     "block_numbers",
@@ -284,7 +280,6 @@ __all__ = [
     "unfilled",
     "uniform",
     "visible",
-    "wrap",
     "write_text",
 ]
 

@@ -49,7 +49,8 @@ ROOMS = {  # room -> the rooms that its modules may enter; "" is the ground, whi
     "runs": {"", "weights", "evaluation"},
     "testing": {"", "weights", "evaluation", "runs"},
     "report": {"", "evaluation", "runs", "boards"},
-    "cli": {"", "weights", "evaluation", "runs", "boards", "report", "testing"},
+    "explorer": {"", "weights", "evaluation", "runs", "boards", "report"},
+    "cli": {"", "weights", "evaluation", "runs", "boards", "report", "explorer", "testing"},
 }
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "scipy", "sklearn")
 DRAWS = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal", "bernoulli"}

@@ -13,6 +13,7 @@ from gdbench.cli import (
     checkpoint,
     compare,
     doctor,
+    explore,
     leaderboard,
     measure,
     report,
@@ -26,7 +27,21 @@ from gdbench.errors import EXIT_CODES, GdbenchError
 from gdbench.output import guarded, lost
 from gdbench.registry import Registry, load_registry
 
-COMMANDS = (run, measure, bench, catalogue, show, leaderboard, report, compare, checkpoint, doctor, verify, reproduce)
+COMMANDS = (
+    run,
+    measure,
+    bench,
+    catalogue,
+    show,
+    leaderboard,
+    report,
+    explore,
+    compare,
+    checkpoint,
+    doctor,
+    verify,
+    reproduce,
+)
 
 
 def build_app(registry: Registry) -> typer.Typer:

@@ -23,9 +23,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
     @app.command(cls=options.with_metric_flags(registry), epilog=f"Example: {example}")
     def run(
-        gan: str = typer.Option(
-            ..., help="Generator, or FILE.py:NAME of your own.", autocompletion=options.completer(generators)
-        ),
+        gan: str = typer.Option(..., help="Generator.", autocompletion=options.completer(generators)),
         method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),
         checkpoint: str = typer.Option(None, help="Name or path of its weights; the default is the shipped one."),
         space: str = typer.Option(None, help="Where directions live; the default is the generator's first space."),

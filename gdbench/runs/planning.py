@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import MissingFile, UsageError
-from gdbench.own import with_own
 from gdbench.params import as_plain, build
 from gdbench.places import at, raised_at
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, digits
@@ -85,7 +84,6 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
     if request.device.startswith("cuda"):
         pick_device(request.device)  # a device that is not here is told before anything is written
-    registry = with_own(registry, request.gan)
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found, request.domain)
@@ -123,7 +121,7 @@ def cell_of(request: RunRequest, registry: Registry, checkpoint: str) -> Cell:
         raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(spaces)}")
     generator_params, method_params = _typed(request, registry)
     return Cell(
-        generator=Path(request.gan).name,
+        generator=request.gan,
         checkpoint=checkpoint,
         method=request.method,
         seed=request.seed,
@@ -245,7 +243,7 @@ def _identity(plan: Plan) -> str:
     """A readable name and a hash of everything that decides the directions."""
     cell = plan.cell
     hashed = digits(cell, plan.decisive, plan.checkpoint.sha256)
-    return f"{cell.generator.replace(':', '-')}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{hashed}"
+    return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{hashed}"
 
 
 def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:

@@ -91,8 +91,7 @@ class RunRequest:
 
         Without ``out`` and ``plugins`` it names no folder of this machine, as records must not.
         """
-        gan = self.gan if out is not None else Path(self.gan).name
-        words = ["gdbench", "run", "--gan", gan, "--method", self.method]
+        words = ["gdbench", "run", "--gan", self.gan, "--method", self.method]
         for name in ("checkpoint", "space", "domain"):
             value = getattr(self, name)
             words += [f"--{name}", Path(value).name] if value is not None else []

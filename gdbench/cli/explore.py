@@ -1,0 +1,45 @@
+"""``gdbench explore``: a page with a slider for each direction, in which a small generator runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gdbench.cli import options
+from gdbench.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Add ``explore``."""
+
+    @app.command()
+    def explore(
+        runs: list[Path] = typer.Argument(
+            ..., metavar="RUN...", help="Run folders of one generator.", autocompletion=options.run_folders
+        ),
+        out: Path = typer.Option(Path("explore.html"), metavar="FILE", help="Where the page goes."),
+        latents: int = typer.Option(
+            4, min=1, max=32, help="How many latents are rendered beforehand, where a page cannot draw itself."
+        ),
+        blind: bool = typer.Option(
+            False, "--blind", help="Name no method in the page; what each letter stands for is printed."
+        ),
+        plugin: list[Path] = options.PLUGIN,
+    ) -> None:
+        """Write one page with sliders for the directions of runs; it opens from disk, without server or network.
+
+        The generator itself runs in it where its family says how, and draws straight directions as one moves a slider;
+        everything else is rendered beforehand. Two methods stand side by side on the same latents.
+        """
+        from gdbench.console import say
+        from gdbench.explorer.making import explorer_of
+        from gdbench.files import write_text
+        from gdbench.runs.store import cannot_write
+
+        made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind)
+        with cannot_write(out):
+            write_text(out, made.text)
+        for letter, run in made.names:
+            say(f"{letter}: {run}")
+        say(f"{out}: {len(made.text.encode()) / 1e6:.1f} MB; open it in any browser")

@@ -1,0 +1,37 @@
+"""From run folders to the explorer's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdbench.columns import columns_of
+from gdbench.explorer.contents import contents, shuffled_names
+from gdbench.explorer.page import page_text
+from gdbench.explorer.subject import Subject, subject_of
+
+if TYPE_CHECKING:
+    from gdbench.registry import Registry
+
+LATENTS = 4
+"""Latents that are pre-rendered where the page cannot draw."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A page, what it shows, and, where it is blind, what it calls each run."""
+
+    text: str
+    subject: Subject
+    names: tuple[tuple[str, str], ...] = ()
+
+
+def explorer_of(
+    folders: Sequence[Path], registry: Registry, latents: int = LATENTS, blind: bool = False, served: bool = False
+) -> Made:
+    """The page of the runs in ``folders``. Raises what ``subject_of`` and ``contents`` raise."""
+    subject = subject_of(folders, registry)
+    told = contents(subject, columns_of(registry), latents, blind, served)
+    return Made(page_text(told), subject, tuple(shuffled_names(subject)) if blind else ())

@@ -1,0 +1,69 @@
+"""The page of an explorer: one file that opens anywhere, with its scripts, weights and numbers inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).with_name("templates")
+LIVE = "The generator itself runs in this page: straight directions are drawn as you move a slider."
+FROZEN = "Curved and code-dependent directions, and generators too large for a page, are frames rendered beforehand."
+SERVED = "What this page cannot draw itself, the process that serves it renders."
+
+
+def page_text(contents: Mapping[str, Any]) -> str:
+    """The page of ``gdbench.explorer.contents``; the same contents give the same bytes."""
+    style, script = _text("style.css"), _text("interpreter.js") + _text("page.js")
+    live = [run["frames"] is None for run in contents["runs"]]
+    told = [LIVE] if contents["generator"]["programs"] else []
+    told += [SERVED] if contents["served"] else [] if all(live) else [FROZEN]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=f"{contents['generator']['name']}: explorer",
+            style=Markup(style),
+            script=Markup(script),
+            csp=_policy(style, script, bool(contents["served"])),
+            classes=contents["generator"]["classes"],
+            told=" ".join(told),
+            data=htmlsafe_json_dumps(contents, dumps=json.dumps, allow_nan=False, separators=(",", ":")),
+        )
+    )
+
+
+def _text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _policy(style: str, script: str, served: bool) -> str:
+    """Nothing is fetched but, where the page is served, images from there; no style or script but ours is obeyed."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; worker-src blob:; "
+        f"connect-src {chr(39)}{'self' if served else 'none'}{chr(39)}; base-uri 'none'; form-action 'none'"
+    )
