@@ -38,5 +38,6 @@ def gdbench_generators() -> Iterable[GeneratorSpec]:
         spaces=("w", "z"),
         recognise="gdbench_stylegan3.formats:recognise",
         convert="gdbench_stylegan3.formats:convert",
+        recipe="gdbench_stylegan3.recipe:Recipe",
         citation="Karras et al., Alias-Free Generative Adversarial Networks, NeurIPS 2021, arXiv:2106.12423",
     )

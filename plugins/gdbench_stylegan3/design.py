@@ -54,6 +54,7 @@ class Design:
     mapping_layers: int = 2
     label_dim: int = 0
     image_channels: int = 3
+    conv_clamp: float | None = 256.0
 
     def bands(self) -> list[Band]:
         """One for each layer, from coarse to fine: cutoffs and stopbands grow geometrically up to the critical ones."""
@@ -85,6 +86,7 @@ class Design:
             label_dim=self.label_dim,
             sampling_rate=bands[0].rate,
             bandwidth=FIRST_CUTOFF,
+            conv_clamp=self.conv_clamp,
         )
 
     def _shape(self, i: int, before: Band, after: Band) -> LayerShape:

@@ -60,10 +60,9 @@ def _format(content: Any) -> str | None:
 
 def _facts(modules: Mapping[str, Record]) -> Facts:
     """What the attributes of pickled modules tell beyond the tensors; what they lack has its usual value."""
-    layers = _layers(modules)
-    taps = {m.state["up_taps"] // m.state["up_factor"] for m in layers if m.state.get("up_taps", 1) > 1}
+    filters = [module.state for module in modules.values() if {"up_taps", "up_factor"} <= module.state.keys()]
     found = {
-        "filter_size": _one("filter_size", taps),
+        "filter_size": _one("filter_size", {f["up_taps"] // f["up_factor"] for f in filters if f["up_taps"] > 1}),
         "lr_multiplier": _one("lr_multiplier", _values(modules, "mapping.fc", "bias_gain")),
         "conv_clamp": _one("conv_clamp", _values(modules, "synthesis.L", "conv_clamp")),
         "output_scale": _one("output_scale", _values(modules, "synthesis", "output_scale")),
@@ -71,10 +70,6 @@ def _facts(modules: Mapping[str, Record]) -> Facts:
         "bandwidth": _one("bandwidth", _values(modules, "synthesis.input", "bandwidth")),
     }
     return {name: value[0] for name, value in found.items() if value}
-
-
-def _layers(modules: Mapping[str, Record]) -> list[Record]:
-    return [module for module in modules.values() if module.class_name == "SynthesisLayer"]
 
 
 def _values(modules: Mapping[str, Record], prefix: str, attribute: str) -> set[Any]:

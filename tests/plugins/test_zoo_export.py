@@ -25,7 +25,7 @@ def images(n: int, rng: np.random.Generator) -> Tensor:
 
 
 def test_families_with_a_recipe_are_found() -> None:
-    for family in ("sngan", "stylegan2"):
+    for family in ("sngan", "stylegan2", "stylegan3"):
         assert spec(family).name == family
         assert recipe(family).generator() is not None
         assert folder(family).name == "checkpoints"

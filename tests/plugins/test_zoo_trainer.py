@@ -14,6 +14,7 @@ from gdbench_biggan.recipe import Recipe as BigGAN
 from gdbench_progan.recipe import Recipe as ProGAN
 from gdbench_sngan.recipe import Recipe as SNGAN
 from gdbench_stylegan2.recipe import Recipe as StyleGAN2
+from gdbench_stylegan3.recipe import Recipe as StyleGAN3
 from gdbench_zoo.families import recipe as default_recipe
 from gdbench_zoo.trainer import Budget, Draw, Recipe, channels, drawer, follow, new_players, save_grid, train, with_data
 from PIL import Image
@@ -33,6 +34,16 @@ RECIPES: dict[str, Recipe] = {
         r1_every=3,
         path_every=2,
         path_batch=2,
+    ),
+    "stylegan3": StyleGAN3(
+        resolution=16,
+        latent_dim=8,
+        layers=3,
+        channel_base=24,
+        channel_max=6,
+        discriminator_widths=(4, 6, 8),
+        batch=4,
+        r1_every=3,
     ),
     "biggan": BigGAN(
         classes=3,
