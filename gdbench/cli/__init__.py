@@ -13,6 +13,7 @@ from gdbench.cli import (
     checkpoint,
     compare,
     doctor,
+    exchange,
     explore,
     leaderboard,
     measure,
@@ -41,6 +42,7 @@ COMMANDS = (
     doctor,
     verify,
     reproduce,
+    exchange,
 )
 
 

@@ -126,6 +126,13 @@ def _copy_directions(source: Path, target: Path) -> None:
         shutil.copyfile(file, target / file.name)
 
 
+def score_differences(record: RunRecord, other: RunRecord, registry: Registry) -> list[Difference]:
+    """The scores of ``record`` that differ in ``other`` by more than ``CLOSE``, but for what measures the machine."""
+    recorded, here = _numbers(record), _numbers(other)
+    names = [name for name in recorded if name not in _of_the_machine(registry)]
+    return list(_differences(names, recorded, here, {}))
+
+
 def _from_scratch(
     folder: RunFolder, record: RunRecord, again: RunRecord, unlike: tuple[str, ...], registry: Registry
 ) -> Verdict:

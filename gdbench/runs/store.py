@@ -234,8 +234,14 @@ def writable(folder: Path) -> Path:
 
 
 def find_runs(folder: Path) -> list[RunFolder]:
-    """All folders below ``folder`` (itself too) that hold a record, in order of name."""
-    return [RunFolder(file.parent) for file in sorted(folder.rglob(RECORD))]
+    """All folders below ``folder`` (itself too) that hold a record, in order of name; not what is hidden there, such as
+    runs that are being unpacked."""
+    found = sorted(folder.rglob(RECORD))
+    return [RunFolder(file.parent) for file in found if not _hidden(file.relative_to(folder))]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def read_records(folders: Iterable[RunFolder]) -> tuple[list[RunRecord], list[str]]:

@@ -43,7 +43,12 @@ class Verified:
 
 def run_folders(root: Path) -> list[RunFolder]:
     """All folders below ``root`` (itself too) that are runs, or were before they lost files; in order of name."""
-    return [RunFolder(Path(folder)) for folder, _, files in sorted(os.walk(root)) if set(MARKS) & set(files)]
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if set(MARKS) & set(files):
+            found.append(Path(folder))
+    return [RunFolder(path) for path in sorted(found)]
 
 
 def verify(folder: RunFolder) -> Verified:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from gdbench import LinearDirections, MethodSpec, UsageError, normal
+from gdbench import IntegrityError, LinearDirections, MethodSpec, UsageError, normal
 from gdbench.cli import build_app
 from gdbench.context import SILENT, Context
 from gdbench.record import RunRecord, Score
@@ -45,8 +46,6 @@ def pool(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(pool: Path, tmp_path: Path) -> RunFolder:
     """A copy of the run of seed 0 beside those of two other seeds."""
-    import shutil
-
     shutil.copytree(pool, tmp_path / "runs")
     return RunFolder(next((tmp_path / "runs").glob("toy-none-random-s0-*")))
 
@@ -59,7 +58,7 @@ def run(out: Path, registry: Registry, method: str = "random", seed: int = 0) ->
 
 def edited(folder: RunFolder, change: Callable[[RunRecord], RunRecord]) -> RunFolder:
     """The run with another record, whose hashes are right: what verify cannot find."""
-    folder.write(change(folder.read()))
+    RunFolder(folder.path).write(change(folder.read()))
     return folder
 
 
@@ -215,6 +214,34 @@ def test_the_command_exits_with_5_and_names_the_number(folder: RunFolder) -> Non
     assert "diversity.rank_image: recorded 9, here" in bad.stderr
     (row,) = json.loads(bad.stdout)
     assert (row["held"], row["differences"][0]["recorded"]) == (False, "9")
+
+
+def test_a_submission_holds_runs_their_company_and_the_proof(folder: RunFolder, tmp_path: Path) -> None:
+    suite, tar = tmp_path / "mine.yaml", tmp_path / "mine.tar"
+    suite.write_text("name: mine\n")
+    done = gdbench("submit", folder.path, "--to", tar, "--with", suite)
+    assert done.exit_code == 0, done.stderr
+    done = gdbench("unpack", tar, "--out", tmp_path / "pool")
+    assert done.exit_code == 0, done.stderr
+    there = tmp_path / "pool" / folder.path.name
+    assert (there / "record.json").read_bytes() == (folder.path / "record.json").read_bytes()
+    company = tmp_path / "pool" / "mine"
+    assert (company / "mine.yaml").read_text() == "name: mine\n"
+    proof = json.loads((company / "proof.json").read_text())
+    (run,) = proof["runs"].values()
+    assert run["verdict"]["held"] is True
+    assert run["record_sha256"] == (there / "done").read_text().strip()
+    assert isinstance(gdbench("unpack", tar, "--out", tmp_path / "pool").exception, UsageError)  # its company is there
+
+
+def test_a_run_that_cannot_be_made_again_is_not_submitted(folder: RunFolder, tmp_path: Path) -> None:
+    edited(folder, scored("diversity", "rank_image", Score(9.0)))
+    done = gdbench("submit", folder.path, "--to", tmp_path / "mine.tar")
+    assert done.exit_code == 5
+    assert "nothing was written" in done.stderr
+    (folder.path / "tables.parquet").write_text("changed")
+    assert isinstance(gdbench("submit", folder.path, "--to", tmp_path / "mine.tar").exception, IntegrityError)
+    assert not (tmp_path / "mine.tar").exists()
 
 
 def test_verdicts_say_in_a_line_what_held() -> None:
