@@ -19,6 +19,7 @@ COMMANDS = (
     "run",
     "measure",
     "bench",
+    "work",
     "list",
     "info",
     "check-plugin",

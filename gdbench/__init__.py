@@ -21,6 +21,7 @@ from gdbench.specs import (
     Checkpoint,
     Column,
     DomainSpec,
+    EngineSpec,
     ExtraFile,
     GeneratorSpec,
     MethodSpec,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gdbench.codes import Codes
     from gdbench.context import Context
     from gdbench.directions import LinearDirections, orthonormal
+    from gdbench.engines import Engine, EngineSetup, Job, JobState, Resources
     from gdbench.evaluation.blocks import block_numbers, block_values
     from gdbench.evaluation.calibration import Calibration, calibrate
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from gdbench.record import RunRecord
     from gdbench.registry import generator_specs
     from gdbench.runs.api import load_domain, load_generator, read_run, read_runs, run
+    from gdbench.runs.carry import Carried, carried, packed
     from gdbench.streams import Stream, initialised, integers, normal, unfilled, uniform
     from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
@@ -94,6 +97,14 @@ _LAZY = {
     "leaderboard": "boards.api",
     "Leaderboard": "boards.board",
     "RunRecord": "record",
+    "Engine": "engines",
+    "EngineSetup": "engines",
+    "Job": "engines",
+    "JobState": "engines",
+    "Resources": "engines",
+    "Carried": "runs.carry",
+    "carried": "runs.carry",
+    "packed": "runs.carry",
     "data_folder": "home",
     "fetch_file": "weights.download:fetch",
     "Calibration": "evaluation.calibration",
@@ -181,6 +192,7 @@ __all__ = [
     "Bindable",
     "Busy",
     "Calibration",
+    "Carried",
     "ChannelWeights",
     "Checkpoint",
     "CodeDependent",
@@ -194,6 +206,9 @@ __all__ = [
     "Domain",
     "DomainSpec",
     "Edits",
+    "Engine",
+    "EngineSetup",
+    "EngineSpec",
     "ExtraFile",
     "Factor",
     "Features",
@@ -202,6 +217,8 @@ __all__ = [
     "Generator",
     "GeneratorSpec",
     "IntegrityError",
+    "Job",
+    "JobState",
     "Leaderboard",
     "Licensed",
     "LinearDirections",
@@ -221,6 +238,7 @@ __all__ = [
     "Programmed",
     "Readings",
     "Record",
+    "Resources",
     "RunRecord",
     "Scores",
     "StepLengths",
@@ -236,6 +254,7 @@ __all__ = [
     "block_values",
     "build_params",
     "calibrate",
+    "carried",
     "checked_file",
     "coordinates",
     "data_folder",
@@ -263,6 +282,7 @@ __all__ = [
     "moments",
     "normal",
     "orthonormal",
+    "packed",
     "parse_assignments",
     "plugin_folder",
     "precision",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import DomainSpec, EngineSpec, GeneratorSpec, MethodSpec, MetricSpec
 
 if TYPE_CHECKING:
     import typer
@@ -52,6 +52,15 @@ def gdbench_domains() -> Iterable[DomainSpec]:  # type: ignore[empty-body]
 
     @hookimpl
     def gdbench_domains(): yield DomainSpec("discs", "discs on grey", "my_lab.domain:load", offers=("images",))
+    """
+
+
+@hookspec
+def gdbench_engines() -> Iterable[EngineSpec]:  # type: ignore[empty-body]
+    """Offer engines, which start the processes of many cells, here or on many machines.
+
+    @hookimpl
+    def gdbench_engines(): yield EngineSpec("pbs", "jobs of PBS", "my_lab.pbs:start", detached=True)
     """
 
 

@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from gdbench.errors import GdbenchError, PluginError
 from gdbench.places import at, defined_at, raised_at
-from gdbench.specs import KINDS, STANDARD, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import KINDS, STANDARD, DomainSpec, EngineSpec, GeneratorSpec, MethodSpec, MetricSpec
 
 BUILT_IN = "gdbench"
 """The distribution whose offers nobody can shadow."""
 
-S = TypeVar("S", bound=GeneratorSpec | MethodSpec | MetricSpec | DomainSpec)
+S = TypeVar("S", bound=GeneratorSpec | MethodSpec | MetricSpec | DomainSpec | EngineSpec)
 
 
 FILE = "gdbench_file_"

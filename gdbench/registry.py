@@ -13,7 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -38,7 +38,7 @@ from gdbench.offers import (
     with_known_needs,
 )
 from gdbench.places import at, defined_at
-from gdbench.specs import KINDS, DomainSpec, ExtraFile, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import KINDS, DomainSpec, EngineSpec, ExtraFile, GeneratorSpec, MethodSpec, MetricSpec
 
 if TYPE_CHECKING:
     import typer
@@ -83,6 +83,7 @@ class Registry:
     plugins: tuple[Plugin, ...]
     broken: tuple[Broken, ...]
     packages: frozenset[str]
+    engines: Mapping[str, Offer[EngineSpec]] = field(default_factory=dict)
     _implementations: tuple[Implementation, ...] = ()
 
     def generator(self, name: str) -> Offer[GeneratorSpec]:
@@ -100,6 +101,10 @@ class Registry:
     def domain(self, name: str) -> Offer[DomainSpec]:
         """The domain ``name``. Raises UsageError with the nearest name."""
         return self._find("domain", name, self.domains)
+
+    def engine(self, name: str) -> Offer[EngineSpec]:
+        """The engine ``name``. Raises UsageError with the nearest name."""
+        return self._find("engine", name, self.engines)
 
     def commands(self, app: typer.Typer) -> tuple[Broken, ...]:
         """Add the plugins' sub-commands to ``app``; what raised or would shadow a command of ``app`` is left out."""
@@ -119,7 +124,7 @@ class Registry:
                 reporter.log(f"observer failed, the run is not affected: {fault}")
 
     def offers(self) -> Mapping[str, Mapping[str, Offer[Any]]]:
-        """All offers: ``"generator"``, ``"method"``, ``"metric"`` and ``"domain"`` -> name -> offer."""
+        """All offers: ``"generator"``, ``"method"``, ``"metric"``, ``"domain"`` and ``"engine"`` -> name -> offer."""
         return MappingProxyType({kind.removesuffix("s"): getattr(self, kind) for kind in KINDS})
 
     def extra_files(self) -> Mapping[str, ExtraFile]:
@@ -168,6 +173,7 @@ def load_registry(plugins: Sequence[Path] = (), reporter: Reporter | None = None
         domains=cast(Mapping[str, Offer[DomainSpec]], MappingProxyType(offers["domains"])),
         plugins=_summary(accepted, implementations),
         broken=tuple(broken),
+        engines=cast(Mapping[str, Offer[EngineSpec]], MappingProxyType(offers["engines"])),
         packages=frozenset({BUILT_IN, *(source.provider.package for source, _ in loaded)}),
         _implementations=implementations,
     )

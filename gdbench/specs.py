@@ -288,7 +288,35 @@ class DomainSpec:
         _no_misspelling("domain", self.name, "offers", self.offers)
 
 
-Spec = GeneratorSpec | MethodSpec | MetricSpec | DomainSpec
+@dataclass(frozen=True)
+class EngineSpec:
+    """A way to run many cells: ``start(params, setup) -> Engine``, where ``setup`` is an ``EngineSetup``.
+
+    params: what a suite may say under ``engines: {NAME: ...}``. available: ``available() -> str``, what is lacking
+    here, or "". detached: its jobs go on when the bench ends, and a later bench finds them again.
+    """
+
+    name: str
+    summary: str
+    start: Lazy
+    params: type = NoParams
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    available: Lazy | None = None
+    detached: bool = False
+    version: int = 1
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        _check("engine", self.name, self.params, {"start": self.start, "available": self.available})
+
+
+Spec = GeneratorSpec | MethodSpec | MetricSpec | DomainSpec | EngineSpec
 KINDS: Mapping[str, type] = MappingProxyType(
-    {"generators": GeneratorSpec, "methods": MethodSpec, "metrics": MetricSpec, "domains": DomainSpec}
+    {
+        "generators": GeneratorSpec,
+        "methods": MethodSpec,
+        "metrics": MetricSpec,
+        "domains": DomainSpec,
+        "engines": EngineSpec,
+    }
 )

@@ -19,7 +19,7 @@ from tests.plugins import writers_biggan, writers_progan, writers_sngan, writers
 
 
 def first_party(registry: Registry) -> list[str]:
-    kinds = (registry.generators, registry.methods, registry.metrics, registry.domains)
+    kinds = (registry.generators, registry.methods, registry.metrics, registry.domains, registry.engines)
     return sorted({name for kind in kinds for name, offer in kind.items() if offer.provider.distribution == "gdbench"})
 
 

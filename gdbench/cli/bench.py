@@ -1,9 +1,8 @@
-"""``gdbench bench``: a suite, cell by cell in child processes, and its leaderboard."""
+"""``gdbench bench`` and ``gdbench work``: a suite, cell by cell in processes of their own, and its leaderboard."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -12,7 +11,7 @@ from gdbench.registry import Registry
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
-    """Add ``bench``."""
+    """Add ``bench`` and ``work``."""
 
     @app.command()
     def bench(
@@ -21,9 +20,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
             None,
             help="Folder for run folders, which suites share; the default is results/runs, or runs without results.",
         ),
-        jobs: int = typer.Option(1, min=1, help="Cells at a time; give each one --threads."),
+        jobs: int = typer.Option(
+            None, min=1, help="Cells at a time; give each one --threads. The default is 1 here, no bound elsewhere."
+        ),
         only: str = typer.Option("", help="Only cells whose name contains this text."),
         timeout: float = typer.Option(None, min=1, help="Seconds of wall-clock per cell."),
+        engine: str = options.ENGINE,
+        parameter: list[str] = options.ENGINE_PARAMETER,
+        submit_only: bool = typer.Option(False, "--submit-only", help="Hand the cells to the engine and leave."),
         device: str = options.DEVICE,
         threads: int = options.THREADS,
         max_memory: str = options.MAX_MEMORY,
@@ -32,29 +36,43 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Run what a suite lacks, and write its leaderboard. Each cell runs in a process of its own."""
-        from dataclasses import replace
-
-        from gdbench import progress
-        from gdbench.cli import boards
+        from gdbench.cli import boards, grids
+        from gdbench.errors import UsageError
         from gdbench.runs import process_group
-        from gdbench.runs.bench import Bench
-        from gdbench.runs.planning import plan_all
-        from gdbench.runs.pool import is_complete_in_pool, pool_of
-        from gdbench.runs.suite import read_suite
 
         process_group.refuse("bench")
         offers = options.registry_with(registry, plugin)
-        asked = read_suite(suite)
-        out = out or pool_of(asked)
-        given: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
-        requests = [replace(request, out=out, **given) for request in asked.requests]
-        plans = [made for made in plan_all(requests, offers) if only in made.id]
-        waiting = [made for made in plans if not is_complete_in_pool(made, offers)]
-        reporter = progress.reporter()
-        reporter.log(f"{asked.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
-        failures = 0
-        for outcome in Bench(jobs, timeout, tuple(plugin or ())).run(waiting, reporter):
-            failures += outcome.status not in ("done", "incompatible")
-            reporter.log(f"{outcome.plan.id}: {outcome.status} in {outcome.seconds:.0f} s {outcome.reason}".rstrip())
-        boards.write_leaderboard(out, offers, asked, as_json=as_json)
+        given = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
+        grid = grids.grid_of(suite, out, given, offers, only)
+        if submit_only and not offers.engine(engine).spec.detached:
+            raise UsageError(f"--submit-only: the jobs of engine {engine} end with the bench; leave it running")
+        started = grids.start(grid, offers, engine, options.assignments(parameter), jobs, timeout)
+        failures = grids.work(grid, started, plugin or (), submits=submit_only)
+        if not submit_only:
+            boards.write_leaderboard(grid.out, offers, grid.suite, as_json=as_json)
         raise typer.Exit(1 if failures else 0)
+
+    @app.command()
+    def work(
+        suite: Path = typer.Argument(..., help="A YAML file, as those in benchmarks/."),
+        out: Path = typer.Option(None, help="The folder of runs that all machines see; the default is that of bench."),
+        jobs: int = typer.Option(1, min=1, help="Cells at a time; give each one --threads."),
+        only: str = typer.Option("", help="Only cells whose name contains this text."),
+        timeout: float = typer.Option(None, min=1, help="Seconds of wall-clock per cell."),
+        parameter: list[str] = options.ENGINE_PARAMETER,
+        device: str = options.DEVICE,
+        threads: int = options.THREADS,
+        max_memory: str = options.MAX_MEMORY,
+        offline: bool = options.OFFLINE,
+        plugin: list[Path] = options.PLUGIN,
+    ) -> None:
+        """Take cells that nobody holds until none is left. Start it on as many machines as see the folder."""
+        from gdbench.cli import grids
+        from gdbench.runs import process_group
+
+        process_group.refuse("work")
+        offers = options.registry_with(registry, plugin)
+        given = {"device": device, "threads": threads, "max_memory": max_memory, "offline": offline}
+        grid = grids.grid_of(suite, out, given, offers, only)
+        started = grids.start(grid, offers, options.LOCAL, options.assignments(parameter), jobs, timeout)
+        raise typer.Exit(1 if grids.work(grid, started, plugin or (), stays=False) else 0)

@@ -10,7 +10,7 @@ import typer
 from gdbench.cli import options
 from gdbench.registry import Registry
 
-Noun = Literal["all", "generators", "checkpoints", "methods", "metrics", "domains", "plugins", "runs"]
+Noun = Literal["all", "generators", "checkpoints", "methods", "metrics", "domains", "engines", "plugins", "runs"]
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -26,7 +26,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """List what is installed, or runs.
 
-        Generators and their checkpoints, methods, metrics, domains and plugins, each with its source.
+        Generators and their checkpoints, methods, metrics, domains, engines and plugins, each with its source.
         """
         from gdbench.cli import views
 
@@ -38,7 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Describe one generator, method, metric or domain. Parameters, tiers, columns, checkpoints, source."""
+        """Describe one generator, method, metric, domain or engine. Parameters, tiers, columns, checkpoints, source."""
         from gdbench.cli import views
 
         views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)

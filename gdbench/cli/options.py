@@ -92,6 +92,16 @@ def _spelled_out(ctx: Any, args: list[str], registry: Registry) -> list[str]:
     return spelled
 
 
+def assignments(texts: list[str] | None) -> Mapping[str, Any]:
+    """``-p`` values of an engine. Raises UsageError."""
+    return parse_assignments(texts or [])
+
+
+LOCAL = "local"
+ENGINE = typer.Option(LOCAL, help="What starts the cells: gdbench list engines.")
+ENGINE_PARAMETER = typer.Option(
+    None, "-p", metavar="NAME=VALUE", help="A parameter of the engine: gdbench info ENGINE."
+)
 PLUGIN = typer.Option(None, "--plugin", help="A Python file with hooks, loaded beside the installed plugins.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 PARAMETER = typer.Option(

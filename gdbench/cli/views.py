@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gdbench.specs import Column, ExtraFile, MethodSpec
     from gdbench.weights.checkpoints import Entry
 
-_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "compatible", "params")
+_CODE = ("load", "recognise", "convert", "recipe", "discover", "measure", "compatible", "params", "start", "available")
 """Fields of specs that hold code or types: ``info`` shows what they lead to instead."""
 
 
@@ -164,6 +164,7 @@ def _offered(registry: Registry) -> dict[str, Rows]:
         ],
         "metrics": [_row(offer, columns=_names(offer.spec.columns), default=offer.spec.default) for offer in metrics],
         "domains": [_row(offer, offers=offer.spec.offers) for offer in domains],
+        "engines": [_row(offer, detached=offer.spec.detached) for offer in registry.engines.values()],
         "plugins": [
             {**_plain(plugin.provider, ("package",)), "hooks": list(plugin.hooks)} for plugin in registry.plugins
         ],

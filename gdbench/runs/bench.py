@@ -1,224 +1,198 @@
-"""Running many cells: each in a child process, so that a hung, crashed or noisy plugin costs only its own cell.
+"""Running many cells: each in a process of its own, so that a hung, crashed or noisy plugin costs only its own cell.
 
-The store is the only truth: a cell succeeded when a record of this execution says so, whatever its process returned.
-Several benches may share one folder: each takes the cells that nobody holds, and waits for the others at the end.
+An engine starts the processes, here or on other machines. The store is the only truth: a cell succeeded when a record
+of this execution says so, whatever its process returned. Several benches may share one folder: each takes the cells
+that nobody holds, and waits for the others at the end.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
+import json
+import secrets
 import sys
 import time
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from gdbench.context import Reporter
-from gdbench.errors import Busy, GdbenchError, IntegrityError
-from gdbench.record import Status
-from gdbench.runs.pipeline import begun, is_complete
+from gdbench.engines import Engine, Job, JobState, Resources
+from gdbench.errors import Busy, GdbenchError
 from gdbench.runs.planning import Plan
-from gdbench.runs.process import STOPPING, terminable
+from gdbench.runs.process import terminable
 from gdbench.runs.request import RunRequest
-from gdbench.runs.store import RunFolder, open_run, writable
+from gdbench.runs.settling import Ending, Outcome, code_in_words, ending, recorded_elsewhere, settle
+from gdbench.runs.store import RunFolder, Stamp, writable
 
 WORKER = (sys.executable, "-m", "gdbench.runs.worker")
-INTERRUPTED = {code for number in STOPPING for code in (128 + number, -number)}
-"""Exit codes of a child that was asked to stop."""
-RESUMES = "the same command resumes it"
 
 ATTEMPTS = 2
 """How often a child may say that its cell is held, while it is not, until that counts as a failure of the child."""
 
-Stamp = tuple[int, int] | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a cell ended; "busy" where another process holds it. reason: "" where there is nothing to say."""
-
-    plan: Plan
-    status: Status | Literal["busy"]
-    reason: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """How the child process of a cell ended, whatever it recorded; ``status`` None where it exited with 0."""
-
-    status: Status | Literal["busy"] | None
-    reason: str = ""
-
 
 @dataclass(frozen=True)
 class Bench:
-    """How cells are run: ``jobs`` at a time, ``timeout`` seconds of wall-clock each, with these plugin files.
+    """How cells are run: by this engine, with these plugin files.
 
-    grace: seconds that a child has to end when it is asked to. patience: seconds between two looks at cells that other
-    processes hold. worker: the command that runs the cell of the request on its standard input.
+    resources: by id of a plan, where they are not the usual ones. patience: seconds between two looks at cells that
+    other processes hold. stays: waits for those; else it leaves them when there is nothing else to do. submits: leaves
+    as soon as the engine has every job. worker: the command that runs the cell of the request on its standard input.
     """
 
-    jobs: int = 1
-    timeout: float | None = None
+    engine: Engine
     plugins: Sequence[Path] = ()
-    grace: float = 10.0
+    resources: Mapping[str, Resources] = field(default_factory=dict)
     patience: float = 2.0
+    stays: bool = True
+    submits: bool = False
     worker: Sequence[str] = WORKER
-    _children: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
     def run(self, plans: Sequence[Plan], reporter: Reporter) -> Iterator[Outcome]:
-        """Run every plan in a child process; outcomes come as they finish, none of them is busy.
+        """Run every plan in a process of its own; outcomes come as they finish. Only a bench that does not stay, or
+        that only submits, ends with cells of which it tells no outcome.
 
-        Ctrl-C and SIGTERM end the children, which record their interruption and can resume.
-        Raises GdbenchError where the folder of the runs cannot be written.
+        Ctrl-C and what schedulers send end the bench and what cannot go on without it, which records its interruption
+        and can resume. Raises GdbenchError where the folder of the runs cannot be written.
         """
         for folder in {plan.request.out for plan in plans}:
             writable(folder / "logs")
-        stamps = {plan.id: _folder(plan).stamp for plan in plans}
-        waiting, said = list(plans), list[Plan]()
+        at_work = _AtWork(self, plans, reporter)
         with terminable(), reporter.task("cells", len(plans)) as task:
-            while waiting:
-                held = []
-                for outcome in self._round(waiting, stamps):
-                    if outcome.status == "busy":
-                        held.append(outcome.plan)
-                        continue
+            try:
+                for outcome in at_work.outcomes():
                     task.advance()
                     yield outcome
-                if held and held != said:
-                    reporter.log(f"waiting for other processes that hold {', '.join(plan.id for plan in held)}")
-                if held:
-                    time.sleep(self.patience)
-                waiting = said = held
-
-    def _round(self, plans: Sequence[Plan], stamps: Mapping[str, Stamp]) -> Iterator[Outcome]:
-        """Try each plan once."""
-        pool = ThreadPoolExecutor(self.jobs)
-        try:
-            for future in as_completed([pool.submit(self._cell, plan, stamps[plan.id]) for plan in plans]):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in list(self._children):
-                _end(child, self.grace)
-
-    def _cell(self, plan: Plan, before: Stamp) -> Outcome:
-        start = time.perf_counter()
-        folder = _folder(plan)
-        if folder.held:
-            return Outcome(plan, "busy", "", 0.0)
-        if folder.stamp not in (None, before) and (outcome := _recorded_elsewhere(plan, folder)):
-            return outcome
-        log = plan.request.out / "logs" / f"{plan.id}.log"
-        for attempt in range(ATTEMPTS):
-            before, ending = folder.stamp, self._child(plan.request, log)
-            if ending.status == "busy" and attempt == ATTEMPTS - 1:
-                ending = _Ending("failed", _reason(Busy.exit_code))
-            try:
-                with open_run(plan.request.out, plan.id, wait=self.grace) as held:
-                    status, reason = _settled(plan, held, ending, before)
-            except Busy as error:
-                status, reason = "busy", str(error)
-                break
-            if status != "busy":
-                break
-        return Outcome(plan, status, f"{reason}; see {log}" if reason else "", time.perf_counter() - start)
-
-    def _child(self, request: RunRequest, log: Path) -> _Ending:
-        with log.open("ab") as output:  # a second process that only learns that the cell is held must not empty it
-            child = subprocess.Popen(
-                [*self.worker, *map(str, self.plugins)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            self._children.add(child)
-            try:
-                child.communicate(request.to_json().encode(), self.timeout)
-            except subprocess.TimeoutExpired:
-                _end(child, self.grace)
-                return _Ending("timeout", f"not finished after {self.timeout:.0f} s")
             finally:
-                self._children.discard(child)
-                with suppress(ProcessLookupError, PermissionError):  # processes of its own, which would keep the lock
-                    os.killpg(child.pid, signal.SIGKILL)
-        return _ending(child.returncode, log)
+                if left := self.engine.close():
+                    reporter.log(left)
+
+    def job(self, plan: Plan) -> Job:
+        """The process of a plan."""
+        return Job(
+            name=plan.id,
+            command=(*self.worker, *map(str, self.plugins)),
+            input=plan.request.to_json(),
+            log=log_of(plan),
+            folder=plan.request.out / plan.id,
+            files=tuple(self.plugins),
+            resources=self.resources.get(plan.id, Resources()),
+            mark=json.dumps(RunFolder(plan.request.out / plan.id).stamp),
+        )
 
 
-def _folder(plan: Plan) -> RunFolder:
-    return RunFolder(plan.request.out / plan.id)
+def log_of(plan: Plan) -> Path:
+    """Where the output of a plan's process goes."""
+    return plan.request.out / "logs" / f"{plan.id}.log"
 
 
-def _recorded_elsewhere(plan: Plan, folder: RunFolder) -> Outcome | None:
-    """What another process recorded of this cell since the bench began; None where that is not all that is wanted."""
-    try:
-        record = folder.read(verify=True)
-    except IntegrityError:
-        return None
-    if record.status in ("timeout", "failed", "incompatible") or is_complete(plan):
-        return Outcome(plan, record.status, record.reason and f"{record.reason} (in another process)", 0.0)
-    return None
+class _AtWork:
+    """One call of a bench: which cells wait, which an engine has, and which other processes hold."""
 
+    def __init__(self, bench: Bench, plans: Sequence[Plan], reporter: Reporter) -> None:
+        self.bench, self.engine, self.reporter = bench, bench.engine, reporter
+        self.stamps: Mapping[str, Stamp] = {plan.id: RunFolder(plan.request.out / plan.id).stamp for plan in plans}
+        known = self.engine.states()
+        self.active = {plan.id: plan for plan in plans if plan.id in known}
+        self.todo = deque(plan for plan in plans if plan.id not in known)
+        if self.todo and (not bench.stays or any(RunFolder(p.request.out / p.id).held for p in plans)):
+            self.todo.rotate(secrets.randbelow(len(plans)))  # so that those who share the work do not chase one cell
+        self.held: list[Plan] = []
+        self.endings: dict[str, Ending] = {}  # of jobs that are over, while another process holds their run
+        self.attempts: Counter[str] = Counter()
+        self.started: dict[str, float] = {}
+        self.looked, self.said, self.shown = 0.0, "", ""
 
-def _settled(plan: Plan, folder: RunFolder, ending: _Ending, before: Stamp) -> tuple[Status | Literal["busy"], str]:
-    """Status and reason of an execution that is over; it is recorded here where the child could not. Hold the folder.
+    def outcomes(self) -> Iterator[Outcome]:
+        """Work until nothing is left."""
+        while self.todo or self.active or self.held:
+            found = [*self._offer(), *self._collect()]
+            yield from found
+            if self.bench.submits and not self.todo:
+                return
+            if self.held and not self.todo and not self.active and not self.bench.stays:
+                names = ", ".join(plan.id for plan in self.held)
+                self.reporter.log(f"{len(self.held)} cells are left to other processes, which hold them: {names}")
+                return
+            self._look_again()
+            if not found and (self.active or self.held):
+                time.sleep(self.engine.poll)
 
-    Only a record that was written since ``before`` is one of this execution.
-    """
-    if folder.stamp not in (None, before):
-        record = folder.read()
-        if ending.status == "timeout" and record.status == "interrupted":  # by this bench, whose limit is the reason
-            record = folder.write(replace(record, status="timeout", reason=ending.reason))
-        if ending.status in (None, "busy", "interrupted") or record.status != "done":
-            return record.status, record.reason
-        return ending.status, ending.reason  # a metric failed on a finished run, which keeps what it had
-    if ending.status == "busy" or ending.status == "interrupted":
-        return ending.status, ending.reason
-    status, reason = ending.status or "failed", ending.reason or "exited without a result"
-    finished = folder.recovered()
-    folder.write(finished or replace(begun(folder, plan), status=status, reason=reason))
-    return status, reason
+    def _offer(self) -> Iterator[Outcome]:
+        """Hand the engine as many cells as it takes; tell of those that another process recorded meanwhile."""
+        jobs: list[Job] = []
+        room = self.engine.room() if self.todo else 0
+        while self.todo and len(jobs) < room:
+            plan = self.todo.popleft()
+            if RunFolder(plan.request.out / plan.id).held:
+                self.held.append(plan)
+            elif plan.id in self.endings:
+                yield from self._settle(plan, self.endings.pop(plan.id))
+            elif outcome := recorded_elsewhere(plan, self.stamps[plan.id]):
+                yield outcome
+            else:
+                jobs.append(self.bench.job(plan))
+                self.active[plan.id] = plan
+                self.started[plan.id] = time.monotonic()
+        if jobs:
+            self.engine.submit(jobs)
 
+    def _collect(self) -> Iterator[Outcome]:
+        """Take note of the jobs that are over."""
+        states = {name: state for name, state in self.engine.states().items() if name in self.active}
+        for name, state in states.items():
+            if state.phase == "ended":
+                plan = self.active.pop(name)
+                limit = self.bench.resources.get(name, Resources()).seconds
+                yield from self._settle(plan, ending(state, log_of(plan), self._before(plan, state), limit))
+                self.engine.forget(name)
+        for name in set(self.active) - set(states):
+            plan = self.active.pop(name)
+            yield from self._settle(plan, Ending("failed", "its engine lost it", self.stamps[name]))
+        self._show(states)
 
-def _ending(code: int, log: Path) -> _Ending:
-    if code == 0:
-        return _Ending(None)
-    if code == Busy.exit_code:
-        return _Ending("busy")
-    if code in INTERRUPTED:
-        return _Ending("interrupted", RESUMES)
-    return _Ending("failed", (code > 0 and _last_word(log)) or _reason(code))
-
-
-def _last_word(log: Path) -> str:
-    """The error with which a child ended, where it could say it in one line."""
-    last = log.read_text(encoding="utf-8", errors="replace").rstrip().rpartition("\n")[2]
-    return last.removeprefix("gdbench: ") if last.startswith("gdbench: ") else ""
-
-
-def _reason(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return "killed by signal 9, probably for lack of memory"
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _end(child: subprocess.Popen[bytes], grace: float) -> None:
-    """Ask the child's whole process group to stop; after ``grace`` seconds, make it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
+    def _before(self, plan: Plan, state: JobState) -> Stamp:
         try:
-            child.wait(grace)
+            mark = json.loads(state.mark)
+            return (int(mark[0]), int(mark[1])) if mark else None
+        except (ValueError, TypeError, IndexError):
+            return self.stamps[plan.id]
+
+    def _settle(self, plan: Plan, ended: Ending) -> Iterator[Outcome]:
+        """The outcome of a job that is over; none yet where another process holds its run."""
+        if ended.status == "busy" and self.attempts[plan.id] == ATTEMPTS - 1:
+            ended = Ending("failed", code_in_words(Busy.exit_code), ended.before)
+        log = log_of(plan)
+        outcome = settle(plan, ended, log)
+        if outcome.status == "busy":
+            self.held.append(plan)
+            if not outcome.reason:  # nobody holds it, whatever the job said
+                self.attempts[plan.id] += 1
+            elif ended.status != "busy":
+                self.endings[plan.id] = ended
             return
-        except subprocess.TimeoutExpired:
-            continue
+        seconds = time.monotonic() - self.started.get(plan.id, time.monotonic())
+        reason = f"{outcome.reason}; see {log}" if outcome.reason else ""
+        yield Outcome(plan, outcome.status, reason, seconds)
+
+    def _look_again(self) -> None:
+        """Now and then, look at the cells that other processes hold."""
+        if not self.held or time.monotonic() - self.looked < self.bench.patience:
+            return
+        names = ", ".join(plan.id for plan in self.held)
+        if names != self.said and not self.todo and not self.active:
+            self.reporter.log(f"waiting for other processes that hold {names}")
+            self.said = names
+        self.todo.extend(self.held)
+        self.held, self.looked = [], time.monotonic()
+
+    def _show(self, states: Mapping[str, JobState]) -> None:
+        """Say how many jobs wait and run, where an engine keeps some waiting and the numbers changed."""
+        phases = Counter(state.phase for state in states.values())
+        shown = f"{phases['waiting']} jobs waiting, {phases['running']} running"
+        if phases["waiting"] and shown != self.shown:
+            self.reporter.log(shown)
+        self.shown = shown
 
 
 def read_request(text: str) -> RunRequest:

@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from gdbench.engines import size
 from gdbench.errors import UsageError, unknown
 from gdbench.params import build, validated
 from gdbench.tiers import TIERS, Tier
 
 MAX_K = 10_000
-LEAST_MEMORY = 1_000_000
 
 
 def _printable(text: str) -> str:
@@ -71,7 +71,7 @@ class RunRequest:
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str):
             object.__setattr__(self, "metrics", [name.strip() for name in self.metrics.split(",") if name.strip()])
-        object.__setattr__(self, "max_memory", _bytes(self.max_memory))
+        object.__setattr__(self, "max_memory", size(self.max_memory, "max_memory"))
         if self.tier not in (*TIERS, "smoke"):
             raise unknown("tier", str(self.tier), TIERS)
         if "torch" in type(self.device).__module__:
@@ -117,18 +117,3 @@ class RunRequest:
         except (TypeError, ValueError) as error:
             raise UsageError(f"request: not JSON of a request ({error})") from None
         return build(cls, data, where="request")
-
-
-def _bytes(value: int | str | None) -> int | None:
-    """A size in bytes: a whole number, or text with a unit (KB, MB, GB of 1000; KiB, MiB, GiB of 1024)."""
-    if value is None:
-        return None
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        size = int(TypeAdapter(ByteSize).validate_python(value))
-    except ValidationError:
-        size = 0
-    if size < LEAST_MEMORY or isinstance(value, bool):
-        raise UsageError(f"max_memory: got {repr(value)[:60]}, expected a size from 1MB, as 2GB")
-    return size

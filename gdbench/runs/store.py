@@ -21,6 +21,8 @@ from gdbench.files import read_bytes, sha256, write_text
 from gdbench.record import RunRecord
 from gdbench.runs.claims import Claim
 
+Stamp = tuple[int, int] | None
+
 RECORD, DONE, RESUME = "record.json", "done", "resume.pt"
 _TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never recorded
 DRAWN = ("pictures/directions.png", "strips.webp")  # made of the record, again and again
@@ -43,7 +45,7 @@ class RunFolder:
         return (self.path / DONE).exists()
 
     @property
-    def stamp(self) -> tuple[int, int] | None:
+    def stamp(self) -> Stamp:
         """What tells one ``done`` from the next: another one means that somebody recorded the run since."""
         try:
             found = (self.path / DONE).stat()

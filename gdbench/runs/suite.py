@@ -13,6 +13,8 @@ methods:
 runs: NAME                                 # optional, "runs": another folder of runs than that which suites share, for
                                            # runs that measure the same cells with other parameters of metrics
 acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
+resources: {cpus: 1, gpus: 0, memory: 4GB, time: 30m}   # optional: what a cell needs; a method's own go before
+engines: {NAME: {...}}                     # optional: what an engine is to know (``gdbench info NAME``)
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gdbench.engines import Resources, Settings
 from gdbench.errors import UsageError, unknown
 from gdbench.params import build
 from gdbench.record import Cell
@@ -37,13 +40,16 @@ class Suite:
     """A named set of runs, in the order generators, methods, seeds.
 
     acceptance: the file of verdicts on metrics, None where the suite names none. runs: the name of the folder in which
-    its runs lie, beside that of other results.
+    its runs lie, beside that of other results. resources: what each of the requests needs, in their order. engines: the
+    parameters of engines that the suite states.
     """
 
     name: str
     requests: tuple[RunRequest, ...]
     acceptance: Path | None = None
     runs: str = "runs"
+    resources: tuple[Resources, ...] = ()
+    engines: Settings = field(default_factory=dict)
 
     def seeds(self, cell: Cell) -> frozenset[int]:
         """The seeds that this suite asks for of the cell, whose own seed does not count; none where it asks for none.
@@ -94,6 +100,8 @@ class _File:
     metric_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     acceptance: str | None = None
     runs: str = "runs"
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,7 @@ class _Method:
     seeds: list[int] | None = None
     metrics: list[str] | None = None
     generators: list[str] | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_suite(path: Path) -> Suite:
@@ -130,14 +139,18 @@ def read_suite(path: Path) -> Suite:
     generators = _entries(_Generator, file.generators, "gan", f"{path}: generators")
     methods = _entries(_Method, file.methods, "method", f"{path}: methods")
     _check_restrictions(methods, {name for one in generators for name in one.names}, f"{path}: methods")
-    requests = []
+    build(Resources, file.resources, where=f"{path}: resources")
+    requests, resources = list[RunRequest](), list[Resources]()
     for i, generator in enumerate(generators):
         for j, method in enumerate(methods):
             where = f"{path}: generators[{i}] x methods[{j}]"
             if method.generators is None or set(method.generators) & set(generator.names):
-                requests += _requests(file, generator, method, where)
+                needs = build(Resources, file.resources, method.resources, where=f"{where}: resources")
+                requests += (found := _requests(file, generator, method, where))
+                resources += [needs] * len(found)
     acceptance = None if file.acceptance is None else path.parent / file.acceptance
-    return Suite(file.name, _distinct(requests, path), acceptance, file.runs)
+    distinct = _distinct(requests, path)
+    return Suite(file.name, distinct, acceptance, file.runs, tuple(resources), file.engines)
 
 
 def _requests(file: _File, generator: _Generator, method: _Method, where: str) -> list[RunRequest]:

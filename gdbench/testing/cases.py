@@ -24,7 +24,7 @@ from gdbench.evaluation.subject import Subject
 from gdbench.params import build
 from gdbench.protocols import Directions, Domain, Generator, Scores
 from gdbench.registry import Offer, Registry
-from gdbench.specs import DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
+from gdbench.specs import DomainSpec, EngineSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.streams import Stream, normal
 from gdbench.testing.isolation import Observed, observe
 from gdbench.testing.results import Skipped, Unusable, describe
@@ -42,6 +42,14 @@ class PluginCase:
     """Any offer, for the clauses that hold for every kind."""
 
     offer: Offer[Any]
+    registry: Registry
+
+
+@dataclass(frozen=True)
+class EngineCase:
+    """An engine with its smoke parameters."""
+
+    offer: Offer[EngineSpec]
     registry: Registry
 
 

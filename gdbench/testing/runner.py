@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gdbench.chatter import apart
 from gdbench.errors import unknown
 from gdbench.registry import Offer, Provider, Registry
-from gdbench.specs import CAPABILITIES, Column, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec
+from gdbench.specs import CAPABILITIES, Column, DomainSpec, EngineSpec, GeneratorSpec, MethodSpec, MetricSpec
 from gdbench.testing.results import Check, CheckResult
 
 if TYPE_CHECKING:
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
 def checks(offer: Offer[Any], registry: Registry) -> Iterator[Check]:
     """The checks of an offer, chosen by its kind and by what its spec declares."""
-    from gdbench.testing import checks_domain, checks_generator, checks_method, checks_metric, checks_plugin
-    from gdbench.testing.cases import DomainCase, GeneratorCase, MethodCase, MetricCase, PluginCase
+    from gdbench.testing import (
+        checks_domain,
+        checks_engine,
+        checks_generator,
+        checks_method,
+        checks_metric,
+        checks_plugin,
+    )
+    from gdbench.testing.cases import DomainCase, EngineCase, GeneratorCase, MethodCase, MetricCase, PluginCase
 
     spec = offer.spec
     subject = f"{_kind(spec)} {spec.name}"
@@ -29,6 +36,8 @@ def checks(offer: Offer[Any], registry: Registry) -> Iterator[Check]:
         yield from checks_method.checks(subject, MethodCase(offer, registry))
     elif isinstance(spec, MetricSpec):
         yield from checks_metric.checks(subject, MetricCase(offer, registry))
+    elif isinstance(spec, EngineSpec):
+        yield from checks_engine.checks(subject, EngineCase(offer, registry))
     else:
         yield from checks_domain.checks(subject, DomainCase(offer, registry))
 
@@ -83,6 +92,7 @@ def clauses() -> list[tuple[str, str]]:
         MethodSpec("all", "", print, spaces=("z",), shape="curved"),
         MetricSpec("all", "", print, (column,)),
         DomainSpec("all", "", print, offers=("factors", "masks", "images")),
+        EngineSpec("all", "", print),
     )
     found = {"P01 check_plugin_loads": "The plugin imports, and its hooks have the right names, arguments and results."}
     for spec in specs:

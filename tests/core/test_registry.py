@@ -241,7 +241,7 @@ def test_a_built_in_cannot_be_shadowed(distribution: Distribution) -> None:
 def test_offers_are_tabled_once() -> None:
     registry = load_registry()
     offers = registry.offers()
-    assert list(offers) == ["generator", "method", "metric", "domain"]
+    assert list(offers) == ["generator", "method", "metric", "domain", "engine"]
     assert offers["domain"]["toy"] is registry.domain("toy")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gdbench_engines.local import Local
 
 from gdbench.context import SILENT, Reporter, Task
 from gdbench.errors import GdbenchError
 from gdbench.record import RunRecord
 from gdbench.registry import load_registry
-from gdbench.runs.bench import Bench, Outcome
+from gdbench.runs.bench import Bench
 from gdbench.runs.pipeline import blank
 from gdbench.runs.planning import Plan, plan
 from gdbench.runs.request import RunRequest
+from gdbench.runs.settling import Outcome
 from gdbench.runs.store import RunFolder, find_runs, open_run, read_records
 
 WORKER = """
@@ -37,6 +40,7 @@ blank = RunRecord.from_json(request['method_params']['blank'])  # now: a held fo
 out, do = pathlib.Path(request['out']), request['suite']
 if do == 'busy':
     sys.exit(4)
+sys.excepthook = lambda kind, error, _: os._exit(getattr(error, 'exit_code', 1))  # as the worker does
 with open_run(out, name) as folder:
     if do == 'good' and folder.done:  # as a real run does, which reads back what is finished
         sys.exit(0)
@@ -91,8 +95,9 @@ class Benches:
         request = replace(made.request, out=self.folder / "out", suite=do, method_params=params)
         return replace(made, request=request)
 
-    def bench(self, **settings: Any) -> Bench:
-        return Bench(**{"patience": 0.1, "grace": 5.0, "worker": (sys.executable, "-c", WORKER), **settings})
+    def bench(self, jobs: int = 1, grace: float = 5.0, **settings: Any) -> Bench:
+        engine = Local(jobs, (), None, None, grace)
+        return Bench(engine, **{"patience": 0.1, "worker": (sys.executable, "-c", WORKER), **settings})
 
     def run(self, *plans: Plan, reporter: Reporter = SILENT, **settings: Any) -> list[Outcome]:
         return list(self.bench(**settings).run(plans, reporter))
@@ -168,17 +173,22 @@ def test_a_cell_that_another_process_holds_is_waited_for_and_believed(
 
 
 def test_a_cell_that_is_taken_while_its_process_starts_is_neither_lost_nor_overwritten(benches: Benches) -> None:
-    """The lock is taken after the parent looked and before the child does; its holder ends without a record."""
-    held = benches.cell("held", "die")
-    bench = benches.bench(grace=0.1)
-    stamps = {"held": None}
-    with open_run(held.request.out, held.id), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunFolder, "held", False)
-        (benches.folder / "out" / "logs").mkdir()
-        (outcome,) = bench._round([held], stamps)
-    assert outcome.status == "busy"
-    assert benches.records() == []
-    assert "signal 9" in benches.run(held)[0].reason  # free again, it is run after all
+    """Its holder claims it after the parent looked and before the child ends; it goes without leaving a record."""
+    held, looks, real = benches.cell("held", "die"), [0], RunFolder.held
+
+    def blind_at_first(folder: RunFolder) -> bool:
+        looks[0] += 1
+        return looks[0] > 1 and bool(real.fget(folder))  # type: ignore[attr-defined]
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(RunFolder, "held", property(blind_at_first))
+        with open_run(held.request.out, held.id):
+            running = pool.submit(lambda: benches.run(held))
+            while looks[0] < 3:
+                time.sleep(0.1)
+            assert benches.records() == []
+            assert not running.done()
+        assert "signal 9" in running.result()[0].reason  # free again, it is run after all
 
 
 def test_two_benches_share_the_work(benches: Benches) -> None:
@@ -195,3 +205,11 @@ def test_a_place_that_cannot_be_written_is_one_line_before_anything_starts(bench
     (benches.folder / "out").write_text("a file in the way")
     with pytest.raises(GdbenchError, match=r"cannot write here .*--out"):
         benches.run(benches.cell("a", "good"))
+
+
+def test_who_does_not_stay_leaves_what_others_hold_to_them(benches: Benches) -> None:
+    held, other, told = benches.cell("held", "good"), benches.cell("other", "good"), Lines()
+    with open_run(held.request.out, held.id):
+        outcomes = benches.run(held, other, reporter=told, stays=False)
+    assert [outcome.plan.id for outcome in outcomes] == ["other"]
+    assert told.lines == ["1 cells are left to other processes, which hold them: held"]

@@ -1,0 +1,110 @@
+"""Run folders that travel: a cell on a machine that does not see this disk gets its folder as bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdbench.engines import Job
+
+GRACE = 10.0
+"""Seconds that a child has to end when it is asked to."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a job gave elsewhere: exit code as ``subprocess`` tells it, its output, the run's folder as bytes.
+
+    late: it was ended since its time was over.
+    """
+
+    code: int
+    log: bytes
+    folder: bytes
+    late: bool = False
+
+
+def packed(folder: Path) -> bytes:
+    """The files of a folder as bytes of a tar; empty bytes where there is no folder."""
+    if not folder.is_dir():
+        return b""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and not file.name.endswith(".part"):
+                tar.add(file, file.relative_to(folder), recursive=False)
+    return data.getvalue()
+
+
+def unpack(data: bytes, folder: Path) -> None:
+    """Make ``folder`` hold what was packed, and nothing else. Raises tarfile.TarError for names that lead elsewhere."""
+    fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    fresh.mkdir(parents=True)
+    try:
+        if data:
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                tar.extractall(fresh, filter="data")
+        if folder.exists():
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def carried(job: Job, files: Mapping[str, bytes], folder: bytes, environment: Mapping[str, str]) -> Carried:
+    """Run a job on this machine in a folder of its own that is removed at the end.
+
+    files: content of ``job.files`` by path. folder: what the run's folder holds so far. environment: added to this one.
+    """
+    with tempfile.TemporaryDirectory(prefix="gdbench-") as place:
+        out = Path(place) / "out"
+        if folder:
+            unpack(folder, out / job.name)
+        out.mkdir(exist_ok=True)
+        here = {path: str(Path(place) / Path(path).name) for path in files}
+        for path, content in files.items():
+            Path(here[path]).write_bytes(content)
+        command = [here.get(word, word) for word in job.command]
+        if not Path(command[0]).exists():  # the Python of the machine that sent the job
+            command[0] = sys.executable
+        with (Path(place) / "input").open("w+") as source, (Path(place) / "log").open("w+b") as log:
+            source.write(job.input_at(out))
+            source.seek(0)
+            child = subprocess.Popen(
+                command,
+                stdin=source,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+            late = _ended(child, job.resources.seconds)
+            log.seek(0)
+            return Carried(child.returncode, log.read(), packed(out / job.name), late)
+
+
+def _ended(child: subprocess.Popen[bytes], limit: float | None) -> bool:
+    """Wait for a child and its children to end; after ``limit`` seconds make them. Whether that was needed."""
+    late = False
+    try:
+        child.wait(limit)
+    except subprocess.TimeoutExpired:
+        late = True
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    return late
