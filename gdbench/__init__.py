@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from gdbench.weights.networks import load_network
     from gdbench.weights.reading import load_weights
     from gdbench.weights.unpickle import Record
+    from gdbench.wrapping import Wrapped, wrap
 
 __version__ = "0.1.0"
 
@@ -181,6 +182,8 @@ _LAZY = {
     "Readings": "evaluation.subject",
     "Subject": "evaluation.subject",
     "Record": "weights.unpickle",
+    "Wrapped": "wrapping",
+    "wrap": "wrapping",
     "load_weights": "weights.reading",
     "read_facts": "tensors",
     "save_weights": "tensors",
@@ -248,6 +251,7 @@ __all__ = [
     "TrainingImages",
     "UsageError",
     "Void",
+    "Wrapped",
     "__version__",
     "atomic_write",
     "block_numbers",
@@ -300,6 +304,7 @@ __all__ = [
     "unfilled",
     "uniform",
     "visible",
+    "wrap",
     "write_text",
 ]
 

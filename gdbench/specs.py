@@ -98,6 +98,7 @@ class GeneratorSpec:
     ``convert(path) -> (tensors, facts)``: reads an official file into named tensors and the facts of its architecture.
     ``recipe``: networks, losses and schedule for training a small checkpoint.
     ``checkpoints``: where none is named, the first that is shipped is meant.
+    ``sha256``: of what makes its images, for a family without files of weights; "" where nobody can tell.
     """
 
     name: str
@@ -114,6 +115,7 @@ class GeneratorSpec:
     recipe: Lazy | None = None
     version: int = 1
     citation: str = ""
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         lazies = {"load": self.load, "recognise": self.recognise, "convert": self.convert, "recipe": self.recipe}

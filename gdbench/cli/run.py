@@ -23,7 +23,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
     @app.command(cls=options.with_metric_flags(registry), epilog=f"Example: {example}")
     def run(
-        gan: str = typer.Option(..., help="Generator.", autocompletion=options.completer(generators)),
+        gan: str = typer.Option(
+            ..., help="Generator, or FILE.py:NAME of your own.", autocompletion=options.completer(generators)
+        ),
         method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),
         checkpoint: str = typer.Option(None, help="Name or path of its weights; the default is the shipped one."),
         space: str = typer.Option(None, help="Where directions live; the default is the generator's first space."),
@@ -32,6 +34,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
             help="What the images show; the default is what the weights' card says. plain takes any images.",
             autocompletion=options.completer(registry.domains),
         ),
+        attributes: str = typer.Option(
+            None, metavar="FILE.onnx", help="A classifier or regressor that reads factors off the images."
+        ),
+        attribute_names: str = typer.Option(
+            None, metavar="FILE", help="The names of its outputs, one a line; the default is FILE.txt beside it."
+        ),
+        attribute_check: str = typer.Option(None, metavar="FILE.onnx", help="A second model that must agree with it."),
+        real_images: str = typer.Option(None, metavar="FOLDER", help="Real images: how far factors vary in the data."),
         k: int = typer.Option(32, min=1, help="How many directions."),
         seed: int = typer.Option(0, min=0, help="Seed of the discovery and of the evaluation."),
         tier: str = typer.Option("quick", help="Budget: quick (a demonstration), standard, paper; or smoke (a test)."),
@@ -69,6 +79,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
             out=out,
             fresh=fresh,
             domain=domain,
+            attributes=attributes,
+            attribute_names=attribute_names,
+            attribute_check=attribute_check,
+            real_images=real_images,
             **options.split_assignments(parameter, offers.metrics),
         )
         record, folder = _executed(request, offers)

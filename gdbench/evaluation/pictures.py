@@ -189,7 +189,7 @@ def save(image: Image, path: Path) -> None:
 
 
 def to_pixels(images: Tensor) -> Pixels:
-    """Images (n, 1 or 3, h, w), clamped to [-1, 1], as tiles (n, h', w', 3) of a size that a person can judge.
+    """Images (n, 1 to 4, h, w), clamped to [-1, 1], as tiles (n, h', w', 3) of a size that a person can judge.
 
     Not-a-number is black. Raises ValueError for other shapes.
     """
@@ -197,9 +197,10 @@ def to_pixels(images: Tensor) -> Pixels:
 
 
 def _bytes(images: Tensor) -> Pixels:
-    """Images (n, 1 or 3, h, w), clamped, as (n, h, w, 3) of their own size."""
-    if images.dim() != 4 or images.shape[1] not in (1, 3):
-        raise ValueError(f"images must be (n, 1 or 3, h, w), got {tuple(images.shape)}")
+    """Images (n, 1 to 4, h, w), clamped, as (n, h, w, 3) of their own size: of 2 channels the first, of 4 three."""
+    if images.dim() != 4 or images.shape[1] not in (1, 2, 3, 4):
+        raise ValueError(f"images must be (n, 1 to 4, h, w), got {tuple(images.shape)}")
+    images = images[:, : 3 if images.shape[1] > 2 else 1]
     array = np.nan_to_num(images.detach().float().cpu().numpy(), nan=-1).clip(-1, 1)
     pixels = ((array + 1) * 127.5).round().astype(np.uint8).transpose(0, 2, 3, 1)
     return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels

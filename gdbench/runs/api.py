@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdbench.context import SILENT, Reporter
 from gdbench.errors import MissingFile
+from gdbench.own import with_own
 from gdbench.params import build
 from gdbench.record import RunRecord
 from gdbench.registry import Registry, load_registry
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gdbench.protocols import Directions, Domain, Generator
+    from gdbench.wrapping import Wrapped
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Run:
 
 
 def run(
-    gan: str,
+    gan: str | Wrapped,
     method: str,
     *,
     reporter: Reporter = SILENT,
@@ -87,14 +89,17 @@ def run(
 ) -> Run:
     """Run one cell, as ``gdbench run`` does.
 
+    gan: the name of an installed generator, ``FILE.py:NAME``, or what ``gdbench.wrap`` gives.
+
     options: the fields of a run request: checkpoint, space, k, seed, tier, metrics, device, threads, offline,
     method_params, generator_params, metric_params, domain, fresh. Raises GdbenchError with one line; a method or
     metric that raised gives a record with status "failed" and the reason; on a finished run a metric that raised is a
     GdbenchError.
     """
-    request = RunRequest(gan=gan, method=method, out=Path(out), **options)
+    named = gan if isinstance(gan, str) else gan.name
+    request = RunRequest(gan=named, method=method, out=Path(out), **options)
     files = _files(plugins)
-    registry = load_registry(files)
+    registry = with_own(load_registry(files), gan)
     record, folder = execute(plan(request, registry), registry, reporter)
     return Run(record, folder.path, files)
 

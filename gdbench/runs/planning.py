@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdbench.errors import MissingFile, UsageError
+from gdbench.own import with_own
 from gdbench.params import as_plain, build
 from gdbench.places import at, raised_at
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, digits
 from gdbench.registry import Offer, Registry
 from gdbench.runs.device import pick_device
-from gdbench.runs.request import RunRequest
+from gdbench.runs.request import FILES, RunRequest
 from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.weights import checkpoints as store
 from gdbench.weights.extra_files import all_present
@@ -84,10 +85,12 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
     """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
     if request.device.startswith("cuda"):
         pick_device(request.device)  # a device that is not here is told before anything is written
+    registry = with_own(registry, request.gan)
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
     domain = _domain(registry, generator.spec, found, request.domain)
     _has_files(domain.spec, registry, checkpoints)
+    domain = _attributed(domain, request)
     metrics = _metrics(registry, request.metrics)
     generator_params, method_params = _typed(request, registry)
     cell = replace(cell_of(request, registry, found.name), domain=_other_domain(generator.spec, found, domain.spec))
@@ -121,7 +124,7 @@ def cell_of(request: RunRequest, registry: Registry, checkpoint: str) -> Cell:
         raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(spaces)}")
     generator_params, method_params = _typed(request, registry)
     return Cell(
-        generator=request.gan,
+        generator=Path(request.gan).name,
         checkpoint=checkpoint,
         method=request.method,
         seed=request.seed,
@@ -166,6 +169,18 @@ def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: str
             f"calibrated; say another, for this run or when you import its file: --domain NAME; domains: {known}"
         )
     return registry.domain(name)
+
+
+def _attributed(domain: Offer[DomainSpec], request: RunRequest) -> Offer[DomainSpec]:
+    """The domain, with the factors that the request's model reads where there is one."""
+    model, *others = (None if value is None else Path(value) for value in (getattr(request, name) for name in FILES))
+    if model is None:
+        if any(others):
+            raise UsageError("--attribute-names, --attribute-check and --real-images belong to --attributes FILE.onnx")
+        return domain
+    from gdbench.evaluation.attributes import Attributes, attributed
+
+    return attributed(domain, Attributes(model, *others))
 
 
 def _usual_domain(spec: GeneratorSpec, found: Resolved) -> str | None:
@@ -243,7 +258,7 @@ def _identity(plan: Plan) -> str:
     """A readable name and a hash of everything that decides the directions."""
     cell = plan.cell
     hashed = digits(cell, plan.decisive, plan.checkpoint.sha256)
-    return f"{cell.generator}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{hashed}"
+    return f"{cell.generator.replace(':', '-')}-{cell.checkpoint}-{cell.method}-s{cell.seed}-{hashed}"
 
 
 def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:

@@ -19,6 +19,7 @@ from gdbench.params import build, validated
 from gdbench.tiers import TIERS, Tier
 
 MAX_K = 10_000
+FILES = ("attributes", "attribute_names", "attribute_check", "real_images")
 
 
 def _printable(text: str) -> str:
@@ -42,6 +43,8 @@ class RunRequest:
 
     checkpoint: a name or a path; None is the generator's first. space: None is the generator's default. domain: what
     its images are taken to show; None is what the card of the weights says.
+    attributes: an ONNX model that reads factors, with a text file of attribute_names, perhaps a second model as
+    attribute_check, and a folder of real_images; see ``gdbench.evaluation.attributes``.
     metrics: names, or ``("all",)``, or one text as on the command line; empty means those that every run measures.
     device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. max_memory: bound on what the run holds while it renders, in
     bytes or as "2GB"; kept as bytes. out: the folder in which run folders are made. fresh: compute again what is there.
@@ -67,6 +70,10 @@ class RunRequest:
     suite: Name | None = None
     fresh: bool = False
     domain: Name | None = None
+    attributes: Name | None = None
+    attribute_names: Name | None = None
+    attribute_check: Name | None = None
+    real_images: Name | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str):
@@ -91,10 +98,15 @@ class RunRequest:
 
         Without ``out`` and ``plugins`` it names no folder of this machine, as records must not.
         """
-        words = ["gdbench", "run", "--gan", self.gan, "--method", self.method]
+        gan = self.gan if out is not None else Path(self.gan).name
+        words = ["gdbench", "run", "--gan", gan, "--method", self.method]
         for name in ("checkpoint", "space", "domain"):
             value = getattr(self, name)
             words += [f"--{name}", Path(value).name] if value is not None else []
+        for name in FILES:
+            value = getattr(self, name)
+            shown = value if out is not None or value is None else Path(value).name
+            words += [f"--{name.replace('_', '-')}", shown] if shown is not None else []
         words += ["--k", str(self.k), "--seed", str(self.seed), "--tier", self.tier]
         words += ["--metrics", ",".join(self.metrics)] if self.metrics else []
         given = {"": self.method_params, "gan.": self.generator_params}

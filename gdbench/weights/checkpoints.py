@@ -65,7 +65,7 @@ def find(spec: GeneratorSpec, name: str | Path | None, folder: Path, offline: bo
     Their hash is checked. Raises MissingFile with the command that gets them, IntegrityError, or UsageError.
     """
     if not spec.checkpoints and spec.recognise is None and name in (None, NO_WEIGHTS):
-        return Resolved(NO_WEIGHTS, None, None, "")
+        return Resolved(NO_WEIGHTS, None, None, spec.sha256)
     known = {entry.checkpoint.name: entry for entry in entries([spec], folder)}
     if name is None:
         return _open(spec, _first(spec, known), folder, offline)
