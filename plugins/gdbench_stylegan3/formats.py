@@ -37,7 +37,7 @@ def convert(path: Path) -> tuple[Tensors, Facts]:
     if form is None:
         raise UsageError(f"{path.name}: not a StyleGAN3 file of a known format")
     modules = content["G_ema"].modules() if form == PICKLE else {}
-    tensors = content["G_ema"].tensors() if form == PICKLE else {str(name): t for name, t in content.items()}
+    tensors = content["G_ema"].tensors() if form == PICKLE else _own(content)
     _check_kinds(modules)
     facts = {"filter_size": TAPS, **_facts(modules)}
     try:
@@ -56,6 +56,12 @@ def _format(content: Any) -> str | None:
     if isinstance(generator, Record):
         return PICKLE if "synthesis.input" in generator.modules() else None
     return STATE if isinstance(content.get(MARK), Tensor) else None
+
+
+def _own(state: Mapping[Any, Any]) -> Tensors:
+    """The generator's tensors, without what was saved beside them."""
+    named = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    return {name: tensor for name, tensor in named.items() if name.startswith(("mapping.", "synthesis."))}
 
 
 def _facts(modules: Mapping[str, Record]) -> Facts:

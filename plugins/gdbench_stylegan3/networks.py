@@ -74,7 +74,7 @@ def truncate(w: Tensor, w_avg: Tensor, layers: int, psi: float = 1.0, cutoff: in
 
 
 class FourierInput(nn.Module):
-    """Sine waves of fixed frequencies, rotated and shifted by w, through a linear map (section 3.2, appendix F).
+    """Sine waves of fixed frequencies, rotated and shifted by w, through a linear map (section 3.1).
 
     `transform` (3, 3), in image widths, maps places of the image to places of the signal: with -d at [0, 2] the image
     moves right by d, with -d at [1, 2] down. It is one for all samples, and the identity where nobody set it.
@@ -94,9 +94,8 @@ class FourierInput(nn.Module):
             self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
         waves = torch.randn(config.channels, 2)
         length = waves.norm(dim=1, keepdim=True)
-        self.register_buffer(
-            "freqs", waves / length * (-length.square() / 4).exp() * self.bandwidth
-        )  # uniform in a disc
+        inside = waves / length * (-length.square() / 4).exp()  # uniform in the unit disc
+        self.register_buffer("freqs", inside * self.bandwidth)
         self.register_buffer("phases", torch.rand(config.channels) - 0.5)
         self.register_buffer("transform", torch.eye(3))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,10 +141,22 @@ def test_every_layer_takes_its_own_code(tmp_path: Path) -> None:
     assert_equal_images(generator.render(Codes(ws, "w+")), made.synthesise(ws.double().numpy()))
 
 
-@pytest.mark.parametrize("key", [None, "G_ema", "state_dict"])
-def test_a_state_dict_with_the_official_names(key: str | None, tmp_path: Path) -> None:
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], dict[str, Any]]] = {
+    "flat": lambda tensors: {**tensors, "step": 3, "latent_avg": torch.zeros(16)},
+    "G_ema": lambda tensors: {"G_ema": tensors, "step": 3},
+    "an encoder's decoder": lambda tensors: {
+        "state_dict": {"encoder.weight": torch.zeros(2), **{f"decoder.{name}": t for name, t in tensors.items()}},
+        "latent_avg": torch.zeros(16),
+    },
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED.keys())
+def test_a_state_dict_with_the_official_names(
+    wrap: Callable[[dict[str, Tensor]], dict[str, Any]], tmp_path: Path
+) -> None:
     made = drawn(R)
-    torch.save(made.tensors if key is None else {key: made.tensors, "step": 3}, tmp_path / "cats.pt")
+    torch.save(wrap(made.tensors), tmp_path / "cats.pt")
     spec = load_registry().generator("stylegan3").spec
     card = import_checkpoint(tmp_path / "cats.pt", [spec], tmp_path / "store")
     z = Dice(1)(2, R.z_dim)
