@@ -107,6 +107,27 @@ def direction_grid(
     return compose(strips, title, captions)
 
 
+def frames(
+    generator: Generator,
+    directions: Directions,
+    calibration: Calibration,
+    codes: Codes,
+    direction: int,
+    *,
+    tau: float = TAU,
+    steps: int = 24,
+) -> Pixels:
+    """Frames (steps, h, n w, 3) of ``direction`` from -t to +t, the images of all ``codes`` side by side.
+
+    t: as in ``direction_grid``; a side that is dead stands still. Height and width are even, as films want it.
+    """
+    reach = calibration.usable(tau)[[direction]].cpu() * ~calibration.dead[[direction]].cpu()
+    tiles = to_pixels(_sweep(generator, directions, codes, [direction], reach, steps))
+    rows = tiles.reshape(len(codes), steps, *tiles.shape[1:]).transpose(1, 2, 0, 3, 4)
+    whole = rows.reshape(steps, rows.shape[1], -1, 3)
+    return np.pad(whole, ((0, 0), (0, whole.shape[1] % 2), (0, whole.shape[2] % 2), (0, 0)), mode="edge")
+
+
 def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image:
     """A contact sheet of images (n, 1 or 3, h, w) in [-1, 1], ``columns`` beside one another."""
     tiles = to_pixels(images)
