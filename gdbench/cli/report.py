@@ -27,6 +27,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         changed: bool = typer.Option(
             False, "--changed", help="Show runs of changed code too, which nobody can repeat."
         ),
+        figures: bool = typer.Option(
+            False, "--figures", help="Also draw every chart as SVG, PDF and PNG into figures, with matplotlib."
+        ),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Write pages that open from disk, without server or network: index.html, one for each generator and run.
@@ -35,6 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """
         from gdbench.console import complain, say
         from gdbench.errors import IntegrityError, UsageError
+        from gdbench.report.figures import write_figures
         from gdbench.report.making import page_of_run, report_of, write
         from gdbench.runs.pool import board_folder, pool_of
         from gdbench.runs.store import RECORD, cannot_write, find_runs
@@ -53,8 +57,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         place = out or home / "report"
         with cannot_write(place):
             written = write(made.pages, place, sweep=not alone)
+            drawn = write_figures(made.charts, place / "figures") if figures else []
         for problem in made.problems:
             complain(f"not counted: {problem}")
         say(f"{written[0]}: open it in any browser" + ("" if alone else f"; {len(written)} pages in all"))
+        if drawn:
+            say(f"{place / 'figures'}: {len(drawn)} files of {len(made.charts)} charts")
         if made.problems:
             raise typer.Exit(IntegrityError.exit_code)

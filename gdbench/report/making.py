@@ -11,8 +11,9 @@ from gdbench.boards.acceptance import read_tests
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.columns import columns_of
 from gdbench.files import read_bytes, write_text
+from gdbench.report.charts import Picture
 from gdbench.report.evidence import evidence
-from gdbench.report.pages import pages, run_text
+from gdbench.report.pages import charts_of, pages, run_text
 from gdbench.report.places import run_page
 from gdbench.runs.pool import suite_runs
 from gdbench.runs.store import RunFolder, find_runs, read_records
@@ -27,10 +28,11 @@ HEAD = 1 << 26
 
 
 class Made(NamedTuple):
-    """Pages by file, and a line for each run that cannot be believed."""
+    """Pages by file, a line for each run that cannot be believed, and the charts of the pages by name."""
 
     pages: dict[str, str]
     problems: list[str]
+    charts: dict[str, Picture]
 
 
 def report_of(folder: Path, registry: Registry, suite: Suite | None = None, changed: bool = False) -> Made:
@@ -55,13 +57,13 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
     papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
     tests = read_tests(suite.acceptance) if suite and suite.acceptance else None
     shown = [evidence(record, path) for record, path in found]
-    return Made(pages(board, shown, problems, papers, missing, tests), problems)
+    return Made(pages(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
 
 
 def page_of_run(folder: Path) -> Made:
     """The page of one run, which leads nowhere. Raises IntegrityError for a run that cannot be believed."""
     record = RunFolder(folder).read(verify=True)
-    return Made({run_page(record.id): run_text(evidence(record, folder))}, [])
+    return Made({run_page(record.id): run_text(evidence(record, folder))}, [], {})
 
 
 def write(made: Mapping[str, str], folder: Path, sweep: bool = True) -> list[Path]:

@@ -15,16 +15,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gdbench.boards.acceptance import Tests
-from gdbench.boards.answer import summary
+from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Board, Leaderboard
 from gdbench.boards.cells import short
 from gdbench.console import clean
 from gdbench.report import gallery, images
+from gdbench.report.charts import Picture
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
 from gdbench.report.joined import joined
-from gdbench.report.places import INDEX, generator_page, run_page
-from gdbench.report.views import BoardView, Known, board_view, links
+from gdbench.report.places import INDEX, chart_name, generator_page, run_page
+from gdbench.report.views import BoardView, Known, board_view, links, picture_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 STRIP, STRIPS_OF_INDEX, STRIPS_OF_GENERATOR = 6_000, 700_000, 1_800_000
@@ -56,6 +57,21 @@ def pages(
     for run, one in known.items():
         made[run_page(run)] = run_text(one, boards_of.get(run))
     return made
+
+
+def charts_of(leaderboard: Leaderboard, runs: Sequence[Evidence]) -> dict[str, Picture]:
+    """Name -> picture: every chart of the pages, for files of their own."""
+    known = {one.record.id: one for one in runs}
+    boards = joined(leaderboard.boards)
+    found: dict[str, Picture] = {}
+    for board in boards:
+        made = {
+            "quality": picture_of(board, answer(board), known),
+            "cost": gallery.cost_picture(board, known),
+            "budget": gallery.budget_picture(board, boards),
+        }
+        found |= {chart_name(board.key, kind): picture for kind, picture in made.items() if picture is not None}
+    return found
 
 
 def _by_generator(views: Sequence[BoardView]) -> dict[str, list[BoardView]]:

@@ -27,6 +27,11 @@ def generator_page(key: Key) -> str:
     return f"generator-{slug('-'.join(filter(None, (key.generator, key.checkpoint, key.weights))))}.html"
 
 
+def chart_name(key: Key, kind: str) -> str:
+    """The name of the files of a chart, without their endings."""
+    return slug(f"{key.generator}-{key.checkpoint}-{key.space}-{key.tier}-k{key.k}-{kind}-{anchor(key)[-6:]}")
+
+
 def anchor(key: Key) -> str:
     """The place of a board in a page."""
     found = hashlib.sha256(repr(sorted(key.as_row().items())).encode(errors="replace")).hexdigest()

@@ -110,7 +110,7 @@ def board_view(board: Board, known: Known, papers: Mapping[str, str], most: int)
             _row(row, failures.failures, axes, baselines, known, papers, most)
             for row, failures in zip(said.rows, board.rows, strict=True)
         ),
-        picture=_picture(board, said, known),
+        picture=picture_of(board, said, known),
         copies=_copies(board, said),
         legend=SIGNS.legend(said.baseline),
         preview=any(run in known and known[run].record.checkpoint_status != "ready" for run in _runs(board)),
@@ -217,7 +217,7 @@ def _copies(board: Board, said: Answer) -> dict[str, Verbatim]:
     }
 
 
-def _picture(board: Board, said: Answer, known: Known) -> charts.Picture | None:
+def picture_of(board: Board, said: Answer, known: Known) -> charts.Picture | None:
     """The first two bounded columns that claim to rank beside the headline one, against one another; None without."""
     headline = said.headline
     if headline is None:
