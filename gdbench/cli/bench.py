@@ -12,7 +12,11 @@ from gdbench.registry import Registry
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``bench`` and ``work``."""
+    _add_bench(app, registry)
+    _add_work(app, registry)
 
+
+def _add_bench(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def bench(
         suite: Path = typer.Argument(..., help="A YAML file, as those in benchmarks/."),
@@ -52,6 +56,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
             boards.write_leaderboard(grid.out, offers, grid.suite, as_json=as_json)
         raise typer.Exit(1 if failures else 0)
 
+
+def _add_work(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def work(
         suite: Path = typer.Argument(..., help="A YAML file, as those in benchmarks/."),

@@ -75,9 +75,7 @@ def carried(job: Job, files: Mapping[str, bytes], folder: bytes, environment: Ma
         here = {path: str(Path(place) / Path(path).name) for path in files}
         for path, content in files.items():
             Path(here[path]).write_bytes(content)
-        command = [here.get(word, word) for word in job.command]
-        if not Path(command[0]).exists():  # the Python of the machine that sent the job
-            command[0] = sys.executable
+        command = [here.get(word, word) for word in _words(job)]
         with (Path(place) / "input").open("w+") as source, (Path(place) / "log").open("w+b") as log:
             source.write(job.input_at(out))
             source.seek(0)
@@ -89,9 +87,20 @@ def carried(job: Job, files: Mapping[str, bytes], folder: bytes, environment: Ma
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
-            late = _ended(child, job.resources.seconds)
+            try:
+                late = _ended(child, job.resources.seconds)
+            except BaseException:  # somebody cancels the job
+                _ended(child, 0)
+                raise
             log.seek(0)
             return Carried(child.returncode, log.read(), packed(out / job.name), late)
+
+
+def _words(job: Job) -> list[str]:
+    """The command of a job, with the Python of this machine where that of the sender is not here."""
+    first, *rest = job.command
+    leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []  # ends with who started it
+    return [*leash, first if Path(first).exists() else sys.executable, *rest]
 
 
 def _ended(child: subprocess.Popen[bytes], limit: float | None) -> bool:
