@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.prior import DenseMoments, DiagonalMoments, Moments, moments
     from gdbench.evaluation.sample_distances import inside, kid, precision
     from gdbench.evaluation.subject import Edits, Readings, Subject
+    from gdbench.explorer.api import Explorer, explore
     from gdbench.files import atomic_write, sha256, write_text
     from gdbench.home import data_folder
     from gdbench.params import build as build_params
@@ -95,6 +96,8 @@ _LAZY = {
     "load_domain": "runs.api",
     "read_run": "runs.api",
     "read_runs": "runs.api",
+    "explore": "explorer.api",
+    "Explorer": "explorer.api",
     "leaderboard": "boards.api",
     "Leaderboard": "boards.board",
     "RunRecord": "record",
@@ -212,6 +215,7 @@ __all__ = [
     "Engine",
     "EngineSetup",
     "EngineSpec",
+    "Explorer",
     "ExtraFile",
     "Factor",
     "Features",
@@ -265,6 +269,7 @@ __all__ = [
     "difference",
     "distance",
     "embed",
+    "explore",
     "falling",
     "fetch_file",
     "fitted",

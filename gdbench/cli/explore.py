@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from gdbench.cli import options
 from gdbench.registry import Registry
+
+if TYPE_CHECKING:
+    from gdbench.explorer.making import Made
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -25,6 +29,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         blind: bool = typer.Option(
             False, "--blind", help="Name no method in the page; what each letter stands for is printed."
         ),
+        serve: bool = typer.Option(
+            False, "--serve", help="Serve the page on this machine until Ctrl-C; what it cannot draw is rendered here."
+        ),
+        port: int = typer.Option(0, min=0, max=65535, help="Where to serve; 0 is a free one."),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Write one page with sliders for the directions of runs; it opens from disk, without server or network.
@@ -37,9 +45,25 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from gdbench.files import write_text
         from gdbench.runs.store import cannot_write
 
-        made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind)
-        with cannot_write(out):
-            write_text(out, made.text)
+        made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind, serve)
         for letter, run in made.names:
             say(f"{letter}: {run}")
+        if serve:
+            _serve(made, port)
+            return
+        with cannot_write(out):
+            write_text(out, made.text)
         say(f"{out}: {len(made.text.encode()) / 1e6:.1f} MB; open it in any browser")
+
+
+def _serve(made: Made, port: int) -> None:
+    """Serve a page until Ctrl-C."""
+    from gdbench.console import say
+    from gdbench.explorer.serving import Server
+
+    with Server(made, port) as server:
+        say(server.address, "only this machine can open it; Ctrl-C ends it")
+        try:
+            server.serve_forever(poll_interval=0.2)
+        except KeyboardInterrupt:
+            say("ended")

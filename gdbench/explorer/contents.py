@@ -46,9 +46,8 @@ def contents(
     live = [run.vectors is not None and _space(run) in programs for run in subject.runs]
     frozen = 0 if served else live.count(False)
     most = (LARGEST_PAGE - SCRIPTS - 4 * len(tensors) // 3) // max(frozen, 1)
-    order = _shuffled(subject) if blind else list(range(len(subject.runs)))
     runs = []
-    for place, number in enumerate(order):
+    for place, number in enumerate(order_of(subject, blind)):
         run = subject.runs[number]
         told = _run(run, columns) | {"index": place, "why": run.why or "the generator is too large to run in a page."}
         if blind:
@@ -68,7 +67,7 @@ def contents(
 
 def shuffled_names(subject: Subject) -> list[tuple[str, str]]:
     """What a blind page calls each run, and which run it is."""
-    ids = [subject.runs[number].evidence.record.id for number in _shuffled(subject)]
+    ids = [subject.runs[number].evidence.record.id for number in order_of(subject, True)]
     return [(_letter(place), run) for place, run in enumerate(ids)]
 
 
@@ -76,8 +75,10 @@ def _letter(place: int) -> str:
     return f"Method {chr(65 + place % 26)}"
 
 
-def _shuffled(subject: Subject) -> list[int]:
-    """An order of runs that does not follow from how they were named."""
+def order_of(subject: Subject, blind: bool) -> list[int]:
+    """The order of runs in the page: as they were named, or one that does not follow from that."""
+    if not blind:
+        return list(range(len(subject.runs)))
     ids = [f"blind {run.evidence.record.id}".encode(errors="replace") for run in subject.runs]
     return sorted(range(len(ids)), key=lambda place: hashlib.sha256(ids[place]).hexdigest())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdbench.columns import columns_of
-from gdbench.explorer.contents import contents, shuffled_names
+from gdbench.explorer.contents import contents, order_of, shuffled_names
 from gdbench.explorer.page import page_text
 from gdbench.explorer.subject import Subject, subject_of
 
@@ -21,10 +21,11 @@ LATENTS = 4
 
 @dataclass(frozen=True)
 class Made:
-    """A page, what it shows, and, where it is blind, what it calls each run."""
+    """A page and what it shows. order: which run of the subject its n-th is. names: what a blind one calls each run."""
 
     text: str
     subject: Subject
+    order: list[int]
     names: tuple[tuple[str, str], ...] = ()
 
 
@@ -34,4 +35,5 @@ def explorer_of(
     """The page of the runs in ``folders``. Raises what ``subject_of`` and ``contents`` raise."""
     subject = subject_of(folders, registry)
     told = contents(subject, columns_of(registry), latents, blind, served)
-    return Made(page_text(told), subject, tuple(shuffled_names(subject)) if blind else ())
+    names = tuple(shuffled_names(subject)) if blind else ()
+    return Made(page_text(told), subject, order_of(subject, blind), names)

@@ -24,6 +24,7 @@ from gdbench.specs import resolve
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gdbench import Explorer
     from gdbench.protocols import Directions, Domain, Generator
     from gdbench.wrapping import Wrapped
 
@@ -76,6 +77,15 @@ class Run:
             return loaded
         generator = _generator(registry, cell.generator, cell.checkpoint, "cpu", cell.generator_params)
         return loaded.bound(generator)
+
+    def explore(self, *others: Run | str | Path, latents: int = 4, blind: bool = False) -> Explorer:
+        """A page with sliders for the directions of this run, and of ``others`` beside it; a notebook shows it.
+
+        See ``gdbench.explore``.
+        """
+        import gdbench
+
+        return gdbench.explore(self, *others, latents=latents, blind=blind)
 
 
 def run(

@@ -289,8 +289,8 @@ function interpreter() {
   function machine(program, tensors) {
     const value = (array) => ({ d: array, s: [array.length] });
     const inputs = (name, array, label) => (label ? { [name]: value(array), label: value(label) } : { [name]: value(array) });
-    const draw = compiled(program.draw, tensors), render = compiled(program.render, tensors);
-    return { draw: (normals, label) => draw(inputs("normal", normals, label)), render: (code, label) => render(inputs("code", code, label)) };
+    const made = {}, part = (name) => (made[name] = made[name] || compiled(program[name], tensors)); // when first used
+    return { draw: (normals, label) => part("draw")(inputs("normal", normals, label)), render: (code, label) => part("render")(inputs("code", code, label)) };
   }
 
   function coloured({ d, s: [c, h, w] }) { // RGBA bytes of an image in [-1, 1]

@@ -5,7 +5,10 @@
   const { shape: [, height, width], programs, classes } = generator;
   const LIVE = Object.keys(programs).length > 0, REACH = 0.6, LETTERS = "AB";
   const engine = interpreter();
-  const tensors = LIVE ? engine.readTensors(engine.bytesOf(generator.tensors)) : {};
+  const bytes = LIVE ? engine.bytesOf(generator.tensors) : null;
+  const workers = [];
+  if (LIVE) { try { startWorkers(); } catch { startHere(); } } // before anything else: they read the weights meanwhile
+  const tensors = LIVE ? engine.readTensors(bytes) : {};
   const machines = Object.fromEntries(Object.entries(programs).map(([space, one]) => [space, engine.machine(one, tensors)]));
   const state = { first: 0, count: 4, label: "", blind: 0, sort: "share", only: false, find: "", sides: [], active: 0, stars: new Set(), names: new Map() };
 
@@ -91,9 +94,7 @@
   // Rendering: workers take the newest wish for each canvas; wishes that were replaced are never drawn -----------------------
   const wishes = new Map(), versions = new Map(), drawn = new Map();
   const frames = { count: 0, first: 0, last: 0 };
-  const workers = [];
   function startWorkers() {
-    const bytes = engine.bytesOf(generator.tensors);
     const text = `${interpreter.toString()}\ninterpreter().serve();`;
     const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     const many = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1));
@@ -131,8 +132,9 @@
       const job = wish.job();
       one.worker.postMessage(job);
     }
-    document.body.dataset.busy = wishes.size || workers.some((one) => one.wish) || asking ? "1" : "";
+    tell();
   }
+  function tell() { document.body.dataset.busy = wishes.size || workers.some((one) => one.wish) || asking ? "1" : ""; }
   function ask(key, job, done) {
     const version = (versions.get(key) || 0) + 1;
     versions.set(key, version);
@@ -145,6 +147,7 @@
     remote.set(key, { body, done });
     if (asking) return;
     asking = 1;
+    tell();
     while (remote.size) {
       const [key, wish] = remote.entries().next().value;
       remote.delete(key);
@@ -156,7 +159,7 @@
       } catch (error) { say(`The server gives no image: ${error.message}`); }
     }
     asking = 0;
-    pump();
+    tell();
   }
 
   const put = (canvas) => (image) => { canvas.getContext("2d").putImageData(image, 0, 0); canvas.dataset.drawn = "1"; };
@@ -510,7 +513,6 @@
   });
   addEventListener("hashchange", () => { restore(); rebuild(); });
 
-  if (LIVE) { try { startWorkers(); } catch { startHere(); } }
   restore();
   rebuild();
   globalThis.explorer = { state, frames, runs, codeOf, shifted, exported, asJson, asCsv, asSafetensors, // for scripts and tests
