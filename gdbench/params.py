@@ -39,8 +39,7 @@ def build(params_type: type[T], *overrides: Mapping[str, Any], where: str) -> T:
     for name in given:
         if name not in fields:
             raise UsageError(f"{where}: {unknown('parameter', str(name)[:60], fields)}")
-    hints = _hints(params_type)
-    checked = {name: _check(hints[name], value, f"{where}: {name}") for name, value in given.items()}
+    checked = {name: _checked(_adapter(params_type, name), value, f"{where}: {name}") for name, value in given.items()}  # type: ignore[arg-type]
     missing = [name for name, field in fields.items() if name not in checked and _required(field)]
     if missing:
         raise UsageError(f"{where}: {missing[0]}: a value is required")
@@ -69,9 +68,7 @@ def as_plain(params: Any) -> dict[str, Any]:
     A field with ``metadata={"added": True}`` is left out at its default: it was declared after runs were recorded,
     which keep their names.
     """
-    from pydantic import TypeAdapter
-
-    plain: dict[str, Any] = TypeAdapter(type(params)).dump_python(params, mode="json")
+    plain: dict[str, Any] = _adapter(type(params)).dump_python(params, mode="json")  # type: ignore[arg-type]
     added = (field for field in dataclasses.fields(params) if field.metadata.get("added"))
     unused = {field.name for field in added if getattr(params, field.name) == field.default}
     return {name: value for name, value in plain.items() if name not in unused}
@@ -148,12 +145,6 @@ def _adapter(kind: Hashable, field: str = "") -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(_hints(kind)[field] if field else kind)  # type: ignore[arg-type]
-
-
-def _check(hint: Any, value: Any, where: str) -> Any:
-    from pydantic import TypeAdapter
-
-    return _checked(TypeAdapter(hint), value, where)
 
 
 def _checked(adapter: TypeAdapter[Any], value: Any, where: str) -> Any:

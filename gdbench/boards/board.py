@@ -156,14 +156,8 @@ class Leaderboard:
     def to_rows(self) -> list[dict[str, Any]]:
         """One mapping for each number: the table behind frame, CSV and plots. A mean rank has the generator "all"."""
         numbers = [
-            {
-                **board.key.as_row(),
-                "role": row.role,
-                "method": row.method,
-                **dataclasses.asdict(entry),
-                "least": shown.least,
-            }
-            for board in self.boards
+            {**key, "role": row.role, "method": row.method, **vars(entry), "least": shown.least}
+            for board, key in ((board, board.key.as_row()) for board in self.boards)
             for row in board.rows
             for shown, entry in zip(board.columns, row.entries, strict=True)
         ]

@@ -162,7 +162,8 @@ def to_parquet(leaderboard: Leaderboard) -> bytes:
     """``to_rows`` as parquet; text without control characters."""
     frame = leaderboard.to_frame()
     for column in frame.select_dtypes(["object", "string"]):
-        frame[column] = [clean(value) if isinstance(value, str) else value for value in frame[column]]
+        cleaned = {value: clean(value) for value in set(frame[column]) if isinstance(value, str)}
+        frame[column] = [cleaned.get(value, value) for value in frame[column]]
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()

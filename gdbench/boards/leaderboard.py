@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdbench.boards.across import across
 from gdbench.boards.board import Board, Entry, Key, Leaderboard, Row, Shown
@@ -153,17 +153,26 @@ def _lines(key: Key, records: Sequence[RunRecord], rules: Rules) -> list[_Line]:
 
 def _named(records: Sequence[RunRecord]) -> dict[str, dict[int, RunRecord]]:
     named: dict[str, dict[int, RunRecord]] = {}
+    differing = _differing(records)
     for record in records:
         cell = record.cell
-        others = [other.cell.method_params for other in records if other.cell.method == cell.method]
-        different = [
-            f"{key}={value}"
-            for key, value in sorted(cell.method_params.items())
-            if any(other.get(key) != value for other in others)
-        ]
+        params = sorted(cell.method_params.items())
+        different = [f"{key}={value}" for key, value in params if key in differing[cell.method]]
         name = cell.method + (f" ({', '.join(different)})" if different else "")
         named.setdefault(name, {}).setdefault(cell.seed, record)
     return named
+
+
+def _differing(records: Iterable[RunRecord]) -> dict[str, set[str]]:
+    """Method -> the parameters in which its records differ."""
+    first: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, set[str]] = {}
+    for record in records:
+        params = record.cell.method_params
+        known = first.setdefault(record.cell.method, params)
+        own = found.setdefault(record.cell.method, set())
+        own |= {key for key in {*known, *params} if known.get(key) != params.get(key)}
+    return found
 
 
 def _shown(metric: str, column: Column, rules: Rules) -> Shown:

@@ -16,7 +16,7 @@ WEIGHTS = 12
 
 @dataclass(frozen=True)
 class Selection:
-    """The records of each board, in the order of ``order``; the versions that count; lines on what is left out."""
+    """The records of each board, finished ones first, then by id; versions that count; lines on what is left out."""
 
     groups: tuple[tuple[Key, tuple[RunRecord, ...]], ...]
     versions: Versions
@@ -25,7 +25,7 @@ class Selection:
 
 def select(records: Iterable[RunRecord], rules: Rules) -> Selection:
     """The records that count, by board; whatever their order."""
-    kept = sorted(_distinct(records), key=order)
+    kept = sorted(_distinct(records), key=_order)
     versions = {**_highest(kept), **rules.versions, **PROTOCOL}
     notes = []
     committed = kept if rules.changed else [record for record in kept if not _changed(record)]
@@ -51,17 +51,19 @@ def _changed(record: RunRecord) -> bool:
     return record.environment.get("changed") is True
 
 
-def order(record: RunRecord) -> tuple[bool, str, str]:
-    """Finished records first, then by id; a total order."""
-    return record.status != "done", record.id, record.to_json()
+def _order(record: RunRecord) -> tuple[bool, str]:
+    """Finished records first, then by id."""
+    return record.status != "done", record.id
 
 
 def _distinct(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """One record for each id: a finished one where there is one."""
-    kept: dict[str, RunRecord] = {}
-    for record in sorted(records, key=order):
-        kept.setdefault(record.id, record)
-    return list(kept.values())
+    """One record for each id: a finished one where there is one; of several, the first by its text."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(record.id, []).append(record)
+    return [
+        own[0] if len(own) == 1 else min(own, key=lambda one: (*_order(one), one.to_json())) for own in found.values()
+    ]
 
 
 def made_with(record: RunRecord) -> dict[tuple[str, str], int]:

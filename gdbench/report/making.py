@@ -48,7 +48,8 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
         board = leaderboard_of([record for record, _ in found], columns, registry, None, changed)
     else:
         runs = suite_runs(suite, registry, folder)
-        found = [(record, path) for record, path in found if record.id in runs.ids]
+        asked = set(runs.ids)
+        found = [(record, path) for record, path in found if record.id in asked]
         problems = list(runs.problems)
         made = leaderboard_of(runs.records, columns, registry, suite, changed)
         missing = [one.name for one in runs.missing]

@@ -81,13 +81,18 @@ class Plan:
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Plan:
-    """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed."""
+def plan(
+    request: RunRequest, registry: Registry, checkpoints: Path | None = None, found: Resolved | None = None
+) -> Plan:
+    """Resolve a request. Raises UsageError (names, values) and MissingFile (weights), before anything is computed.
+
+    found: the weights of the request, where they were looked for and compared with their hash already.
+    """
     if request.device.startswith("cuda"):
         pick_device(request.device)  # a device that is not here is told before anything is written
     registry = with_own(registry, request.gan)
     generator, method = registry.generator(request.gan), registry.method(request.method)
-    found = store.find(generator.spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
+    found = found or _weights(request, registry, checkpoints)
     domain = _domain(registry, generator.spec, found, request.domain)
     _has_files(domain.spec, registry, checkpoints)
     domain = _attributed(domain, request)
@@ -114,6 +119,11 @@ def plan(request: RunRequest, registry: Registry, checkpoints: Path | None = Non
         incompatible=_incompatible(generator.spec, method, domain.spec, cell.space),
     )
     return replace(made, id=_identity(made))
+
+
+def _weights(request: RunRequest, registry: Registry, checkpoints: Path | None = None) -> Resolved:
+    spec = registry.generator(request.gan).spec
+    return store.find(spec, request.checkpoint, checkpoints or store.default_folder(), request.offline)
 
 
 def cell_of(request: RunRequest, registry: Registry, checkpoint: str) -> Cell:
@@ -148,9 +158,12 @@ def _typed(request: RunRequest, registry: Registry) -> tuple[Any, Any]:
 def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
     """The plans of many requests. Raises one MissingFile that names every file that is missing, or UsageError."""
     plans, missing = [], dict[str, None]()
+    found: dict[tuple[str, str | None], Resolved] = {}  # each file of weights is hashed once
     for request in requests:
+        key = request.gan, request.checkpoint
         try:
-            plans.append(plan(request, registry))
+            found[key] = found.get(key) or _weights(request, registry)
+            plans.append(plan(request, registry, found=found[key]))
         except MissingFile as error:
             missing[str(error)] = None
     if missing:

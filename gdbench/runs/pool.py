@@ -17,6 +17,7 @@ from gdbench.tiers import TIERS
 from gdbench.weights.checkpoints import default_folder, named
 
 RESULTS = Path("results")
+Place = tuple[str, str, str, str, int, int]
 
 
 def pool_of(suite: Suite) -> Path:
@@ -86,18 +87,22 @@ def suite_runs(suite: Suite, registry: Registry, pool: Path) -> SuiteRuns:
 
     No weights are needed. Raises UsageError for names and parameters that nothing installed has.
     """
-    asked = [_asked(request, registry) for request in suite.requests]
-    folders = [folder for folder in find_runs(pool) if _may_be_meant(folder, asked)]
+    names: dict[tuple[str, str | None], tuple[str, str]] = {}  # the cards of a family are read once
+    asked = [_asked(request, registry, names) for request in suite.requests]
+    prefixes = {one.prefix for one in asked}
+    folders = [folder for folder in find_runs(pool) if _prefix(folder) in prefixes]
     records, problems = read_records(folders)
     return chosen(suite, asked, records, problems)
 
 
 def chosen(suite: Suite, asked: Iterable[Asked], records: Iterable[RunRecord], problems: Iterable[str]) -> SuiteRuns:
     """For each run that is asked for the record of its own tier, else that of a tier with the same parameters."""
-    known = sorted(records, key=lambda record: (record.status != "done", record.id))
+    known: dict[Place, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: (record.status != "done", record.id)):
+        known.setdefault(_place(record.cell), []).append(record)
     found, missing = dict[str, RunRecord](), []
     for one in asked:
-        fitting = [record for record in known if one.is_met_by(record)]
+        fitting = [record for record in known.get(_place(one.cell), ()) if one.is_met_by(record)]
         fitting.sort(key=lambda record: record.cell.tier != one.cell.tier)
         if fitting:
             found[fitting[0].id] = fitting[0]
@@ -106,16 +111,25 @@ def chosen(suite: Suite, asked: Iterable[Asked], records: Iterable[RunRecord], p
     return SuiteRuns(suite, tuple(found.values()), tuple(missing), tuple(problems))
 
 
-def _asked(request: RunRequest, registry: Registry) -> Asked:
+def _asked(request: RunRequest, registry: Registry, names: dict[tuple[str, str | None], tuple[str, str]]) -> Asked:
     generator, method = registry.generator(request.gan).spec, registry.method(request.method).spec
-    name, weights = named(generator, request.checkpoint, default_folder())
+    key = request.gan, request.checkpoint
+    if key not in names:
+        names[key] = named(generator, request.checkpoint, default_folder())
+    name, weights = names[key]
     protocol = (("discovery", DISCOVERY), ("evaluation", EVALUATION))
     versions = (*protocol, ("generator", generator.version), ("method", method.version))
     return Asked(cell_of(request, registry, name), weights, versions)
 
 
-def _may_be_meant(folder: RunFolder, asked: Iterable[Asked]) -> bool:
-    return any(folder.path.name.startswith(one.prefix) for one in asked)
+def _prefix(folder: RunFolder) -> str:
+    """What the name of a run folder begins with, before its hash."""
+    return f"{folder.path.name.rpartition('-')[0]}-"
+
+
+def _place(cell: Cell) -> Place:
+    """What two runs of which one meets the other have in common, among other things."""
+    return cell.generator, cell.checkpoint, cell.method, cell.space, cell.seed, cell.k
 
 
 def is_complete_in_pool(made: Plan, registry: Registry) -> bool:
@@ -129,6 +143,6 @@ def _alike(made: Plan, registry: Registry) -> Iterator[Plan]:
         return
     for tier in TIERS:
         if tier != made.cell.tier:
-            other = plan(replace(made.request, tier=tier), registry)  # type: ignore[arg-type]
+            other = plan(replace(made.request, tier=tier), registry, found=made.checkpoint)  # type: ignore[arg-type]
             if replace(other.cell, tier=made.cell.tier) == made.cell:
                 yield other

@@ -19,8 +19,9 @@ engines: {NAME: {...}}                     # optional: what an engine is to know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ class Suite:
         for it alone. The number of seeds is the N of "n of N" in a leaderboard.
         """
         found: dict[int, set[int]] = {}
-        for request in self.requests:
+        for request in self._by_kind.get((cell.generator, cell.method, cell.k, cell.tier), ()):
             if (named := _named(request, cell)) is not None:
                 found.setdefault(named, set()).add(request.seed)
         return frozenset(found[max(found)]) if found else frozenset()
@@ -66,12 +67,23 @@ class Suite:
     def asked(self, cell: Cell) -> dict[str, int]:
         """Method -> how many seeds this suite asks for where a cell is, whose own method and seed do not count."""
         found: dict[str, set[int]] = {}
-        for method, params in {
-            (one.method, repr(one.method_params)): one.method_params for one in self.requests
-        }.items():
+        for method, params in self._methods.items():
             here = replace(cell, method=method[0], method_params=params)
             found.setdefault(method[0], set()).update(self.seeds(here))
         return {method: len(seeds) for method, seeds in found.items() if seeds}
+
+    @cached_property
+    def _by_kind(self) -> Mapping[tuple[str, str, int, str], Sequence[RunRequest]]:
+        """The requests by what they never leave open: a leaderboard of many runs asks for each run."""
+        found: dict[tuple[str, str, int, str], list[RunRequest]] = {}
+        for one in self.requests:
+            found.setdefault((one.gan, one.method, one.k, one.tier), []).append(one)
+        return found
+
+    @cached_property
+    def _methods(self) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """The parameters of each method, by its name and their text."""
+        return {(one.method, repr(one.method_params)): one.method_params for one in self.requests}
 
 
 def _named(request: RunRequest, cell: Cell) -> int | None:
