@@ -26,6 +26,7 @@ from gdbench.boards.cells import (
     markdown_table,
     name,
 )
+from gdbench.boards.joined import joined
 from gdbench.console import clean
 from gdbench.files import atomic_write, write_text
 
@@ -37,7 +38,7 @@ FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.t
 def to_markdown(leaderboard: Leaderboard) -> str:
     """Sentences, a short table for each board, and the rest folded."""
     parts = ["# Leaderboard", *map(markdown, summary(leaderboard)), *map(markdown, leaderboard.notes)]
-    for board in leaderboard.boards:
+    for board in joined(leaderboard.boards):
         parts += [*_board(board, answer(board))]
     for table in leaderboard.across:
         parts += [f"## {markdown(table.title)}", markdown_table(*_escaped_head(*across_grid(table)))]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gdbench.boards.answer import Answer, answer, summary
 from gdbench.boards.cells import PLAIN, SIGNS, Symbols, across_grid, grid, name
 from gdbench.boards.exports import short_table, write
+from gdbench.boards.joined import joined
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.columns import columns_of
 from gdbench.console import complain, console, plain, print_json, say
@@ -68,7 +69,7 @@ def show_leaderboard(
     say_wrapped(*summary(leaderboard), *leaderboard.notes)
     if not leaderboard.boards:
         say_wrapped("no finished runs here")
-    for board in leaderboard.boards:
+    for board in joined(leaderboard.boards):
         _show_board(board, answer(board), everything)
     for table in leaderboard.across if everything else ():
         say_wrapped("", table.title)

@@ -18,12 +18,12 @@ from gdbench.boards.acceptance import Tests
 from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Board, Leaderboard
 from gdbench.boards.cells import short
+from gdbench.boards.joined import joined
 from gdbench.console import clean
 from gdbench.report import gallery, images
 from gdbench.report.charts import Picture
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
-from gdbench.report.joined import joined
 from gdbench.report.places import INDEX, chart_name, generator_page, run_page
 from gdbench.report.views import BoardView, Known, board_view, links, picture_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from gdbench.weights.checkpoints import default_folder, named
 
 RESULTS = Path("results")
 Place = tuple[str, str, str, str, int, int]
+NAMED = 8
+"""So many missing runs are named singly; more are counted by generator."""
 
 
 def pool_of(suite: Suite) -> Path:
@@ -40,10 +43,14 @@ class Asked:
     versions: tuple[tuple[str, int], ...]
 
     @property
+    def place(self) -> str:
+        """The generator and the space, as people call them."""
+        return f"{self.cell.generator}/{self.cell.checkpoint} ({self.cell.space})"
+
+    @property
     def name(self) -> str:
-        """What people call it."""
-        cell = self.cell
-        return f"{cell.generator}/{cell.checkpoint} ({cell.space}) x {cell.method}, seed {cell.seed}, K {cell.k}"
+        """What people call the run."""
+        return f"{self.place} x {self.cell.method}, seed {self.cell.seed}, K {self.cell.k}"
 
     @property
     def prefix(self) -> str:
@@ -76,10 +83,14 @@ class SuiteRuns:
 
     @property
     def note(self) -> str:
-        """How much of the suite is there, in a sentence that names what is missing."""
+        """How much of the suite is there, in a sentence that names what is missing, or counts it where that is much."""
         asked = len(self.records) + len(self.missing)
         said = f"suite {self.suite.name}: {len(self.records)} of {asked} runs are there"
-        return f"{said}; missing: {'; '.join(one.name for one in self.missing)}" if self.missing else said
+        names = [one.name for one in self.missing]
+        if len(names) > NAMED:
+            places = Counter(one.place for one in self.missing)
+            names = [f"{count} of {place}" for place, count in places.items()]
+        return f"{said}; missing: {'; '.join(names)}" if names else said
 
 
 def suite_runs(suite: Suite, registry: Registry, pool: Path) -> SuiteRuns:

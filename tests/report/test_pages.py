@@ -16,10 +16,10 @@ from gdbench.boards.acceptance import read_tests
 from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Leaderboard
 from gdbench.boards.cells import short
+from gdbench.boards.joined import joined
 from gdbench.boards.leaderboard import leaderboard
 from gdbench.report.evidence import Direction, Evidence
 from gdbench.report.gallery import budget_picture
-from gdbench.report.joined import joined
 from gdbench.report.pages import pages
 from gdbench.report.places import run_page, slug
 from tests.boards.test_exports import NASTY

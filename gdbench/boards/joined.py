@@ -1,4 +1,4 @@
-"""Boards as pages show them: references with a K of their own stand as lines below the methods that they bound."""
+"""Boards as people read them: references with a K of their own stand as lines below the methods that they bound."""
 
 from __future__ import annotations
 
