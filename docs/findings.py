@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -316,19 +316,25 @@ def limits(groups: Sequence[Group]) -> str:
 
 
 def front(groups: Sequence[Group]) -> Iterator[str]:
-    """The sentences of README's first screen: for each shown board the best F1 beside random and supervision."""
+    """The sentences of README's first screen, for each shown board: who leads, beside random and supervision."""
     for group in groups:
         ranked = [method for method in group.methods if group.runs[method][0].role == "method"]
         if not ranked or not group.column(RANDOM, "F1"):
             continue
-        best = [f"{m} {np.mean(f1 := group.column(m, 'F1')):.3f} (seeds: {len(f1)})" for m in ranked[:3]]
-        marks = [f"random {np.mean(group.column(RANDOM, 'F1')):.3f}"]
+        said = answer(group.board)
+        yield " ".join(said.sentences).replace(said.place, f"**{group.name}**")
+        marks = [f"random {np.mean(group.column(RANDOM, 'F1')):.2f}"]
         if group.column(SUPERVISED, "F1"):
-            marks.append(f"supervised {np.mean(group.column(SUPERVISED, 'F1')):.3f}")
-        yield f"On {group.name}, F1 at 10⁵ images: {', '.join(best)}; {', '.join(marks)}."
-    headline = [shown for group in groups for shown in group.board.columns if shown.column.headline and shown.refused]
-    if headline:
-        yield f"Nothing is ranked yet: {headline[0].refused}."
+            marks.append(f"supervised {np.mean(group.column(SUPERVISED, 'F1')):.2f}")
+        first = {method: first_k(group, method)[counted(group) - 1] for method in ranked}
+        few = sorted(ranked, key=lambda method: -first[method])
+        means = {method: float(np.mean(group.column(method, "F1"))) for method in ranked}
+        yield f"F1 of 32 directions: {_best(means, ranked)}; {', '.join(marks)}."
+        yield f"Of the first {counted(group)} alone, as many as factors count: {_best(first, few)}."
+
+
+def _best(values: Mapping[str, float], order: Sequence[str]) -> str:
+    return ", ".join(f"{method} {values[method]:.2f}" for method in order[:3])
 
 
 def page(made: Leaderboard, groups: Sequence[Group]) -> str:
