@@ -14,7 +14,7 @@ from gdbench.runs.store import DONE, LARGEST, RECORD, RESUME, RunFolder
 
 MARKS = (RECORD, DONE, "discovery.json", "directions.json", "calibration.json")
 """Names that tell a run folder from others, also one that lost some of them."""
-AGAIN = ("pictures/", "traceback")
+AGAIN = ("pictures/", "strips.webp", "traceback")
 """What names of files begin with that may be absent: committed records leave out pictures, which are drawn again."""
 REMEDY = "get the folder again, or run its command with --fresh"
 
