@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gdbench.evaluation.calibration import Calibration, calibrate
     from gdbench.evaluation.factors import coordinates, difference, mean_square, spread, steering, turned, visible
     from gdbench.evaluation.perception import distance, embed, fitted, image_features
-    from gdbench.evaluation.prior import DenseMoments, DiagonalMoments, Moments, moments
+    from gdbench.evaluation.prior import DenseMoments, DiagonalMoments, LowRankMoments, Moments, moments
     from gdbench.evaluation.sample_distances import inside, kid, precision
     from gdbench.evaluation.subject import Edits, Readings, Subject
     from gdbench.explorer.api import Explorer, explore
@@ -139,6 +139,7 @@ _LAZY = {
     "write_text": "files",
     "DenseMoments": "evaluation.prior",
     "DiagonalMoments": "evaluation.prior",
+    "LowRankMoments": "evaluation.prior",
     "inside": "evaluation.sample_distances",
     "kid": "evaluation.sample_distances",
     "precision": "evaluation.sample_distances",
@@ -229,6 +230,7 @@ __all__ = [
     "Leaderboard",
     "Licensed",
     "LinearDirections",
+    "LowRankMoments",
     "MapsToW",
     "MethodSpec",
     "MetricSpec",

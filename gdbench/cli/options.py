@@ -102,6 +102,15 @@ ENGINE = typer.Option(LOCAL, help="What starts the cells: gdbench list engines."
 ENGINE_PARAMETER = typer.Option(
     None, "-p", metavar="NAME=VALUE", help="A parameter of the engine: gdbench info ENGINE."
 )
+
+
+def space_of(registry: Registry, gan: str, space: str | None, layers: str | None) -> str | None:
+    """The space that is meant: some layers of it are written behind a colon, as in ``w:0-3``."""
+    if layers is None:
+        return space
+    return f"{space or registry.generator(gan).spec.spaces[0]}:{layers}"
+
+
 PLUGIN = typer.Option(None, "--plugin", help="A Python file with hooks, loaded beside the installed plugins.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 PARAMETER = typer.Option(
@@ -111,6 +120,15 @@ PARAMETER = typer.Option(
     help="A parameter of the method; gan.NAME=VALUE and METRIC.NAME=VALUE for others. "
     "--METRIC-NAME VALUE is the same as the last.",
 )
+LAYERS = typer.Option(None, metavar="0-3", help="Let directions act on these layers alone; the others stay.")
+ATTRIBUTES = typer.Option(
+    None, metavar="FILE.onnx", help="A classifier or regressor that reads factors off the images."
+)
+ATTRIBUTE_NAMES = typer.Option(
+    None, metavar="FILE", help="The names of its outputs, one a line; the default is FILE.txt beside it."
+)
+ATTRIBUTE_CHECK = typer.Option(None, metavar="FILE.onnx", help="A second model that must agree with it.")
+REAL_IMAGES = typer.Option(None, metavar="FOLDER", help="Real images: how far factors vary in the data.")
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:N.")
 THREADS = typer.Option(None, min=1, help="Torch threads; what is fastest now, if not given.")
 MAX_MEMORY = typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,30 +18,21 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Add ``run``."""
-    generators, methods = registry.generators, registry.methods
+    generators, methods, domains = registry.generators, registry.methods, registry.domains
     example = f"gdbench run --gan {next(iter(generators), 'NAME')} --method {next(iter(methods), 'NAME')}"
 
     @app.command(cls=options.with_metric_flags(registry), epilog=f"Example: {example}")
     def run(
-        gan: str = typer.Option(
-            ..., help="Generator, or FILE.py:NAME of your own.", autocompletion=options.completer(generators)
-        ),
+        gan: str = typer.Option(..., help="Generator, or FILE.py:NAME.", autocompletion=options.completer(generators)),
         method: str = typer.Option(..., help="Method.", autocompletion=options.completer(methods)),
         checkpoint: str = typer.Option(None, help="Name or path of its weights; the default is the shipped one."),
         space: str = typer.Option(None, help="Where directions live; the default is the generator's first space."),
-        domain: str = typer.Option(
-            None,
-            help="What the images show; the default is what the weights' card says. plain takes any images.",
-            autocompletion=options.completer(registry.domains),
-        ),
-        attributes: str = typer.Option(
-            None, metavar="FILE.onnx", help="A classifier or regressor that reads factors off the images."
-        ),
-        attribute_names: str = typer.Option(
-            None, metavar="FILE", help="The names of its outputs, one a line; the default is FILE.txt beside it."
-        ),
-        attribute_check: str = typer.Option(None, metavar="FILE.onnx", help="A second model that must agree with it."),
-        real_images: str = typer.Option(None, metavar="FOLDER", help="Real images: how far factors vary in the data."),
+        layers: str = options.LAYERS,
+        domain: str = typer.Option(None, help="What the images show.", autocompletion=options.completer(domains)),
+        attributes: str = options.ATTRIBUTES,
+        attribute_names: str = options.ATTRIBUTE_NAMES,
+        attribute_check: str = options.ATTRIBUTE_CHECK,
+        real_images: str = options.REAL_IMAGES,
         k: int = typer.Option(32, min=1, help="How many directions."),
         seed: int = typer.Option(0, min=0, help="Seed of the discovery and of the evaluation."),
         tier: str = typer.Option("quick", help="Budget: quick (a demonstration), standard, paper; or smoke (a test)."),
@@ -59,15 +50,16 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Discover directions in one generator, measure and show them."""
-        from gdbench.cli import views
-        from gdbench.runs.request import RunRequest
+        from gdbench.runs.request import FILES, RunRequest
 
+        given = (attributes, attribute_names, attribute_check, real_images)
+        files: dict[str, Any] = dict(zip(FILES, given, strict=True))
         offers = options.registry_with(registry, plugin)
         request = RunRequest(
             gan,
             method,
             checkpoint,
-            space,
+            options.space_of(offers, gan, space, layers),
             k,
             seed,
             tier=tier,  # type: ignore[arg-type]
@@ -79,15 +71,18 @@ def add(app: typer.Typer, registry: Registry) -> None:
             out=out,
             fresh=fresh,
             domain=domain,
-            attributes=attributes,
-            attribute_names=attribute_names,
-            attribute_check=attribute_check,
-            real_images=real_images,
+            **files,
             **options.split_assignments(parameter, offers.metrics),
         )
-        record, folder = _executed(request, offers)
-        views.show_run(record, folder.path, offers, as_json=as_json)
-        raise typer.Exit(record.status != "done")
+        _show(request, offers, as_json)
+
+
+def _show(request: RunRequest, offers: Registry, as_json: bool) -> None:
+    from gdbench.cli import views
+
+    record, folder = _executed(request, offers)
+    views.show_run(record, folder.path, offers, as_json=as_json)
+    raise typer.Exit(record.status != "done")
 
 
 def _executed(request: RunRequest, offers: Registry) -> tuple[RunRecord, RunFolder]:

@@ -19,7 +19,7 @@ from gdbench.evaluation.memory import BATCH, in_batches
 from gdbench.evaluation.perception import Embedded, distance, embed
 from gdbench.evaluation.prior import Moments
 from gdbench.files import write_text
-from gdbench.protocols import Directions, Generator, Oracle
+from gdbench.protocols import Directions, Generator, Oracle, Void
 from gdbench.streams import Stream
 from gdbench.tensors import save_weights
 
@@ -31,6 +31,7 @@ PAIRS = 512
 USUAL = 5
 """Renders for each code, direction and sign, about: what progress is shown against."""
 WIDENINGS = 6
+NO_SHELL = Void("the prior fills a flat part of this space, which has no shell")
 SIGNS = (1.0, -1.0)
 TENSORS, FACTS = "calibration.safetensors", "calibration.json"
 
@@ -91,7 +92,7 @@ class Calibration:
         weight = ((wanted - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
         return (points.gather(1, upper - 1) * (1 - weight) + points.gather(1, upper) * weight)[:, 0]
 
-    def scores(self) -> dict[str, float]:
+    def scores(self) -> dict[str, float | Void]:
         """The columns of ``gdbench.columns.CALIBRATION``."""
         alive = ~self.dead
         magnitude = self.usable()
@@ -100,7 +101,7 @@ class Calibration:
             "alive_share": self.alive_share,
             "magnitude": float(magnitude[chosen].median()),
             "deviations": float(self.deviations[chosen].median()),
-            "outside_prior": float(self.outside.mean()),
+            "outside_prior": NO_SHELL if bool(self.outside.isnan().any()) else float(self.outside.mean()),
         }
 
     def save(self, folder: Path) -> None:
@@ -241,7 +242,12 @@ def _per_direction(
 def _departure(
     directions: Directions, base: Codes, moments: Moments, magnitudes: Tensor, generator: Generator, stream: Stream
 ) -> tuple[Tensor, Tensor]:
-    """Share of edited codes outside the prior's shell, and displacement in standard deviations: two (k, 2)."""
+    """Share of edited codes outside the prior's shell, and displacement in standard deviations: two (k, 2).
+
+    The share is NaN where the prior is flat: a direction in it stays within, and any other leaves it at once.
+    """
+    if moments.singular:
+        return torch.full_like(magnitudes, torch.nan), _deviations(directions, base, moments, magnitudes)
     prior = generator.sample(10_000, directions.space, stream.of("shell").at()).latents
     radii = moments.mahalanobis(prior if prior.dim() == 2 else prior[:, 0])
     low, high = torch.quantile(radii, torch.tensor((0.001, 0.999), dtype=radii.dtype))

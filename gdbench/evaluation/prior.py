@@ -16,6 +16,10 @@ ROWS = 500
 """Codes at a time in a space of many dimensions."""
 
 
+FLAT = 1e-11
+"""Share of the largest variance below which there is none but rounding."""
+RANKED = 1_200
+"""Codes from which the rank of a space of many dimensions is told: one that fills fewer dimensions is of low rank."""
 DENSE = 4_096
 """The most dimensions of a space whose covariance is kept whole: it takes 128 MiB, and more samples than dimensions."""
 
@@ -62,6 +66,11 @@ class Moments(Protocol):
         """Mahalanobis radius (n,) of latents (n, dim), on the directions that carry variance."""
         ...
 
+    @property
+    def singular(self) -> bool:
+        """Whether the prior fills a flat part of the space alone: what leaves it is outside, at whatever radius."""
+        ...
+
 
 @dataclass(frozen=True)
 class DenseMoments:
@@ -103,6 +112,71 @@ class DenseMoments:
         radius: Tensor = (centred.square() / values[kept]).sum(1).sqrt()
         return radius
 
+    @property
+    def singular(self) -> bool:
+        """As in ``Moments``."""
+        values = torch.linalg.eigvalsh(self.covariance)
+        return bool(values[0] <= FLAT * values[-1])
+
+
+@dataclass(frozen=True)
+class LowRankMoments:
+    """Moments of a space of many dimensions whose prior fills few of them: S = basis' spread basis.
+
+    basis: (rank, dim), orthonormal rows; spread: (rank, rank), the covariance of the coordinates along them.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    spread: Tensor
+
+    @property
+    def variances(self) -> Tensor:
+        """As in ``Moments``."""
+        return ((self.spread @ self.basis) * self.basis).sum(0)
+
+    @property
+    def covariance(self) -> Tensor:
+        """As in ``Moments``."""
+        return self.basis.T @ self.spread @ self.basis
+
+    @property
+    def largest(self) -> float:
+        """As in ``Moments``."""
+        return self._inner.largest
+
+    def root(self) -> Tensor:
+        """As in ``Moments``."""
+        return self.basis.T @ self._inner.root() @ self.basis
+
+    def unwhitened(self, shifts: Tensor) -> Tensor:
+        """As in ``Moments``."""
+        return shifts.double().cpu() @ self.basis.T @ self._inner.root() @ self.basis
+
+    def deviations(self, delta: Tensor) -> Tensor:
+        """As in ``Moments``."""
+        parts = (chunk.double().cpu() for chunk in torch.split(delta, ROWS))
+        return torch.cat([_in_deviations(part, _quadratic(part @ self.basis.T, self.spread)) for part in parts])
+
+    def mahalanobis(self, latents: Tensor) -> Tensor:
+        """As in ``Moments``."""
+        parts = (chunk.double().cpu() - self.mean for chunk in torch.split(latents, ROWS))
+        return self._inner.mahalanobis(torch.cat([part @ self.basis.T for part in parts]))
+
+    @property
+    def singular(self) -> bool:
+        """As in ``Moments``."""
+        return True
+
+    @property
+    def _inner(self) -> DenseMoments:
+        """The moments of the coordinates along the basis."""
+        return DenseMoments(torch.zeros(len(self.spread), dtype=torch.float64), self.spread)
+
+
+def _quadratic(rows: Tensor, matrix: Tensor) -> Tensor:
+    return ((rows @ matrix) * rows).sum(1)
+
 
 @dataclass(frozen=True)
 class DiagonalMoments:
@@ -141,6 +215,11 @@ class DiagonalMoments:
         parts = (chunk.double().cpu() - self.mean for chunk in torch.split(latents, ROWS))
         return torch.cat([(part.square() @ scale).sqrt() for part in parts])
 
+    @property
+    def singular(self) -> bool:
+        """As in ``Moments``."""
+        return bool(self.variances.min() <= FLAT * self.variances.max())
+
 
 def _in_deviations(delta: Tensor, spread: Tensor) -> Tensor:
     """|delta| / sqrt(u'Su) of delta (n, dim), float64, whose delta'S delta is ``spread`` (n,)."""
@@ -151,10 +230,14 @@ def _in_deviations(delta: Tensor, spread: Tensor) -> Tensor:
 def moments(generator: Generator, space: str, samples: int = SAMPLES) -> Moments:
     """The moments of ``space``, from ``samples`` codes of a fixed stream, accumulated in float64. Renders no image.
 
-    Above ``DENSE`` dimensions the axes are taken as independent: nothing of the size dim² is made.
+    Above ``DENSE`` dimensions nothing of the size dim² is made: where the prior fills few of them, as that of style
+    channels does, its covariance is kept on these; else the axes are taken as independent.
     """
     dim = generator.dim(space)
     if dim > DENSE:
+        basis = _filled(generator, space)
+        if basis is not None:
+            return _low_rank(generator, space, basis, samples)
         return _diagonal(generator, space, dim, samples)
     stream = Stream(0, "moments")
     total, outer = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dim, dtype=torch.float64)
@@ -166,6 +249,36 @@ def moments(generator: Generator, space: str, samples: int = SAMPLES) -> Moments
             outer += latents.T @ latents
     mean = total / samples
     return DenseMoments(mean, (outer - samples * torch.outer(mean, mean)) / (samples - 1))
+
+
+@torch.no_grad()
+def _filled(generator: Generator, space: str) -> Tensor | None:
+    """Orthonormal rows (rank, dim) that span where the prior lies; None where that is everywhere."""
+    stream, chunks = Stream(0, "moments").of("rank"), range(0, RANKED, ROWS)
+    sizes = [min(ROWS, RANKED - start) for start in chunks]
+    rows = torch.cat([generator.sample(n, space, stream.at(i)).latents.double().cpu() for i, n in enumerate(sizes)])
+    rows = rows - rows.mean(0)
+    values, vectors = torch.linalg.eigh(rows @ rows.T)
+    kept = values > FLAT * values[-1]
+    if int(kept.sum()) >= min(RANKED - 1, rows.shape[1]):
+        return None
+    basis: Tensor = (vectors[:, kept] / values[kept].sqrt()).T @ rows
+    return basis
+
+
+@torch.no_grad()
+def _low_rank(generator: Generator, space: str, basis: Tensor, samples: int) -> LowRankMoments:
+    stream = Stream(0, "moments")
+    total = torch.zeros(basis.shape[1], dtype=torch.float64)
+    outer = torch.zeros(len(basis), len(basis), dtype=torch.float64)
+    for step, start in enumerate(range(0, samples, ROWS)):
+        latents = generator.sample(min(ROWS, samples - start), space, stream.at(step)).latents.double().cpu()
+        along = latents @ basis.T
+        total += latents.sum(0)
+        outer += along.T @ along
+    mean = total / samples
+    middle = basis @ mean
+    return LowRankMoments(mean, basis, (outer - samples * torch.outer(middle, middle)) / (samples - 1))
 
 
 @torch.no_grad()

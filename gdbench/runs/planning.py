@@ -128,10 +128,13 @@ def _weights(request: RunRequest, registry: Registry, checkpoints: Path | None =
 
 def cell_of(request: RunRequest, registry: Registry, checkpoint: str) -> Cell:
     """The cell that a request means, on the checkpoint of this name; needs no weights. Raises UsageError."""
-    spaces = registry.generator(request.gan).spec.spaces
-    space = request.space or spaces[0]
-    if space not in spaces:
-        raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(spaces)}")
+    spec = registry.generator(request.gan).spec
+    space = request.space or spec.spaces[0]
+    base, colon, _ = space.partition(":")
+    if base not in spec.spaces:
+        raise UsageError(f"{request.gan} has no space {space!r}; it has {', '.join(spec.spaces)}")
+    if colon and "layers" not in spec.provides:
+        raise UsageError(f"{request.gan} has no layers to which directions could be restricted, as {space} asks")
     generator_params, method_params = _typed(request, registry)
     return Cell(
         generator=Path(request.gan).name,
@@ -234,7 +237,7 @@ def _incompatible(generator: GeneratorSpec, offer: Offer[MethodSpec], domain: Do
     method = offer.spec
     if missing := _missing(method.needs, generator, domain):
         return f"{method.name} needs {', '.join(missing)}, which {generator.name} does not provide"
-    if method.spaces and space not in method.spaces:
+    if method.spaces and space.partition(":")[0] not in method.spaces:
         return f"{method.name} works in {' and '.join(method.spaces)}, not in {space}"
     return _own_reason(offer, generator, domain) if method.compatible is not None else ""
 

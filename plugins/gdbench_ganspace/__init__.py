@@ -17,7 +17,7 @@ def gdbench_methods() -> Iterable[MethodSpec]:
         discover="gdbench_ganspace.discover:discover",
         params=GanspaceParams,
         smoke=SMOKE,
-        spaces=("w", "z"),
+        spaces=("w", "z", "s"),
         tiers={"standard": STANDARD, "paper": PAPER},
         citation="Härkönen et al., GANSpace: Discovering Interpretable GAN Controls, NeurIPS 2020, arXiv:2004.02546",
     )

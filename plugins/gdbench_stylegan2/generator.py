@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,22 @@ from gdbench import Codes, Program, UsageError, load_weights, normal, read_facts
 from gdbench_stylegan2 import Params
 from gdbench_stylegan2.networks import Generator, Noise, infer_config, truncate
 from gdbench_stylegan2.operations import program
+from gdbench_stylegan2.spaces import BASES, Space, affines, channels, held, layered, padded
 
 FACTS = ("lr_multiplier", "conv_clamp")  # what the tensors do not tell
 
 
 class StyleGAN2:
-    """A loaded StyleGAN2, frozen; spaces w (default), z, and w+ for codes (n, layers, dim).
+    """A loaded StyleGAN2, frozen; spaces w (default), z, w+ (one w for each layer, one after another) and s (style
+    channels), and some layers of w, w+ and s, as w:0-3 (see `spaces`).
 
-    Codes in z are mapped and truncated; codes in w and w+ are rendered as they are. `sample` in w is truncated.
+    Codes in z are mapped and truncated; all others are rendered as they are. `sample` outside z is truncated. Codes in
+    w+ may also be (n, layers, w_dim).
     noise: "const" (the maps of the weights) or "none", as the parameters say; it may be set to maps of one's own, one
     for each convolution (sides 4, 8, 8, 16, 16, ...), each broadcastable to (n, 1, side, side).
     """
 
-    spaces: tuple[str, ...] = ("w", "z")
+    spaces: tuple[str, ...] = BASES
 
     def __init__(self, network: Generator, domain: str, params: Params, device: torch.device) -> None:
         config = network.config
@@ -34,26 +38,35 @@ class StyleGAN2:
         self.domain, self.device, self.params = domain, device, params
         self.noise: Noise = params.noise if config.noise and config.maps else "none"
         self.image_shape = (config.image_channels, config.resolutions[-1], config.resolutions[-1])
+        self.affines = affines(self.network.synthesis)
         self.feature_layers = tuple(f"b{resolution}" for resolution in config.resolutions)
 
     def dim(self, space: str) -> int:
-        """The dimension of a code in `space`; in w+ that of one layer."""
-        dims = {"w": self.network.config.w_dim, "w+": self.network.config.w_dim, "z": self.network.config.z_dim}
-        if space not in dims:
-            raise UsageError(f"stylegan2 has no space {space!r}; it has {', '.join(dims)}")
-        return dims[space]
+        """The dimension of a code in `space`. Raises UsageError where there is no such space."""
+        found, config = self._space(space), self.network.config
+        if found.base == "s":
+            return sum(affine.width for affine in held(found, self.affines))
+        return {"z": config.z_dim, "w": config.w_dim, "w+": config.w_dim * len(found.layers)}[found.base]
 
     @torch.no_grad()
     def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
-        """`n` codes: z is standard normal, w its image under the (truncated) mapping, w+ one w for all layers."""
-        self.dim(space)
+        """`n` codes: z is standard normal, w its image under the (truncated) mapping, w+ the same w in all layers, s
+        what the affines make of it."""
+        found = self._space(space)
         codes = Codes(normal(rng, n, self.network.config.z_dim).to(self.device), "z", self._labels(n, rng))
         if space == "z":
             return codes
-        if space == "w" and self._cutoff_matters:
+        if found.base == "w" and self._cutoff_matters:
             raise UsageError("with a cutoff, truncated codes differ per layer: sample in z or w+, or unset it")
         mapped = self.map(codes)
-        return mapped if space == "w" else Codes(self._styles(mapped), "w+", mapped.labels, mapped.origin)
+        if found.base == "w":
+            return replace(mapped, space=space)
+        ws = self._styles(mapped)
+        if found.base == "s":
+            parts = [affine.module(ws[:, affine.layer]) for affine in held(found, self.affines)]
+        else:
+            parts = [ws[:, layer] for layer in found.layers]
+        return Codes(torch.cat(parts, 1), space, mapped.labels, mapped.origin)
 
     def map(self, codes: Codes) -> Codes:
         """Codes in w of codes in z, truncated; in w+ where a cutoff makes layers differ."""
@@ -70,33 +83,32 @@ class StyleGAN2:
 
     def render(self, codes: Codes) -> Tensor:
         """Images (n, channels, height, width), nominally in [-1, 1], never clamped."""
-        images: Tensor = self.network.synthesis(self._styles(codes), self.noise)
-        return images
+        return self._synthesised(codes, None)
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """Activations (n, c, r, r) at the end of the block of resolution r, `b4`, `b8`, ... ."""
         if layer not in self.feature_layers:
             raise UsageError(f"no layer {layer!r}; layers: {', '.join(self.feature_layers)}")
         record: dict[str, Tensor] = {}
-        self.network.synthesis(self._styles(codes), self.noise, record)
+        self._synthesised(codes, record)
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
-        """In w the style affines of all layers (in, dim), in z the first layer of the mapping."""
+        """In w and w+ the style affines of its layers (in, dim), in z the first layer of the mapping; in s none: there
+        the convolutions themselves act."""
         if space == "z":
             fc0 = self.network.mapping.get_submodule("fc0")
             return {"mapping.fc0": self._scaled(fc0)[:, : self.dim("z")]}
-        self.dim(space)
-        return {
-            name.removesuffix(".affine"): self._scaled(module)
-            for name, module in self.network.synthesis.named_modules()
-            if name.endswith(".affine")
-        }
+        found = self._space(space)
+        if found.base == "s":
+            return {}
+        weights = {affine.name: self._scaled(affine.module) for affine in held(found, self.affines)}
+        return weights if found.base == "w" else padded(found, self.affines, weights)
 
     def program(self, space: str) -> Program | None:
         """The generator as a list of operations, for codes in w or z; None where truncation differs per layer."""
         self.dim(space)
-        if space == "w+" or self._cutoff_matters or not isinstance(self.noise, str):
+        if space not in ("w", "z") or self._cutoff_matters or not isinstance(self.noise, str):
             return None
         return program(self.network, space, self.params.psi, self.noise == "const")
 
@@ -116,10 +128,32 @@ class StyleGAN2:
         return scaled
 
     def _styles(self, codes: Codes) -> Tensor:
-        """Codes of any space as one w per layer: (n, layers, w_dim)."""
-        self.dim(codes.space)
-        w = self.map(codes).latents if codes.space == "z" else codes.latents.to(self._kind)
-        return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
+        """Codes of any space but s as one w per layer: (n, layers, w_dim)."""
+        space = self._space(codes.space)
+        if space.base == "z" or (space.base == "w" and not space.partial):
+            w = self.map(codes).latents if space.base == "z" else codes.latents.to(self._kind)
+            return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
+        return layered(space, codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
+
+    def _synthesised(self, codes: Codes, record: dict[str, Tensor] | None) -> Tensor:
+        space = self._space(codes.space)
+        if space.base != "s":
+            images: Tensor = self.network.synthesis(self._styles(codes), self.noise, record)
+            return images
+        whole = self._whole(codes) if space.partial else None
+        styles = channels(space, self.affines, codes.latents.to(self._kind), whole)
+        unused = codes.latents.new_zeros(len(codes), space.count, 0)
+        rendered: Tensor = self.network.synthesis(unused, self.noise, record, styles)
+        return rendered
+
+    def _whole(self, codes: Codes) -> Tensor:
+        """One w per layer of the sampled codes, before they were moved in some layers."""
+        if codes.origin is None:
+            raise UsageError(f"codes in {codes.space} need the z that they were sampled from, for their other layers")
+        return self._styles(Codes(codes.origin, "z", codes.labels))
+
+    def _space(self, name: str) -> Space:
+        return Space.of(name, self.network.config.style_layers)
 
     def _labels(self, n: int, rng: np.random.Generator) -> Tensor | None:
         classes = self.network.config.label_dim

@@ -4,6 +4,7 @@ Modulation scales activations instead of building one weight per sample: conv(x,
 demodulation, one number per sample and output channel, is a scale of the result. Equal to the paper's equations 1 to 3.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -180,8 +181,8 @@ class StyledConv(nn.Module):
         if config.noise and config.maps:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        x, scale = modulated_conv(x, self.weight, self.affine(w), self.up)
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, style: Tensor | None = None) -> Tensor:
+        x, scale = modulated_conv(x, self.weight, self.affine(w) if style is None else style, self.up)
         shift = self.bias[:, None, None]
         if noise is not None:
             shift = shift + noise * self.noise_strength
@@ -200,8 +201,8 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.image_channels))
         self.clamp = config.conv_clamp
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        styles = self.affine(w) / math.sqrt(self.weight.shape[1])
+    def forward(self, x: Tensor, w: Tensor, style: Tensor | None = None) -> Tensor:
+        styles = (self.affine(w) if style is None else style) / math.sqrt(self.weight.shape[1])
         x = F.conv2d(x * styles[:, :, None, None], self.weight) + self.bias[:, None, None]
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
@@ -256,9 +257,19 @@ class SynthesisNetwork(nn.Module):
             raise ValueError(f'noise must be "const", "none" or {len(layers)} maps')
         return list(noise)
 
-    def forward(self, ws: Tensor, noise: Noise = "none", record: dict[str, Tensor] | None = None) -> Tensor:
-        """Render; `record` collects the activations after each block under `b4`, `b8`, ... ."""
+    def forward(
+        self,
+        ws: Tensor,
+        noise: Noise = "none",
+        record: dict[str, Tensor] | None = None,
+        styles: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Render; `record` collects the activations after each block under `b4`, `b8`, ... .
+
+        styles: the style vectors (n, channels) of all affines in place of what they make of `ws` (n, layers, any).
+        """
         maps = iter(self.noise_maps(noise))
+        given = iter(styles) if styles is not None else itertools.repeat(None)
         layer, x = 0, ws.new_empty(0)
         image: Tensor | None = None
         for name, block in self.named_children():
@@ -266,9 +277,9 @@ class SynthesisNetwork(nn.Module):
             if layer == 0:
                 x = block.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
             for conv in block.convolutions:
-                x = conv(x, ws[:, layer], next(maps))
+                x = conv(x, ws[:, layer], next(maps), next(given))
                 layer += 1
-            rgb: Tensor = block.torgb(x, ws[:, layer])
+            rgb: Tensor = block.torgb(x, ws[:, layer], next(given))
             image = rgb if image is None else upsample_image(image) + rgb
             if record is not None:
                 record[name] = x

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Generator, PluginError, moments
+from gdbench import Generator, LowRankMoments, Moments, PluginError, moments
 
 FLAT = 1e-6
 """Directions with less than this share of the largest variance (or singular value) count as none."""
@@ -16,7 +16,10 @@ FLAT = 1e-6
 
 @dataclass(frozen=True)
 class Whitening:
-    """code = mean + root e, with e of unit covariance: mean (dim,), root and its (pseudo-)inverse (dim, dim)."""
+    """code = mean + e root, with e of unit covariance: mean (dim,), root and its (pseudo-)inverse (dim, dim).
+
+    Where the prior fills ``rank`` dimensions of many, e has as many: root is (rank, dim), inverse (dim, rank).
+    """
 
     mean: Tensor
     root: Tensor
@@ -38,10 +41,22 @@ def whitening(generator: Generator, space: str) -> Whitening:
     if space == "z":
         return identity(generator.dim(space))
     prior = moments(generator, space)
+    if prior.singular:
+        return _flat(prior)
     values, vectors = torch.linalg.eigh(prior.covariance)
     kept = values > FLAT * values.max()
     inverse = (vectors[:, kept] / values[kept].sqrt()) @ vectors[:, kept].T
     return Whitening(prior.mean, prior.root(), inverse)
+
+
+def _flat(prior: Moments) -> Whitening:
+    """The whitening of a prior that fills a flat part of its space."""
+    basis, spread = (prior.basis, prior.spread) if isinstance(prior, LowRankMoments) else (None, prior.covariance)
+    values, vectors = torch.linalg.eigh(spread)
+    kept = values > FLAT * values.max()
+    rows = vectors[:, kept].T if basis is None else vectors[:, kept].T @ basis
+    deviations = values[kept].sqrt()[:, None]
+    return Whitening(prior.mean, deviations * rows, (rows / deviations).T)
 
 
 def without(rows: Tensor, others: Tensor) -> Tensor:
