@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gdbench.boards.board import Entry
 from gdbench.boards.cells import short
 
-COLOURS = 8
+COLOURS = 10
 WIDE, HIGH = 640.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 136.0, 12.0, 44.0
 LINE = 13.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("svg", "pdf", "png")
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#4aa3df", "#7b3fa0", "#8c564b")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#4aa3df", "#7b3fa0", "#8c564b", "#5f8a00", "#c2185b")
 """Told apart by colour-blind readers; every point bears its name besides."""
 INK, SOFT, LINE, BAND = "#1b1d21", "#5a6069", "#d5d8dd", "#c3c7cd"
 PIXELS, DPI = 96.0, 200
