@@ -42,9 +42,12 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """
         from gdbench.console import say
         from gdbench.explorer.making import explorer_of
+        from gdbench.explorer.page import refuse_strangers
         from gdbench.files import write_text
         from gdbench.runs.store import cannot_write
 
+        if not serve:
+            refuse_strangers(out)
         made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind, serve)
         for letter, run in made.names:
             say(f"{letter}: {run}")

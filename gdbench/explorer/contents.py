@@ -58,7 +58,7 @@ def contents(
     generator = {
         "name": clean(subject.name),
         "shape": list(subject.generator.image_shape),
-        "classes": max((program.classes for program in subject.programs.values()), default=0),
+        "classes": max((one.classes for one in subject.programs.values()), default=0) if programs or served else 0,
         "programs": programs,
         "tensors": base64.b64encode(tensors).decode(),
     }

@@ -14,6 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from gdbench.errors import UsageError
+
+OURS = b'<meta name="generator" content="gdbench explore">'
+"""What the head of a page says, so that other people's files are never written over."""
 TEMPLATES = Path(__file__).with_name("templates")
 LIVE = "The generator itself runs in this page: straight directions are drawn as you move a slider."
 FROZEN = "Curved and code-dependent directions, and generators too large for a page, are frames rendered beforehand."
@@ -39,6 +43,17 @@ def page_text(contents: Mapping[str, Any]) -> str:
             data=htmlsafe_json_dumps(contents, dumps=json.dumps, allow_nan=False, separators=(",", ":")),
         )
     )
+
+
+def refuse_strangers(path: Path) -> None:
+    """Raise UsageError where ``path`` is a file that ``gdbench explore`` did not write."""
+    if path.is_dir() or (path.exists() and OURS not in _head(path)):
+        raise UsageError(f"{path}: there already, and no explorer's page; choose another --out")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1000)
 
 
 def _text(name: str) -> str:

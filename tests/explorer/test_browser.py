@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from gdbench_imported.readers import read
 from torch import Tensor
 
 import gdbench
@@ -281,6 +282,11 @@ def exported(page: Page, what: str, folder: Path) -> LinearDirections:
     path = folder / "directions.safetensors"
     path.write_bytes(base64.b64decode(data))
     tensors = load_tensors(path)
+    found = read(path)  # as import-directions reads it
+    assert found.kind == "gdbench export"
+    assert found.tensors["vectors"].equal(tensors["vectors"])
+    (folder / "directions.json").write_text(page.run(f"explorer.asJson(explorer.exported({what!r}))"))
+    assert read(folder / "directions.json").tensors["vectors"].equal(tensors["vectors"])
     return LinearDirections(tensors["vectors"], "z", tensors["unit"])
 
 

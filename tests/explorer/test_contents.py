@@ -128,6 +128,31 @@ def test_frames_shrink_until_they_fit_and_say_where_they_cannot(tmp_path: Path, 
         frames_of(subject, subject.runs[0], 2, 100)
 
 
+def test_a_generator_too_large_for_a_page_is_shown_in_frames(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_PROGRAM", 1000)
+    subject = subject_of([write_run(tmp_path / "a", planted(80, "z"), "biggan")], registry)
+    told = contents(subject, {}, 2)
+    assert told["generator"] | {"name": ""} == {
+        "name": "", "shape": [3, 32, 32], "classes": 0, "programs": {}, "tensors": ""
+    }  # fmt: skip
+    assert len(told["runs"][0]["frames"]["images"]) == 2
+    assert "too large" in told["runs"][0]["why"]
+
+
+def test_other_peoples_files_are_not_written_over(tmp_path: Path, registry: Registry) -> None:
+    folder = write_run(tmp_path / "a", planted(64, "z"), "toy", "none")
+    app, out = build_app(registry), tmp_path / "thesis.html"
+    out.write_text("<p>mine")
+    with pytest.raises(UsageError, match=r"thesis\.html: there already, and no explorer's page; choose another --out"):
+        CliRunner().invoke(app, ["explore", str(folder), "--out", str(out)], catch_exceptions=False)
+    assert out.read_text() == "<p>mine"
+    for _ in range(2):  # its own it writes again
+        done = CliRunner().invoke(app, ["explore", str(folder), "--out", str(tmp_path / "own.html")])
+        assert done.exit_code == 0
+
+
 def test_a_blind_page_names_no_method(tmp_path: Path, registry: Registry) -> None:
     folders = [
         write_run(tmp_path / name, planted(128, "z", seed), method=name) for seed, name in enumerate(("alpha", "beta"))

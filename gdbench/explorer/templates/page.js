@@ -101,6 +101,7 @@
     for (let i = 0; i < many; i++) {
       const worker = new Worker(address), one = { worker, wish: null };
       worker.onmessage = ({ data }) => { const wish = one.wish; one.wish = null; deliver(wish, data.pixels); pump(); };
+      worker.onerror = () => { workers.splice(workers.indexOf(one), 1); if (!workers.length) startHere(); if (one.wish) wishes.set(one.wish.key, one.wish); pump(); };
       worker.postMessage({ programs, bytes });
       workers.push(one);
     }
@@ -234,20 +235,25 @@
       el("header", {}, pick, el("span", { class: "facts" }, facts), el("span", { class: "chips" }, ...chips)),
       el("div", { class: "columns" },
         el("div", { class: "stage" }, side.images, side.mix, note, side.focus),
-        el("div", { class: "choice" }, tools(s), side.list)));
+        el("div", { class: "choice" }, tools(), side.list)));
     side.fillList = () => fillList(side, s, run);
     side.fillList();
     return box;
   }
 
-  function tools(s) {
-    const sort = el("select", { "aria-label": "order of directions", onchange: (event) => { state.sort = event.target.value; relist(); } });
+  function tools() {
+    const sort = el("select", { "aria-label": "order of directions", onchange: (event) => { state.sort = event.target.value; rebuild(); } });
     for (const [value, text] of [["share", "purest first"], ["index", "by number"], ["factor", "by factor"]]) sort.append(el("option", { value, selected: value === state.sort, textContent: text }));
     return el("div", { class: "tools" }, sort,
-      el("input", { type: "search", placeholder: "find", value: state.find, "aria-label": "find directions", oninput: (event) => { state.find = event.target.value; relist(s); } }),
-      el("label", {}, el("input", { type: "checkbox", checked: state.only, onchange: (event) => { state.only = event.target.checked; relist(); } }), " ★ only"));
+      el("input", { type: "search", placeholder: "find", value: state.find, "aria-label": "find directions", oninput: (event) => find(event.target.value) }),
+      el("label", {}, el("input", { type: "checkbox", checked: state.only, onchange: (event) => { state.only = event.target.checked; rebuild(); } }), " ★ only"));
   }
-  function relist() { state.sides.forEach((side) => side.fillList()); save(); }
+  function find(text) {
+    state.find = text;
+    for (const box of document.querySelectorAll(".tools input[type=search]")) box.value = text;
+    state.sides.forEach((side) => side.fillList());
+    save();
+  }
 
   function fillList(side, s, run) {
     const wanted = state.find.toLowerCase();
@@ -445,10 +451,12 @@
     return [{ run, k: -1, name: Object.entries(side.taus).map(([k, tau]) => `${does(run, k)} ${signed(tau)}`).join(" and "), vector: total.map((value) => value / length), tau: 0 }];
   }
   function asJson(some) {
+    const straight = some.filter(({ vector }) => vector).map(({ vector }) => [...vector]);
+    let row = 0;
     const each = some.map(({ run, k, name, vector, tau }) => ({
-      name, run: state.blind ? nameOf(run) : run.id, method: nameOf(run), direction: k < 0 ? null : k, space: run.space, visible_change: tau,
-      ...(k < 0 ? {} : { shares: run.directions[k].shares, plus: run.directions[k].plus, magnitude: [magnitude(run.directions[k], 0.3), Math.abs(magnitude(run.directions[k], -0.3))] }), vector: vector && [...vector] }));
-    return JSON.stringify({ format: "gdbench explorer 1", generator: generator.name, latents: Array.from({ length: latents() }, (_, i) => numberAt(i)), address: address(), directions: each }, null, 1);
+      name, row: vector ? row++ : null, run: state.blind ? nameOf(run) : run.id, method: nameOf(run), direction: k < 0 ? null : k, space: run.space, visible_change: tau,
+      ...(k < 0 ? {} : { shares: run.directions[k].shares, plus: run.directions[k].plus, magnitude: [magnitude(run.directions[k], 0.3), Math.abs(magnitude(run.directions[k], -0.3))] }) }));
+    return JSON.stringify({ format: "gdbench explorer 1", generator: generator.name, latents: Array.from({ length: latents() }, (_, i) => numberAt(i)), address: address(), directions: each, vectors: straight });
   }
   function asCsv(some) {
     const cell = (value) => { const text = String(value ?? ""), safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text; return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe; };
