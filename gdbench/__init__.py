@@ -28,6 +28,7 @@ from gdbench.specs import (
     MetricSpec,
     NoParams,
 )
+from gdbench.version import __version__
 
 if TYPE_CHECKING:
     from gdbench.boards.api import leaderboard
@@ -87,8 +88,6 @@ if TYPE_CHECKING:
     from gdbench.weights.reading import load_weights
     from gdbench.weights.unpickle import Record
     from gdbench.wrapping import Wrapped, wrap
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "run": "runs.api",

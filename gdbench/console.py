@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gdbench.errors import GdbenchError
 from gdbench.output import outlet
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ def say(*lines: object) -> None:
 
 def fail(error: BaseException) -> int:
     """Print an error as one line on stderr; returns the exit code of its kind."""
-    from gdbench.errors import GdbenchError
 
     message = str(error) if isinstance(error, GdbenchError) else f"{type(error).__name__}: {error}"
     complain(message)

@@ -1,4 +1,4 @@
-"""What a plugin may use while it runs: seed, device, streams, domain, progress, resume points."""
+"""What a plugin is given while it runs: seed, device, random streams, domain, progress display and resume points."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class Task(Protocol):
     """A piece of work whose progress is shown."""
 
     def advance(self, steps: int = 1, **numbers: float) -> None:
-        """``steps`` more are done; ``numbers`` (loss, accuracy) are shown beside. Pass plain floats, and rarely."""
+        """Say that ``steps`` more are done. ``numbers`` (loss, accuracy) are shown beside them.
+
+        They are plain floats: reading one off a GPU makes the GPU wait, so pass them every tenth step or more rarely.
+        """
         ...
 
 
@@ -31,7 +34,8 @@ class Reporter(Protocol):
 
     @contextmanager
     def task(self, title: str, total: int, done: int = 0) -> Iterator[Task]:
-        """Show a task of ``total`` steps, ``done`` of them already."""
+        """Show a task of about ``total`` steps while the block runs; ``done`` of them were done by an earlier
+        process."""
         ...
 
     def log(self, text: str) -> None:
@@ -59,24 +63,23 @@ def _uncounted(images: int, backward: int) -> None: ...
 
 
 class Stopped(SystemExit):
-    """A signal ended the process; ``code`` is 128 and the signal's number."""
+    """A signal ended the process. ``code`` is its exit code: 128 plus the number of the signal."""
 
 
 @dataclass
 class StopRequest:
-    """Whether somebody asked the work to end.
-
-    listening: the work looks here often, and saves before it ends. error: what it raises then; None while nobody asked.
-    progress: how far it had come, "step 2,075 of 3,000"; "" where nothing is known.
-    """
+    """Whether somebody asked the work to end, as Ctrl-C and signals do."""
 
     error: BaseException | None = None
+    """What the work raises when it ends for that; None while nobody asked."""
     listening: bool = False
+    """The work looks here after every step, and saves before it ends. Otherwise ``error`` is raised at once."""
     progress: str = ""
+    """How far the work had come, as "step 2,075 of 3,000"; empty where nothing is known."""
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """While the block runs, a request waits until the work looks."""
+        """While the block runs, a request waits until the work looks for it."""
         self.listening = True
         try:
             yield
@@ -86,28 +89,29 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """One file in which a stage keeps its state, replaced atomically; None keeps nothing.
-
-    every: seconds between two saves. cost: what was spent so far, kept beside the state. stop: whether to save at once
-    and end. warn: told in one line when a state that cannot be read was set aside.
-    """
+    """Where a stage keeps its state, so that a process that was ended can be continued by another one."""
 
     path: Path | None = None
+    """The file, which is replaced as a whole, never half; None keeps nothing."""
     every: float = 60.0
+    """Seconds between two saves."""
     cost: Callable[[], Mapping[str, Any]] = dict
+    """Gives what was spent so far, which is kept beside the state and counts for the process that goes on."""
     stop: StopRequest = field(default_factory=StopRequest)
+    """Whether to save at once and end."""
     warn: Callable[[str], None] = _unheard
+    """Is called with one line where a state cannot be read and was set aside."""
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None. A file that cannot be read is set aside, with a warning."""
         return self._read("state")
 
     def spent(self) -> dict[str, Any]:
-        """What ``cost`` said when the last state was saved; empty where there is none."""
+        """What ``cost`` gave when the last state was saved; empty where no state is kept."""
         return self._read("cost") or {}
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state."""
+        """Replace the state that is kept. state: tensors and plain values, by name."""
         if self.path is not None:
             with atomic_write(self.path) as file:
                 torch.save({"state": dict(state), "cost": dict(self.cost())}, file)
@@ -133,24 +137,28 @@ class ResumePoint:
 
 @dataclass(frozen=True)
 class Context:
-    """Everything a plugin may use.
-
-    k: how many directions are asked for. space: where they must live. tier: the budget's name.
-    domain: what the images show, where the plugin's ``needs`` name it. resume: where a learned method keeps its state.
-    add_cost: ``add_cost(images, backward)`` adds images rendered, and images differentiated, to the run's cost. What
-    ``generator.render`` does in this process is counted by itself; a method that has processes of its own charges what
-    they do. Where nobody counts, it does nothing.
-    """
+    """Everything that a plugin is given beside the generator and its parameters."""
 
     seed: int
+    """Seed of the run, at least 0. All randomness comes from ``stream``, which depends on it."""
     device: torch.device
+    """Where the generator's tensors are, and where the plugin's should be."""
     k: int
+    """How many directions are asked for, at least 1."""
     space: str
+    """The latent space in which the directions must live, one of ``generator.spaces``."""
     tier: Tier = "quick"
+    """The name of the budget."""
     domain: Domain | None = None
+    """What the images show, for a plugin whose ``needs`` name it; None for any other."""
     reporter: Reporter = SILENT
+    """Where progress and messages go."""
     resume: ResumePoint = field(default_factory=ResumePoint)
+    """Where a learned method keeps its state."""
     add_cost: Callable[[int, int], None] = _uncounted
+    """``add_cost(images, backward)`` adds images rendered, and images differentiated, to the cost of the run. What
+    ``generator.render`` does in this process is counted without it; a method with processes of its own adds what they
+    do. It does nothing where nobody counts."""
 
     @property
     def charge(self) -> Callable[[int, int], None]:
@@ -158,11 +166,11 @@ class Context:
         return self.add_cost
 
     def stream(self, purpose: str) -> Stream:
-        """The random stream of (seed, purpose)."""
+        """The random stream of this seed for a purpose; streams of different purposes are independent."""
         return Stream(self.seed, purpose)
 
     def dimensions(self, generator: Generator) -> int:
-        """How many dimensions the space has. Raises UsageError where they hold fewer than K independent directions."""
+        """How many dimensions the space has. Raises UsageError where that is fewer than the K directions asked for."""
         dim = generator.dim(self.space)
         if self.k > dim:
             raise UsageError(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
 from gdbench.errors import GdbenchError
 
 
@@ -14,7 +16,6 @@ def data_folder() -> Path:
 
     It need not exist. Absolute, so that it stays where it is when the working directory changes.
     """
-    import platformdirs
 
     return platformdirs.user_data_path("gdbench", appauthor=False).absolute()
 

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from gdbench.errors import PluginError, UsageError, unknown
 
@@ -204,8 +204,6 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _type_text(hint: Any) -> str:
-    from typing import Annotated, get_args, get_origin
-
     if get_origin(hint) is Annotated:
         base, *bounds = get_args(hint)
         return f"{_type_text(base)} ({', '.join(map(str, bounds))})"

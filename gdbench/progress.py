@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Progressed(NamedTuple):
-    """The state of a task: what both displays show."""
+    """The state of a task: what both displays show. ``total`` is what was expected: a search may take more, or less."""
 
     title: str
     done: int
@@ -28,8 +28,12 @@ class Progressed(NamedTuple):
     seconds: float
     speed: float | None
     numbers: Mapping[str, float]
+    ended: bool = False
 
     def __str__(self) -> str:
+        if self.done > self.total or (self.ended and self.done < self.total):
+            parts = [f"{self.title} {self.done:,} ({self.total:,} were expected)", duration(self.seconds)]
+            return ", ".join(parts + self._shown_numbers())
         share = f" ({self.done / self.total:.0%})" if self.total else ""
         parts = [f"{self.title} {self.done:,}/{self.total:,}{share}"]
         if self.speed and self.done < self.total:
@@ -37,7 +41,10 @@ class Progressed(NamedTuple):
             parts += [each, f"{duration((self.total - self.done) / self.speed)} left"]
         elif self.done >= self.total:
             parts.append(duration(self.seconds))
-        return ", ".join(parts + [f"{name} {number(value)}" for name, value in self.numbers.items()])
+        return ", ".join(parts + self._shown_numbers())
+
+    def _shown_numbers(self) -> list[str]:
+        return [f"{name} {number(value)}" for name, value in self.numbers.items()]
 
 
 def duration(seconds: float) -> str:
@@ -65,7 +72,7 @@ class PlainReporter:
         running = _PlainTask(self, title, total, done, start=self.clock(), first=done)
         yield running
         if self.clock() - running.start >= 1:
-            self.log(str(running.state()))
+            self.log(str(running.state(ended=True)))
 
 
 @dataclass
@@ -86,14 +93,14 @@ class _PlainTask:
         self.done += steps
         self.numbers.update(numbers)
         since, tenth = self.reporter.clock() - self.shown[0], 10 * (self.done - self.shown[1]) >= self.total
-        if self.done < self.total and (since >= 5 or (since >= 1 and tenth)):
+        if self.done != self.total and (since >= 5 or (since >= 1 and tenth)):
             self.shown = (self.reporter.clock(), self.done)
             self.reporter.log(str(self.state()))
 
-    def state(self) -> Progressed:
+    def state(self, ended: bool = False) -> Progressed:
         seconds = self.reporter.clock() - self.start
         speed = (self.done - self.first) / seconds if seconds > 0 else None
-        return Progressed(self.title, self.done, self.total, seconds, speed, self.numbers)
+        return Progressed(self.title, self.done, self.total, seconds, speed, self.numbers, ended)
 
 
 class LiveReporter:
@@ -139,7 +146,7 @@ class LiveReporter:
             if self._running == 0:
                 self._progress.stop()
             if ended and state.seconds >= 1:
-                self.log(str(state))
+                self.log(str(state._replace(ended=True)))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import pytest
 from gdbench.context import SILENT
 from gdbench.record import RunRecord
 from gdbench.registry import Registry, load_registry
-from gdbench.runs.pipeline import execute, is_complete, remeasure
+from gdbench.runs.pipeline import execute, remeasure
 from gdbench.runs.planning import Plan, plan
+from gdbench.runs.recorded import is_complete
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder, find_runs
 

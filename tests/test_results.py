@@ -21,8 +21,8 @@ from gdbench.context import SILENT
 from gdbench.record import DISCOVERY, EVALUATION
 from gdbench.registry import Registry, load_registry
 from gdbench.runs.environment import describe
-from gdbench.runs.measuring import missing_metrics
 from gdbench.runs.planning import plan, request_of
+from gdbench.runs.recorded import missing_metrics
 from gdbench.runs.reproducing import Difference, reproduce
 from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.suite import read_suite

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from gdbench.boards.board import Board, Entry, Row
+from gdbench.boards.board import Across, Board, Entry, MeanRank, Row
 from gdbench.boards.rules import Rules
 from gdbench.boards.statistics import (
     MIN_GENERATORS,
@@ -23,63 +21,6 @@ from gdbench.boards.statistics import (
     mean_of,
     pooled,
 )
-
-
-@dataclass(frozen=True)
-class MeanRank:
-    """A method's rank on each generator, and their mean; its interval is over generators, from six on."""
-
-    method: str
-    ranks: tuple[int, ...]
-    mean: Interval
-
-
-@dataclass(frozen=True)
-class Across:
-    """The ranks in one column on all generators of a tier and K. notes: who is left out; tests, or why none."""
-
-    metric: str
-    column: str
-    tier: str
-    k: int
-    generators: tuple[str, ...]
-    rows: tuple[MeanRank, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """What stands above the table."""
-        return f"{self.metric}.{self.column}: ranks across generators, tier {self.tier}, K = {self.k}"
-
-    def to_rows(self) -> list[dict[str, Any]]:
-        """One mapping for each mean rank, with the keys of the leaderboard's other rows."""
-        place: dict[str, Any] = {
-            "generator": "all",
-            "checkpoint": "",
-            "weights": "",
-            "params": "{}",
-            "space": "",
-            "domain": "",
-        }
-        place |= {"tier": self.tier, "k": self.k, "role": "method"}
-        n = len(self.generators)
-        return [
-            {
-                **place,
-                "method": row.method,
-                "metric": self.metric,
-                "column": f"mean rank in {self.column}",
-                **row.mean._asdict(),
-                "n": n,
-                "expected": n,
-                "rank": None,
-                "mark": "",
-                "p": None,
-                "note": "; ".join(self.notes),
-                "least": None,
-            }
-            for row in self.rows
-        ]
 
 
 def across(boards: Sequence[Board], rules: Rules) -> tuple[Across, ...]:

@@ -13,7 +13,8 @@ from gdbench.specs import Column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gdbench.boards.across import Across
+    from gdbench.boards.statistics import Interval
+
 
 Mark = Literal["", "above", "not separable", "below"]
 State = Literal["complete", "incomplete", "void"]
@@ -143,6 +144,63 @@ class Board:
         declared = [shown for shown in columns if shown.column.headline]
         ranking = [shown for shown in columns if shown.ranked]
         return next(iter([*declared, *ranking, *columns]), None)
+
+
+@dataclass(frozen=True)
+class MeanRank:
+    """A method's rank on each generator, and their mean; its interval is over generators, from six on."""
+
+    method: str
+    ranks: tuple[int, ...]
+    mean: Interval
+
+
+@dataclass(frozen=True)
+class Across:
+    """The ranks in one column on all generators of a tier and K. notes: who is left out; tests, or why none."""
+
+    metric: str
+    column: str
+    tier: str
+    k: int
+    generators: tuple[str, ...]
+    rows: tuple[MeanRank, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What stands above the table."""
+        return f"{self.metric}.{self.column}: ranks across generators, tier {self.tier}, K = {self.k}"
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One mapping for each mean rank, with the keys of the leaderboard's other rows."""
+        place: dict[str, Any] = {
+            "generator": "all",
+            "checkpoint": "",
+            "weights": "",
+            "params": "{}",
+            "space": "",
+            "domain": "",
+        }
+        place |= {"tier": self.tier, "k": self.k, "role": "method"}
+        n = len(self.generators)
+        return [
+            {
+                **place,
+                "method": row.method,
+                "metric": self.metric,
+                "column": f"mean rank in {self.column}",
+                **row.mean._asdict(),
+                "n": n,
+                "expected": n,
+                "rank": None,
+                "mark": "",
+                "p": None,
+                "note": "; ".join(self.notes),
+                "least": None,
+            }
+            for row in self.rows
+        ]
 
 
 @dataclass(frozen=True)

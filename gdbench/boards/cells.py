@@ -11,8 +11,7 @@ from gdbench.console import clean
 from gdbench.specs import Column
 
 if TYPE_CHECKING:
-    from gdbench.boards.across import Across
-    from gdbench.boards.board import Entry, Row, Shown
+    from gdbench.boards.board import Across, Entry, Row, Shown
     from gdbench.boards.statistics import Interval
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}

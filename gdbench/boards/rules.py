@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gdbench.boards.acceptance import NOTHING, Verdicts, read_verdicts
+from gdbench.params import as_plain, build
 from gdbench.record import DISCOVERY, EVALUATION, Cell
 from gdbench.specs import Column, MethodSpec
 from gdbench.tiers import TIERS
@@ -61,7 +62,6 @@ def rules_of(
     registry: Registry, columns: Mapping[str, Sequence[Column]], suite: Suite | None = None, changed: bool = False
 ) -> Rules:
     """The rules by what is installed, the seeds of a suite, and the verdicts of suite or columns."""
-    from gdbench.params import as_plain, build
 
     methods = {name: offer.spec for name, offer in registry.methods.items()}
     generators = {name: offer.spec for name, offer in registry.generators.items()}

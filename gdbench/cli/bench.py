@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
+from gdbench.errors import UsageError
 from gdbench.registry import Registry
 
 
@@ -41,7 +42,6 @@ def _add_bench(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Run what a suite lacks, and write its leaderboard. Each cell runs in a process of its own."""
         from gdbench.cli import boards, grids
-        from gdbench.errors import UsageError
         from gdbench.runs import process_group
 
         process_group.refuse("bench")

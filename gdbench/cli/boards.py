@@ -9,13 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 from gdbench.boards.answer import Answer, answer, summary
 from gdbench.boards.cells import PLAIN, SIGNS, Symbols, across_grid, grid, name
-from gdbench.boards.exports import short_table, write
+from gdbench.boards.exports import short_table, to_json, write
 from gdbench.boards.joined import joined
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.columns import columns_of
 from gdbench.console import complain, console, plain, print_json, say
+from gdbench.runs.pool import board_folder, suite_runs
+from gdbench.runs.store import find_runs, read_records
 
 if TYPE_CHECKING:
     from gdbench.boards.board import Board, Leaderboard
@@ -34,8 +38,6 @@ def read_leaderboard(
 
     With a suite it is made of the runs that the suite asks for, says how many are there, and names the others.
     """
-    from gdbench.runs.pool import suite_runs
-    from gdbench.runs.store import find_runs, read_records
 
     if suite is None:
         records, problems = read_records(find_runs(folder))
@@ -47,7 +49,6 @@ def read_leaderboard(
 
 def write_leaderboard(folder: Path, registry: Registry, suite: Suite, as_json: bool = False) -> None:
     """Compute the leaderboard of a suite's runs in ``folder``, write its files where the suite's lie, and show it."""
-    from gdbench.runs.pool import board_folder
 
     made, problems = read_leaderboard(folder, registry, suite)
     home = board_folder(folder, suite)
@@ -63,8 +64,6 @@ def show_leaderboard(
     for problem in problems:
         complain(f"not counted: {problem}")
     if as_json:
-        from gdbench.boards.exports import to_json
-
         return print_json(json.loads(to_json(leaderboard)))
     say_wrapped(*summary(leaderboard), *leaderboard.notes)
     if not leaderboard.boards:
@@ -122,8 +121,6 @@ def print_table(head: Sequence[str], body: Sequence[Sequence[str]], keep: int = 
 
 
 def _parts(head: Sequence[str], body: Sequence[Sequence[str]], width: int, keep: int) -> Iterator[list[str]]:
-    from rich.cells import cell_len, set_cell_size
-
     lines = [[plain(cell).plain for cell in line] for line in (head, *body)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     room = width - len(GAP) - max(widths[keep:], default=0)
@@ -150,6 +147,5 @@ def _chunks(widths: Sequence[int], room: int, keep: int) -> list[list[int]]:
 
 def _cut(text: str, width: int) -> str:
     """The text, or as much of it as there is room for and the sign that there was more."""
-    from rich.cells import cell_len, set_cell_size
 
     return text if cell_len(text) <= width else set_cell_size(text, width - 3) + "..."

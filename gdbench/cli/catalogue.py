@@ -7,7 +7,8 @@ from typing import Literal
 
 import typer
 
-from gdbench.cli import options
+from gdbench import progress
+from gdbench.cli import options, views
 from gdbench.registry import Registry
 
 Noun = Literal["all", "generators", "checkpoints", "methods", "metrics", "domains", "engines", "plugins", "runs"]
@@ -28,7 +29,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Generators and their checkpoints, methods, metrics, domains, engines and plugins, each with its source.
         """
-        from gdbench.cli import views
 
         views.show_list(noun, options.registry_with(registry, plugin), folder, as_json=as_json)
 
@@ -39,7 +39,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Describe one generator, method, metric, domain or engine. Parameters, tiers, columns, checkpoints, source."""
-        from gdbench.cli import views
 
         views.show_info(name, options.registry_with(registry, plugin), as_json=as_json)
 
@@ -50,8 +49,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Run the contract checks of one offer of a plugin."""
-        from gdbench import progress
-        from gdbench.cli import views
         from gdbench.testing import check_plugin as run_checks
         from gdbench.testing import verdict
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from gdbench.cli import options
+from gdbench import console, progress
+from gdbench.cli import options, views
 from gdbench.errors import UsageError, unknown
+from gdbench.params import parse_assignments
 from gdbench.registry import Registry
 from gdbench.specs import Checkpoint, DomainSpec, ExtraFile, GeneratorSpec
 
@@ -45,7 +48,6 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
 
         They become safetensors in the user's checkpoint folder.
         """
-        from gdbench.params import parse_assignments
         from gdbench.weights.checkpoints import default_folder
         from gdbench.weights.importing import import_checkpoint
 
@@ -67,7 +69,6 @@ def _add_import(group: typer.Typer, registry: Registry) -> None:
 
 def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
     """What was imported, what a run of it still needs, and the command that runs it."""
-    from gdbench import console
 
     about = card.card
     family = about.get("family") or next(
@@ -145,7 +146,6 @@ def _add_fetch(group: typer.Typer, registry: Registry) -> None:
 
 
 def _fetch_file(extra: ExtraFile, yes: bool) -> None:
-    from gdbench import console
     from gdbench.weights import extra_files
 
     _agree(extra_files.licence_of_extra(extra), yes)
@@ -155,7 +155,6 @@ def _fetch_file(extra: ExtraFile, yes: bool) -> None:
 
 
 def _fetch_checkpoint(spec: GeneratorSpec, name: str | None, yes: bool) -> None:
-    from gdbench import console
     from gdbench.weights import checkpoints
 
     if name is None:
@@ -170,8 +169,6 @@ def _fetch_checkpoint(spec: GeneratorSpec, name: str | None, yes: bool) -> None:
 
 
 def _agree(licence: str, yes: bool) -> None:
-    from gdbench import console
-
     console.say(licence)
     if not yes:
         typer.confirm("Download it under this licence?", abort=True)
@@ -180,7 +177,6 @@ def _agree(licence: str, yes: bool) -> None:
 @contextmanager
 def _shown(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
     """A progress bar of ``size`` bytes, to be called with the bytes that are there and their total."""
-    from gdbench import progress
 
     with progress.reporter().task(f"fetch {what}", size) as task:
         done = 0
@@ -197,7 +193,6 @@ def _add_list(group: typer.Typer, registry: Registry) -> None:
     @group.command("list")
     def list_(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """List the checkpoints, and whether their files are here."""
-        from gdbench.cli import views
 
         _show(views.checkpoint_rows(options.registry_with(registry, plugin)), as_json)
 
@@ -206,7 +201,6 @@ def _add_verify(group: typer.Typer, registry: Registry) -> None:
     @group.command()
     def verify(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """Read every checkpoint and compare its hash with its card."""
-        from dataclasses import asdict
 
         from gdbench.weights import checkpoints
         from gdbench.weights.extra_files import verdict
@@ -219,8 +213,6 @@ def _add_verify(group: typer.Typer, registry: Registry) -> None:
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    from gdbench import console
-
     if as_json:
         console.print_json(rows)
     else:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from gdbench.cli import options
+from gdbench.columns import columns_of
+from gdbench.console import print_json
+from gdbench.errors import UsageError, unknown
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,11 +35,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Differences with 95 % intervals, paired on the codes that both saw; for each factor the best direction of both.
         """
-        from dataclasses import asdict
 
         from gdbench.boards.compare import compare as compared
-        from gdbench.columns import columns_of
-        from gdbench.console import print_json
 
         columns = columns_of(options.registry_with(registry, plugin))
         found = [compared(x, y, columns) for x, y in _sides(a, b, folder)]
@@ -50,7 +51,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 def _sides(a: str, b: str, folder: Path) -> Iterator[tuple[Side, Side]]:
     """What to compare: the two as they are, or method by method on each board that has both."""
     from gdbench.boards.selection import key_of
-    from gdbench.errors import UsageError
 
     groups = []
     for text in (a, b):
@@ -71,8 +71,6 @@ def _sides(a: str, b: str, folder: Path) -> Iterator[tuple[Side, Side]]:
 
 
 def _only(boards: dict[object, list[Kept]], text: str) -> list[list[Kept]]:
-    from gdbench.errors import UsageError
-
     if len(boards) > 1:
         raise UsageError(f"{text}: has runs on {len(boards)} boards; name one run folder in its place")
     return list(boards.values())
@@ -80,7 +78,6 @@ def _only(boards: dict[object, list[Kept]], text: str) -> list[list[Kept]]:
 
 def _side(text: str, runs: list[Kept]) -> Side:
     from gdbench.boards.compare import Side
-    from gdbench.errors import UsageError
 
     by_seed = {run.record.cell.seed: run for run in runs}
     if len(by_seed) < len(runs):
@@ -92,7 +89,6 @@ def _side(text: str, runs: list[Kept]) -> Side:
 def _runs(text: str, folder: Path) -> list[Kept]:
     """The run in the folder ``text``, or all runs of the method of that name. Raises UsageError and IntegrityError."""
     from gdbench.boards.compare import Kept
-    from gdbench.errors import UsageError, unknown
     from gdbench.runs.store import RunFolder, find_runs, read_records
 
     if _is_run(Path(text)):

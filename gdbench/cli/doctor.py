@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from gdbench.cli import options
+from gdbench.cli import options, views
 from gdbench.registry import Registry
 
 
@@ -16,7 +16,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @app.command()
     def doctor(plugin: list[Path] = options.PLUGIN, as_json: bool = options.JSON) -> None:
         """Check the installation. Versions, device, shipped weights, broken plugins."""
-        from gdbench.cli import views
         from gdbench.runs.environment import describe
         from gdbench.weights import checkpoints
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
+from gdbench.console import complain, say
+from gdbench.errors import IntegrityError, UsageError
 from gdbench.registry import Registry
 
 
@@ -36,8 +38,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """
         from gdbench.boards import exports
         from gdbench.cli import boards
-        from gdbench.console import complain, say
-        from gdbench.errors import IntegrityError, UsageError
         from gdbench.runs.pool import board_folder, pool_of
         from gdbench.runs.store import find_runs
         from gdbench.runs.suite import read_suite

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.cli import options
-from gdbench.record import RunRecord
+from gdbench import console, progress
+from gdbench.chatter import apart
+from gdbench.cli import options, views
+from gdbench.errors import GdbenchError, UsageError
 from gdbench.registry import Registry
+
+if TYPE_CHECKING:
+    from gdbench.record import RunRecord
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -33,10 +38,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Measure finished runs with more metrics. Nothing is discovered anew."""
-        from gdbench import console, progress
-        from gdbench.chatter import apart
-        from gdbench.cli import views
-        from gdbench.errors import GdbenchError, UsageError
         from gdbench.runs import process_group
         from gdbench.runs.pipeline import remeasure
         from gdbench.runs.store import find_runs
@@ -52,7 +53,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         settings: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory}
         settings["metric_params"] = given["metric_params"]
         shown = progress.reporter()
-        failures, measured = 0, list[tuple[RunRecord, Path]]()
+        failures = 0
+        measured: list[tuple[RunRecord, Path]] = []
         for folder in folders:
             try:
                 with apart(shown.log):

@@ -7,6 +7,8 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
+from gdbench.console import complain, say
+from gdbench.errors import IntegrityError, UsageError
 from gdbench.registry import Registry
 
 
@@ -36,8 +38,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Of one run folder, the page of that run alone. Exits with 5 where a run cannot be believed; others are shown.
         """
-        from gdbench.console import complain, say
-        from gdbench.errors import IntegrityError, UsageError
         from gdbench.report.figures import write_figures
         from gdbench.report.making import page_of_run, report_of, write
         from gdbench.runs.pool import board_folder, pool_of

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from gdbench.chatter import apart
 from gdbench.cli import options
+from gdbench.console import complain, print_json, say
+from gdbench.errors import IntegrityError
+from gdbench.progress import reporter
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -34,8 +39,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seeds beside the run. Says which of the two held; exits with 5 where neither does, with 1 where nothing can be
         said.
         """
-        from gdbench.console import complain, print_json, say
-        from gdbench.errors import IntegrityError
 
         offers = options.registry_with(registry, plugin)
         verdicts = [made_again(run, offers, start, device) for run in runs]
@@ -53,8 +56,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 def made_again(run: Path, registry: Registry, start: Literal["directions", "scratch"], device: str) -> Verdict:
     """The verdict on one run; what plugins print goes where messages go."""
-    from gdbench.chatter import apart
-    from gdbench.progress import reporter
     from gdbench.runs.reproducing import reproduce
     from gdbench.runs.store import RunFolder
 
@@ -65,6 +66,5 @@ def made_again(run: Path, registry: Registry, start: Literal["directions", "scra
 
 def as_row(verdict: Verdict) -> dict[str, Any]:
     """The verdict as JSON."""
-    from dataclasses import asdict
 
     return {**asdict(verdict), "said": str(verdict)}

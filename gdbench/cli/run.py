@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench.cli import options
+from gdbench.chatter import apart
+from gdbench.cli import options, views
+from gdbench.progress import reporter
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -78,7 +80,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 
 def _show(request: RunRequest, offers: Registry, as_json: bool) -> None:
-    from gdbench.cli import views
 
     record, folder = _executed(request, offers)
     views.show_run(record, folder.path, offers, as_json=as_json)
@@ -87,8 +88,6 @@ def _show(request: RunRequest, offers: Registry, as_json: bool) -> None:
 
 def _executed(request: RunRequest, offers: Registry) -> tuple[RunRecord, RunFolder]:
     """Run the request in this process, and in those that torchrun started with it, which end here with nothing."""
-    from gdbench.chatter import apart
-    from gdbench.progress import reporter
     from gdbench.runs import pipeline, planning, process_group
 
     shown = reporter()

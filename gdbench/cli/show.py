@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from gdbench.cli import options
+from gdbench.cli import options, views
 from gdbench.registry import Registry
 
 
@@ -20,7 +20,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Show the scores of a run. The hash of each of its files is checked first."""
-        from gdbench.cli import views
         from gdbench.runs.store import RunFolder
 
         offers = options.registry_with(registry, plugin)

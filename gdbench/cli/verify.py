@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from gdbench.cli import options
+from gdbench.console import complain, print_json, say
+from gdbench.errors import GdbenchError, IntegrityError, UsageError
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         One line for each fault; exits with 5 where there is one.
         """
-        from gdbench.console import complain, print_json, say
-        from gdbench.errors import IntegrityError, UsageError
         from gdbench.runs.verifying import run_folders
         from gdbench.runs.verifying import verify as verified
 
@@ -78,7 +78,6 @@ def _as_row(fault: Fault) -> dict[str, str]:
 
 def _suites(folder: Path) -> dict[str, tuple[Path, Suite]]:
     """The suites in a folder, by name; files that are none are passed over."""
-    from gdbench.errors import GdbenchError
     from gdbench.runs.suite import read_suite
 
     found = {}
@@ -95,7 +94,6 @@ def _of_board(home: Path, suites: dict[str, tuple[Path, Suite]], registry: Regis
     """The files of the leaderboard in ``home`` that its records do not give."""
     from gdbench.boards.exports import differences
     from gdbench.cli.boards import read_leaderboard
-    from gdbench.errors import GdbenchError
     from gdbench.runs.store import find_runs
     from gdbench.runs.verifying import Fault
 

@@ -9,7 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdbench.columns import columns_of
 from gdbench.console import console, plain, print_json, say, table, table_of
+from gdbench.errors import UsageError, unknown
+from gdbench.offers import BUILT_IN
+from gdbench.params import describe
+from gdbench.tiers import TIERS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,8 +68,6 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
         return show_records([(record, folder)], single=True)
     screen = console()
     if record.scores:
-        from gdbench.columns import columns_of
-
         screen.print(score_table(record, columns_of(registry)))
         screen.print(cost_table(record))
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
@@ -99,8 +102,6 @@ def show_records(runs: Sequence[tuple[RunRecord, Path]], single: bool) -> None:
 
 def _next_commands(record: RunRecord, folder: Path, registry: Registry) -> list[str]:
     """What can be typed as it stands: each command keeps budget, weights, space, parameters and plugin files."""
-    from gdbench.errors import UsageError
-    from gdbench.offers import BUILT_IN
     from gdbench.runs.planning import request_of
 
     here, out = shlex.quote(str(folder)), shlex.quote(str(folder.parent))
@@ -185,7 +186,6 @@ def _traits(spec: MethodSpec) -> dict[str, str]:
 
 def _tiers(spec: MethodSpec) -> str:
     """The tiers, those of the same settings joined."""
-    from gdbench.tiers import TIERS
 
     alike: dict[str, list[str]] = {}
     for tier in TIERS:
@@ -279,7 +279,6 @@ def _plain(value: Any, without: Sequence[str] = ()) -> Any:
 
 def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
     """Show everything about the offers called ``name``. Raises UsageError where there is none."""
-    from gdbench.errors import unknown
 
     kinds = registry.offers()
     found = {kind: offers[name] for kind, offers in kinds.items() if name in offers}
@@ -294,9 +293,6 @@ def show_info(name: str, registry: Registry, as_json: bool = False) -> None:
 
 
 def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
-    from gdbench.params import describe
-    from gdbench.tiers import TIERS
-
     parameters = describe(offer.spec.params) if hasattr(offer.spec, "params") else []
     described = [dict(parameter._asdict()) for parameter in parameters]
     own: dict[str, Any] = {}

@@ -1,4 +1,10 @@
-"""Calibration: the magnitudes that give equal visible change, per direction and sign (PROTOCOL, "Calibration")."""
+"""Calibration: how far to go along each direction, and against it, so that images change equally much.
+
+A direction may change an image much or little for the same latent length. Metrics therefore compare directions at equal
+visible change: for every direction and sign, calibration finds the magnitudes t at which the median perceptual distance
+between an image and its edit is a given share of D-bar, the median distance between two independent images of the same
+generator (PROTOCOL, "Calibration").
+"""
 
 from __future__ import annotations
 
@@ -24,40 +30,54 @@ from gdbench.streams import Stream
 from gdbench.tensors import save_weights
 
 TAUS = (0.15, 0.30, 0.45)
+"""The visible changes to find magnitudes for, as shares of D-bar."""
 HEADLINE = 0.30
+"""The visible change at which directions are judged; a direction that does not reach it is called dead."""
 CAP = 12.0
-"""A magnitude ends at this many prior standard deviations along the displacement."""
+"""The longest displacement that is tried, in prior standard deviations along the displacement."""
 PAIRS = 512
+"""How many pairs of independent images D-bar is the median of."""
 USUAL = 5
-"""Renders for each code, direction and sign, about: what progress is shown against."""
+"""About how many images are rendered for each code, direction and sign: what progress is shown against. The search
+(see ``curves``) takes fewer or more, as it meets its targets."""
 WIDENINGS = 6
+"""How often the upper end of the bisection for the longest magnitude is doubled, at most."""
 NO_SHELL = Void("the prior fills a flat part of this space, which has no shell")
 SIGNS = (1.0, -1.0)
+"""Along the direction, and against it: index 0 and 1 of every (k, 2) tensor."""
 TENSORS, FACTS = "calibration.safetensors", "calibration.json"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration curves of K directions and two signs (+ first).
+    """How much images change along K directions and both signs: one measured curve each.
 
-    magnitudes (k, 2, m): increasing, the first 0; change (k, 2, m): monotone median of D / D-bar there; limit (k, 2):
-    the magnitude at which the displacement is ``CAP`` prior standard deviations long; outside (k, 2): share of codes
-    outside the prior's shell at the headline (at the limit where dead); deviations (k, 2): the same point in standard
-    deviations. dbar: median distance of independent pairs.
+    All tensors are float32 on the CPU. Their second axis is the sign, + first.
     """
 
     magnitudes: Tensor
+    """(k, 2, m): the latent lengths at which change was measured, increasing from 0. The last is repeated where a curve
+    has fewer points than m."""
     change: Tensor
+    """(k, 2, m): at each of them, the median over codes of D(image, edited image) / D-bar, made non-decreasing."""
     limit: Tensor
+    """(k, 2): the magnitude at which the displacement is ``CAP`` prior standard deviations long."""
     outside: Tensor
+    """(k, 2) in [0, 1]: the share of edited codes that leave the shell which holds 99.8 % of the prior's codes, at the
+    headline change, or at the limit where the direction is dead."""
     deviations: Tensor
+    """(k, 2): the length of the displacement at the same point, in prior standard deviations along itself."""
     dbar: float
+    """D-bar: the median distance D between two independent images of the generator."""
 
     def __len__(self) -> int:
         return len(self.limit)
 
     def magnitude(self, tau: float = HEADLINE) -> Tensor:
-        """t(tau): (k, 2) latent lengths, NaN where the change stays below ``tau``."""
+        """The latent lengths (k, 2) at which the visible change is ``tau``; NaN where it stays below.
+
+        Solved by ``interpolate`` between measured points.
+        """
         index = torch.arange(len(self)).repeat_interleave(2)
         sign = torch.tensor(SIGNS).repeat(len(self))
         solved = self.interpolate(torch.full((2 * len(self),), tau), index, sign).reshape(-1, 2)
@@ -74,15 +94,18 @@ class Calibration:
         return 1.0 - float(self.dead.double().mean())
 
     def usable(self, tau: float = HEADLINE) -> Tensor:
-        """(k, 2) magnitudes at ``tau``, and the limit where that is not reached: what a dead direction is scored at."""
+        """The magnitudes (k, 2) at ``tau``, and the limit where that is not reached: a dead direction is scored
+        there."""
         magnitude = self.magnitude(tau)
         return torch.where(magnitude.isnan(), self.limit, magnitude)
 
     def interpolate(self, fraction: Tensor, index: Tensor, sign: Tensor) -> Tensor:
-        """Magnitudes (n,) at which direction ``index`` (n,) with ``sign`` (n,) in {+1, -1} changes by ``fraction``.
+        """Magnitudes (n,) at which direction ``index`` (n,) with ``sign`` (n,) in {+1, -1} changes images by
+        ``fraction``.
 
-        Linear between measured points in (magnitude, sqrt(change)), because a squared distance grows with the square of
-        a small shift; the last magnitude where the curve ends below ``fraction``.
+        fraction: (n,) visible changes, as shares of D-bar. A line is drawn between neighbouring points in
+        (magnitude, sqrt(change)), because a squared distance grows with the square of a small shift. Where a curve ends
+        below ``fraction``, its last magnitude is given.
         """
         side = (sign < 0).long()
         roots, points = self.change[index, side].sqrt(), self.magnitudes[index, side]
@@ -127,10 +150,14 @@ def calibrate(
     batch: int = BATCH,
     reporter: Reporter = SILENT,
 ) -> Calibration:
-    """Measure t -> median D(G(c), G(displace(c, k, t))) / D-bar of every direction and sign around the three changes.
+    """Find, for every direction and sign, the magnitudes that change images by the shares ``TAUS`` of D-bar.
 
-    stream: the evaluation stream of this generator and seed, the same for all methods. codes: how many the median at
-    the headline is over; the way there is searched on a quarter of them (see ``curves``).
+    The curve that is followed is t -> median over codes c of D(G(c), G(displace(c, k, t))) / D-bar, with D the distance
+    of ``oracle``. Magnitudes end at ``CAP`` standard deviations of the prior, whose ``moments`` are those of the
+    directions' space.
+    stream: the evaluation stream of this generator and seed; all methods see the same codes. codes: how many of them
+    the median at the headline is over; the way there is searched on a quarter (see ``curves``). batch: the most images
+    to render at a time. Raises PluginError at the first image that is not finite.
     """
     base = generator.sample(codes, directions.space, stream.of("codes").at())
     before = _embed(generator, oracle, base, batch)
@@ -161,13 +188,14 @@ def calibrate(
 
 
 def _embed(generator: Generator, oracle: Oracle, codes: Codes, batch: int) -> Embedded:
+    """The images of codes as points in which a squared distance is the perceptual distance, rendered in batches."""
     parts = list(in_batches(lambda here: embed(oracle, _rendered(generator, codes[here])), len(codes), batch))
     return Embedded(torch.cat([part.maps for part in parts]), torch.cat([part.pooled for part in parts]))
 
 
 def _rendered(generator: Generator, codes: Codes) -> Tensor:
-    """The images of codes. Raises PluginError at the first that is not finite: the directions are to blame where their
-    codes are not finite either, else the generator."""
+    """The images of codes. Raises PluginError where one is not finite, which blames the directions if the codes that
+    they displaced are not finite either, else the generator."""
     images = generator.render(codes)
     if not bool(torch.isfinite(images).all()):
         if not bool(torch.isfinite(codes.latents).all()):
@@ -178,6 +206,8 @@ def _rendered(generator: Generator, codes: Codes) -> Tensor:
 
 
 def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: Stream, batch: int) -> float:
+    """D-bar: the median distance over ``PAIRS`` pairs of independent images, kept above 0 for generators that give one
+    image always."""
     codes = generator.sample(2 * PAIRS, space, stream.of("pairs").at())
     left, right = codes[:PAIRS], codes[PAIRS:]
 
@@ -189,7 +219,10 @@ def _typical_distance(generator: Generator, oracle: Oracle, space: str, stream: 
 
 
 def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
-    """(k, 2) magnitudes whose median displacement is CAP prior standard deviations; bisection, renders nothing."""
+    """The longest magnitudes (k, 2): the median displacement over codes is ``CAP`` prior standard deviations there.
+
+    Found by bisection on displaced codes, without rendering.
+    """
     k = len(directions)
     longest = CAP * moments.largest
     low, high = torch.zeros(k, 2), torch.full((k, 2), longest * 1.000001)
@@ -209,7 +242,8 @@ def _limits(directions: Directions, base: Codes, moments: Moments) -> Tensor:
 
 
 def _deviations(directions: Directions, codes: Codes, moments: Moments, magnitudes: Tensor) -> Tensor:
-    """Median over codes of the displacement in prior standard deviations, at signless magnitudes (k, 2)."""
+    """How long displacements at ``magnitudes`` (k, 2) >= 0 are, in prior standard deviations: the median over codes,
+    (k, 2)."""
 
     def lengths(index: Tensor, signed: Tensor, rows: Tensor) -> Tensor:
         repeated = codes[rows]
@@ -219,7 +253,8 @@ def _deviations(directions: Directions, codes: Codes, moments: Moments, magnitud
 
 
 def _displacement(edited: Codes, original: Codes) -> Tensor:
-    """(n, dim): the shift; in w+ that of the layer which moves most."""
+    """The shift (n, dim) between codes. Codes of w+ have one vector for each layer: that of the layer which moves most
+    stands for all."""
     delta = edited.latents - original.latents
     if delta.dim() == 2:
         return delta
@@ -230,7 +265,10 @@ def _displacement(edited: Codes, original: Codes) -> Tensor:
 def _per_direction(
     n: int, magnitudes: Tensor, measure: Callable[[Tensor, Tensor, Tensor], Tensor], batch: int
 ) -> Tensor:
-    """Apply ``measure(index, signed magnitude, code)`` to every (direction, sign, step, code): (k, 2, steps, n)."""
+    """Apply ``measure(index, signed magnitude, code)`` in batches to every direction, sign, step and code.
+
+    magnitudes: (k, 2, steps). n: how many codes. Gives (k, 2, steps, n).
+    """
     k, _, steps = magnitudes.shape
     index = torch.arange(k).repeat_interleave(2 * steps * n)
     signed = (magnitudes * torch.tensor(SIGNS)[None, :, None]).reshape(-1).repeat_interleave(n)
@@ -242,9 +280,11 @@ def _per_direction(
 def _departure(
     directions: Directions, base: Codes, moments: Moments, magnitudes: Tensor, generator: Generator, stream: Stream
 ) -> tuple[Tensor, Tensor]:
-    """Share of edited codes outside the prior's shell, and displacement in standard deviations: two (k, 2).
+    """How far edits at ``magnitudes`` (k, 2) leave what the generator was trained on.
 
-    The share is NaN where the prior is flat: a direction in it stays within, and any other leaves it at once.
+    Two tensors (k, 2): the share of edited codes whose Mahalanobis radius lies outside that of 99.8 % of the prior's
+    codes (of 10,000 samples), and the length of the displacement in prior standard deviations. The share is NaN where
+    the prior is flat: a direction in it stays within, and any other leaves it at once.
     """
     if moments.singular:
         return torch.full_like(magnitudes, torch.nan), _deviations(directions, base, moments, magnitudes)

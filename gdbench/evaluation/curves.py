@@ -1,9 +1,12 @@
-"""Curves of visible change with few renders: where each reaches given changes, searched on a part of the codes.
+"""The search of calibration: where curves of visible change meet given changes, found with few rendered images.
 
-A curve is sqrt(median change over codes) against the fraction of the longest magnitude. It starts at 0, is straight
-there (a squared distance grows with the square of a small shift) and bends down later, so that a line between two
-points that are near a target meets it within a fraction of a percent. Points are found on a quarter of the codes; the
-one at the headline is measured on all of them, and its ratio lifts the others.
+There is one curve for each direction and sign. Its argument is a *fraction* in [0, 1] of the longest magnitude that is
+tried, and its value is the *change*: the median over codes of the perceptual distance, as a share of D-bar. The square
+root of the change starts at 0, is straight there (a squared distance grows with the square of a small shift) and bends
+down later. A line between two measured points that are near a target therefore meets it within a fraction of a percent.
+
+Points are searched on a quarter of the codes. The point at the headline change is then measured on all of them, and the
+ratio of both medians there corrects the points that were measured on few codes only.
 """
 
 from __future__ import annotations
@@ -15,27 +18,30 @@ import torch
 from torch import Tensor
 
 Measure = Callable[[Tensor, Tensor, slice], Tensor]
-"""(curves (r,), fractions (r,), which codes) -> the change of each of those codes, (r, codes)."""
+"""``measure(curves, fractions, which)`` -> the change of every code that the slice ``which`` names, (r, codes): of r
+curves, given by their numbers (r,), each at its fraction (r,)."""
 
 FEWEST = 16
-"""Codes that the search is over at least: the median of fewer misleads it."""
+"""The least number of codes that the search looks at: the median over fewer is too uncertain to guide it."""
 START = 0.2
-"""The fraction that is measured first: the middle, in ratios, of what methods need."""
+"""The fraction that is measured first: the geometric middle of the magnitudes that methods turned out to need."""
 ROUNDS = 8
 FARTHER, BEYOND = 2.5, 1.1
-"""How far one step goes at most, and by how much it aims too far, where the target lies beyond all points."""
+"""Where the target lies beyond all measured points, the next point is at most ``FARTHER`` times as far as the last one,
+and at least ``BEYOND`` times, since curves bend down."""
 INSIDE = (0.3, 0.45, 0.7)
-"""Fractions at which a curve that ends below the headline is looked at too: it may have been above."""
+"""Fractions at which a curve that ends below the headline change is measured too: it may have been above it before."""
 EXACT = 0.02
-"""How near, as a share, the point that is measured on all codes lies to the magnitude of the headline; of the rest the
-line to the next point makes up for most."""
+"""The point that is measured on all codes lies within this share of the magnitude at the headline change. Most of the
+error that is left is taken away by the line to the next point."""
 CLOSE = 0.85
-"""The share of the headline, in change, from which on all codes decide whether a curve that ends below was above it."""
+"""Where a curve ends below the headline change, but few codes put one of its points above this share of it, all codes
+are measured at that point: the curve may have reached the headline there."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A change that a curve is followed to: a point whose change lies in [low, high] will do, and ``aim`` is tried."""
+    """A change to find a point near: ``aim`` is what is tried for, and a change in [low, high] is near enough."""
 
     aim: float
     low: float
@@ -43,29 +49,32 @@ class Target:
 
 
 FAR = Target(1.0, 0.9, 1.2)
-"""Up to a change of .9, at which masks of saliency are tried too, a curve is followed on few codes."""
+"""The last stretch, up to a change of .9, is followed on few codes: only masks of saliency are tried there."""
 
 
 @dataclass
 class Curves:
-    """Points measured so far on p curves of n codes: at (p, m) fractions, changes (p, m, n); NaN where not measured.
-
-    The first point is 0, which changes nothing. few: how many codes, the first ones, the search is over.
-    """
+    """The points that were measured so far on p curves. The first point of each is fraction 0, which changes
+    nothing."""
 
     measure: Measure
+    """Renders and compares."""
     few: int
+    """How many codes, the first ones, the search looks at."""
     at: Tensor
+    """(p, m): the fractions that were measured, in order of measuring; NaN where a curve has fewer than m points."""
     changes: Tensor
+    """(p, m, n): the change of each of the n codes there; NaN where it was not measured."""
     _everyone: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self._everyone = torch.arange(len(self.at))
 
     def add(self, wanted: Tensor, on: Tensor, all_codes: bool) -> None:
-        """Measure the curves that a mask ``on`` (p,) names, each at its fraction ``wanted`` (p,).
+        """Measure the curves that the mask ``on`` (p,) selects, each at its fraction ``wanted`` (p,).
 
-        A point that is there already is only completed.
+        all_codes: on all codes, else on the first ``few``. Of a point that is there already, only codes that it lacks
+        are measured.
         """
         there = (self.at - wanted[:, None]).abs() < 1e-6
         column = there.float().argmax(1)
@@ -86,13 +95,14 @@ class Curves:
 
     @property
     def complete(self) -> Tensor:
-        """(p, m): where all codes were measured."""
+        """Mask (p, m) of the points that were measured on all codes."""
         return ~self.changes[..., -1].isnan()
 
     def estimate(self) -> Tensor:
-        """(p, m) median change over all codes, NaN where not measured.
+        """The median change (p, m) over all codes; NaN where a curve has no point.
 
-        Where only few were, their median times the ratio of both medians at the complete points, the nearer the more.
+        At a point that only few codes were measured at, it is estimated: their median, times the ratio of the median
+        over all codes to that over few, averaged over the curve's complete points with weights 1 / distance.
         """
         few, complete = self.changes[..., : self.few].median(-1).values, self.complete
         all_codes = self.changes.nan_to_num().median(-1).values
@@ -105,14 +115,20 @@ class Curves:
         return torch.where(complete, all_codes, lifted)
 
     def sorted(self) -> tuple[Tensor, Tensor]:
-        """Fractions and monotone estimated changes (p, m), from (0, 0) on; the last point repeated for gaps."""
+        """The curves as two tensors (p, m): increasing fractions and non-decreasing estimated changes, from (0, 0) on.
+
+        Where a curve has fewer than m points, its last one is repeated.
+        """
         at, order = self.at.nan_to_num(torch.inf).sort(1)
         change = self.estimate().nan_to_num(0).gather(1, order).cummax(1).values
         last = torch.where(at.isinf(), 0, at).amax(1, keepdim=True)
         return torch.where(at.isinf(), last, at), change
 
     def towards(self, change: float) -> Tensor:
-        """(p,) the fraction at which each curve meets ``change``, by a line between points or from the last one on."""
+        """The fraction (p,), at most 1, at which each curve is expected to meet ``change``.
+
+        Between two points it lies on the line through them; beyond the last one, on the line from 0 through it.
+        """
         at, found = self.sorted()
         roots, wanted = found.sqrt(), change**0.5
         upper = (found < change).sum(1, keepdim=True).clamp(1, found.shape[1] - 1)
@@ -123,22 +139,31 @@ class Curves:
         return torch.where(high >= wanted, inside, farther).clamp(max=1.0)[:, 0]
 
     def nearest(self, change: float) -> Tensor:
-        """(p,) the fraction of the measured point whose estimate is nearest to ``change``."""
+        """The fraction (p,) of the point of each curve whose estimated change is nearest to ``change``."""
         column = (self.estimate() - change).abs().nan_to_num(torch.inf).argmin(1, keepdim=True)
         return self.at.gather(1, column)[:, 0]
 
     def ended(self, change: float, all_codes: bool) -> Tensor:
-        """(p,): the longest magnitude is measured, and no point reaches ``change``."""
+        """Mask (p,) of the curves that were measured at the longest magnitude, and have no point that reaches
+        ``change``.
+
+        all_codes: the longest magnitude must have been measured on all codes.
+        """
         at_end = ((self.at == 1) & (self.complete | (not all_codes))).any(1)
         return at_end & (self.sorted()[1][:, -1] < change)
 
     def exact(self, change: float) -> Tensor:
-        """(p,): a complete point lies within ``EXACT`` of where the curve meets ``change``."""
+        """Mask (p,) of the curves with a complete point within ``EXACT`` of where they are expected to meet
+        ``change``."""
         met = self.towards(change)[:, None]
         return (((self.at - met).abs() <= EXACT * met) & self.complete).any(1)
 
     def approach(self, target: Target, least: float, all_codes: bool = False) -> None:
-        """Measure on until each curve has a point within ``target`` or ends below ``least``."""
+        """Measure until each curve has a point within ``target``, or ends below the change ``least``; in ``ROUNDS`` at
+        most.
+
+        all_codes: only points that were measured on all codes count.
+        """
         for _ in range(ROUNDS):
             change = self.estimate()
             fits = (change >= target.low) & (change <= target.high) & (self.complete | (not all_codes))
@@ -149,10 +174,12 @@ class Curves:
 
 
 def trace(measure: Measure, curves: int, codes: int, taus: tuple[float, float, float]) -> tuple[Tensor, Tensor]:
-    """Fractions and monotone median changes (curves, m) of every curve, from (0, 0) on.
+    """Follow every curve, and give its points: fractions and non-decreasing median changes, (curves, m) each, from (0,
+    0).
 
-    taus: the changes to meet, each by a point measured on all codes; ``EXACT`` at the middle one. Where a
-    curve stays below the middle one, all codes are measured at its longest magnitude and wherever it comes near.
+    codes: how many there are. taus: the three changes to meet. Near each, one point is measured on all codes; at the
+    middle one, the headline, it lies within ``EXACT`` of the crossing. Where a curve stays below the middle one, all
+    codes are measured at its longest magnitude and wherever it comes near.
     """
     few = min(codes, max(FEWEST, codes // 4))
     found = Curves(measure, few, torch.zeros(curves, 1), torch.zeros(curves, 1, codes))
@@ -174,14 +201,14 @@ def trace(measure: Measure, curves: int, codes: int, taus: tuple[float, float, f
 
 
 def _look_inside(found: Curves, middle: float) -> None:
-    """Few codes at fractions that the search skipped, where a curve ends below ``middle``."""
+    """Where a curve ends below ``middle``, measure few codes at fractions that the search skipped."""
     on = found.ended(middle, all_codes=False)
     for fraction in INSIDE:
         found.add(torch.full((len(on),), fraction), on, all_codes=False)
 
 
 def _settle(found: Curves, middle: float) -> None:
-    """All codes where a curve meets ``middle``, and where it ends below, at the points that come close."""
+    """Measure all codes where a curve meets ``middle``; of one that ends below, at the points that come close to it."""
     below = found.ended(middle, all_codes=True)
     for column in range(1, found.at.shape[1]):
         close = below & (found.estimate()[:, column] >= CLOSE * middle)

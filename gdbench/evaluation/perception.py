@@ -1,4 +1,8 @@
-"""The perceptual distance of a domain: LPIPS form over feature maps of oracle A (Zhang et al. 2018, eq. 1, w = 1)."""
+"""The perceptual distance of a domain: how different two images look to its oracle A.
+
+It has the form of LPIPS (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+eq. 1) over the feature maps of the oracle. Layers and channels weigh alike, unless the oracle has learned weights.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,21 @@ from gdbench.protocols import ChannelWeights, Oracle, OwnFeatures
 
 @dataclass(frozen=True)
 class Embedded:
-    """Unit-normalised, flattened feature maps of images, scaled so that a plain squared distance is the LPIPS form.
-
-    maps: (n, m) with m = sum over layers of c*h*w. pooled: (n, d), the maps' own features; see `image_features`.
-    """
+    """Images as points: the squared Euclidean distance between two rows of ``maps`` is the perceptual distance."""
 
     maps: Tensor
+    """(n, m): the feature maps of each image, normalised, scaled and laid out in a row; m is the sum of c*h*w over
+    layers."""
     pooled: Tensor
+    """(n, d): one feature vector for each image, from the same network; see ``image_features``."""
 
 
 def flatten(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> Tensor:
-    """Feature maps [(n, c, h, w)] -> (n, m): unit channels, each layer divided by its positions.
+    """Feature maps, one (n, c, h, w) for each layer, as rows (n, m) whose squared distance is the LPIPS form.
 
-    weights: one (c,) >= 0 for each layer, LPIPS' learned ones; the mean over layers where there are none.
+    At each position the c channels are scaled to a unit vector; a layer then weighs 1 / (h*w), so that its positions
+    are averaged. weights: the learned weights of LPIPS, one (c,) >= 0 for each layer; without them, layers are
+    averaged.
     """
     flat = []
     for number, layer in enumerate(maps):
@@ -40,9 +46,10 @@ def flatten(maps: Sequence[Tensor], weights: Sequence[Tensor] | None = None) -> 
 
 
 def fitted(images: Tensor, shape: Sequence[int]) -> Tensor:
-    """Images (n, c, h, w) in the ``shape`` (channels, height, width) that a network reads; the same where they fit.
+    """Images (n, c, h, w) in the ``shape`` (channels, height, width) that a network reads; unchanged where they fit.
 
-    Resized bilinearly with antialiasing; colours are averaged to grey, grey is repeated. Gradients flow through.
+    They are resized bilinearly with antialiasing. Colours are averaged to grey, and grey is repeated as colours.
+    Gradients flow through.
     """
     channels, *side = shape
     if images.shape[1] != channels:
@@ -59,13 +66,16 @@ def embed(oracle: Oracle, images: Tensor) -> Embedded:
 
 
 def image_features(oracle: Oracle, images: Tensor) -> Tensor:
-    """Features (n, d) of images (n, c, h, w) in [-1, 1], for KID, precision and diversity.
+    """Feature vectors (n, d) of images (n, c, h, w) in [-1, 1], for metrics that compare sets of images, as KID does.
 
-    They are those that the oracle embeds with, or those of a network of their own where it has ``features``.
+    They come from a network of their own where the oracle has ``features``, else from the one that it embeds with.
     """
     return oracle.features(images) if isinstance(oracle, OwnFeatures) else oracle.embed(images)[1]
 
 
 def distance(a: Embedded, b: Embedded) -> Tensor:
-    """Perceptual distance (n,) of image pairs: mean over layers and positions of the squared channel difference."""
+    """The perceptual distance (n,) >= 0 of pairs of images: the i-th of ``a`` and the i-th of ``b``.
+
+    It is the squared difference of normalised channels, averaged over positions and layers.
+    """
     return (a.maps - b.maps).square().sum(1)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from gdbench.console import clean
 from gdbench.errors import IntegrityError
 from gdbench.files import atomic_write
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
     from torch import Tensor
 
     from gdbench.codes import Codes
@@ -84,7 +83,7 @@ def direction_grid(
     rows: Sequence[int] | None = None,
     names: Mapping[int, str] | None = None,
     title: str = "",
-) -> Image:
+) -> Image.Image:
     """One row for each direction, one block of ``steps`` images from -t to +t for each of ``codes``, side by side.
 
     t: the magnitude of visible change ``tau`` on that side, or where its range ends below. A dead side is left white
@@ -128,7 +127,7 @@ def frames(
     return np.pad(whole, ((0, 0), (0, whole.shape[1] % 2), (0, whole.shape[2] % 2), (0, 0)), mode="edge")
 
 
-def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image:
+def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image.Image:
     """A contact sheet of images (n, 1 or 3, h, w) in [-1, 1], ``columns`` beside one another."""
     tiles = to_pixels(images)
     missing = -len(tiles) % columns
@@ -163,7 +162,6 @@ def save_atlas(
 
 def read_atlas(path: Path) -> Atlas:
     """The geometry of an atlas that ``save_atlas`` wrote. Raises IntegrityError for any other file."""
-    from PIL import Image
 
     try:
         with Image.open(path) as image:
@@ -181,7 +179,6 @@ def strip(path: Path, row: int, lines: Sequence[str] = ()) -> Strip:
 
     Raises IntegrityError for a file that is no atlas, IndexError for a row that it does not hold.
     """
-    from PIL import Image
 
     atlas = read_atlas(path)
     with Image.open(path) as image:
@@ -191,8 +188,6 @@ def strip(path: Path, row: int, lines: Sequence[str] = ()) -> Strip:
 
 
 def _webp(tiles: Pixels, atlas: Atlas, quality: int) -> bytes:
-    from PIL import Image
-
     width, height = atlas.size
     grid = tiles.reshape(atlas.rows, atlas.codes * atlas.steps, atlas.height, atlas.width, 3).transpose(0, 2, 1, 3, 4)
     exif = Image.Exif()
@@ -203,7 +198,7 @@ def _webp(tiles: Pixels, atlas: Atlas, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def save(image: Image, path: Path) -> None:
+def save(image: Image.Image, path: Path) -> None:
     """Write ``image`` as PNG, atomically."""
     with atomic_write(path) as file:
         image.save(file, "PNG", optimize=True)
@@ -238,7 +233,6 @@ def _legible(pixels: Pixels) -> Pixels:
 
 def _within(pixels: Pixels, most: int) -> Pixels:
     """Images (n, h, w, 3), averaged down where their longer side is more than ``most`` pixels."""
-    from PIL import Image
 
     height, width = pixels.shape[1:3]
     side = max(height, width)
@@ -279,9 +273,8 @@ def _reach_text(reach: Sequence[float], dead: NDArray[np.bool_]) -> tuple[str, .
     return (f"t = {low} to {high}",)
 
 
-def compose(strips: Sequence[Strip], title: str, captions: Sequence[str] = ()) -> Image:
+def compose(strips: Sequence[Strip], title: str, captions: Sequence[str] = ()) -> Image.Image:
     """Strips of one shape below one another on grey, text on white: the title above, captions above each block."""
-    from PIL import Image, ImageDraw
 
     strips = [replace(strip, tiles=_legible_tiles(strip.tiles)) for strip in strips]
     blocks, steps, height, width = strips[0].tiles.shape[:4]
@@ -313,9 +306,8 @@ def _legible_tiles(tiles: Pixels) -> Pixels:
     return flat.reshape(*tiles.shape[:2], *flat.shape[1:])
 
 
-def _write(draw: ImageDraw, place: tuple[int, int], text: str, room: int = 0) -> None:
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int = 0) -> None:
     """Write a line, cut where it would be longer than ``room`` pixels."""
-    from PIL import ImageFont
 
     font = ImageFont.load_default(12)
     text = clean(text)[:200]

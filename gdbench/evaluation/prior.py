@@ -1,4 +1,8 @@
-"""Mean and covariance of a space: what one prior standard deviation means there."""
+"""The prior of a latent space, summed up by its mean and covariance: what one standard deviation means there.
+
+Magnitudes of different spaces cannot be compared as latent lengths. They are compared in prior standard deviations
+along the displacement, and metrics say by these moments how far an edit leaves what the generator was trained on.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +16,36 @@ from gdbench.protocols import Generator
 from gdbench.streams import Stream
 
 SAMPLES = 20_000
+"""How many codes moments are estimated from."""
 ROWS = 500
-"""Codes at a time in a space of many dimensions."""
-
+"""How many codes are taken at a time in a space of many dimensions."""
 
 FLAT = 1e-11
 """Share of the largest variance below which there is none but rounding."""
 RANKED = 1_200
 """Codes from which the rank of a space of many dimensions is told: one that fills fewer dimensions is of low rank."""
 DENSE = 4_096
-"""The most dimensions of a space whose covariance is kept whole: it takes 128 MiB, and more samples than dimensions."""
+"""The most dimensions of a space whose covariance is kept whole: it takes 128 MiB there, and estimating it takes more
+samples than there are dimensions."""
 
 
 class Moments(Protocol):
-    """Mean and covariance S of a space of ``dim`` dimensions, float64 on the CPU."""
+    """Mean and covariance S of the codes of a space of ``dim`` dimensions; all tensors are float64 on the CPU."""
 
     @property
     def mean(self) -> Tensor:
-        """(dim,)."""
+        """The mean code, (dim,)."""
         ...
 
     @property
     def variances(self) -> Tensor:
-        """(dim,): those along the axes, the diagonal of S."""
+        """The variance along each axis, (dim,): the diagonal of S."""
         ...
 
     @property
     def covariance(self) -> Tensor:
-        """S (dim, dim), for what needs a matrix; in a space of many dimensions it may not fit into memory."""
+        """S itself, (dim, dim). In a space of many dimensions it may not fit into memory: prefer what needs no
+        matrix."""
         ...
 
     @property
@@ -48,22 +54,27 @@ class Moments(Protocol):
         ...
 
     def root(self) -> Tensor:
-        """The symmetric square root S^(1/2) (dim, dim): whitened shift -> shift in the space; see ``covariance``."""
+        """The symmetric square root S^(1/2), (dim, dim). It makes a shift in the space of a whitened one, in which
+        every direction has a standard deviation of 1. See ``covariance`` on its size."""
         ...
 
     def unwhitened(self, shifts: Tensor) -> Tensor:
-        """Whitened shifts (n, dim) as shifts in the space: ``shifts @ root()``, without making a matrix."""
+        """Whitened shifts (n, dim) as shifts (n, dim) in the space: ``shifts @ root()``, without making the matrix."""
         ...
 
     def deviations(self, delta: Tensor) -> Tensor:
-        """|delta| in prior standard deviations along itself (PROTOCOL, "Calibration"): |delta| / sqrt(u'Su), (n,).
+        """How long displacements are, in prior standard deviations along themselves (PROTOCOL, "Calibration").
 
-        delta: (n, dim). Zero for a zero displacement, infinite along a direction in which the prior has no spread.
+        delta: (n, dim). Gives |delta| / sqrt(u'Su), (n,), with u the unit vector along delta. A zero displacement gives
+        0, one along a direction in which the prior has no spread gives infinity.
         """
         ...
 
     def mahalanobis(self, latents: Tensor) -> Tensor:
-        """Mahalanobis radius (n,) of latents (n, dim), on the directions that carry variance."""
+        """The Mahalanobis radius (n,) of latents (n, dim): their distance from the mean in standard deviations.
+
+        Directions with less than a millionth of the greatest variance are left out.
+        """
         ...
 
     @property
@@ -74,7 +85,7 @@ class Moments(Protocol):
 
 @dataclass(frozen=True)
 class DenseMoments:
-    """Moments with the whole covariance (dim, dim)."""
+    """Moments that keep the whole covariance, (dim, dim)."""
 
     mean: Tensor
     covariance: Tensor
@@ -180,7 +191,7 @@ def _quadratic(rows: Tensor, matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class DiagonalMoments:
-    """Moments of a space whose axes are taken as independent: ``dim`` numbers where a covariance would have dim²."""
+    """Moments of a space whose axes are taken as independent: they keep ``dim`` numbers in place of dim²."""
 
     mean: Tensor
     variances: Tensor
@@ -222,13 +233,13 @@ class DiagonalMoments:
 
 
 def _in_deviations(delta: Tensor, spread: Tensor) -> Tensor:
-    """|delta| / sqrt(u'Su) of delta (n, dim), float64, whose delta'S delta is ``spread`` (n,)."""
+    """|delta| / sqrt(u'Su), (n,), of displacements (n, dim) in float64. spread: delta'S delta, (n,)."""
     squared = (delta * delta).sum(1)
     return torch.where(squared > 0, squared / spread.clamp_min(0).sqrt(), torch.zeros_like(squared))
 
 
 def moments(generator: Generator, space: str, samples: int = SAMPLES) -> Moments:
-    """The moments of ``space``, from ``samples`` codes of a fixed stream, accumulated in float64. Renders no image.
+    """The moments of ``space``, estimated from ``samples`` codes of a fixed stream in float64. No image is rendered.
 
     Above ``DENSE`` dimensions nothing of the size dim² is made: where the prior fills few of them, as that of style
     channels does, its covariance is kept on these; else the axes are taken as independent.

@@ -27,12 +27,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Readings:
-    """What the oracles read off images; leading shape (n,) for originals, (k, 2, n) for edits (+ sign first)."""
+    """What the oracles read off images. Below, ``...`` is (n,) for originals, and (k, 2, n) for edits, + sign first."""
 
     factors: Mapping[str, Tensor]
-    """As oracle B reads them: (...) numbers in the domain's units or turns in [0, 1), (..., classes) shares."""
+    """Name of each factor -> what oracle B reads: (...) numbers in the domain's units for a linear factor, turns in
+    [0, 1) for a circular one; (..., classes) probabilities that sum to 1 for a class."""
     pooled: Tensor
-    """Features of the images (..., d), those of ``image_features``."""
+    """(..., d): a feature vector of each image, those of ``image_features``."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,16 @@ class Subject:
         return len(self.directions)
 
     def codes(self, n: int, purpose: str = "metric") -> Codes:
-        """The first ``n`` evaluation codes of a purpose."""
+        """The first ``n`` evaluation codes of a purpose: a name of the metric's own, whose codes no other purpose
+        has."""
         return self.generator.sample(n, self.space, Stream(self.seed, purpose).at())
 
     def edits(self, tau: float = HEADLINE) -> Edits:
-        """The edits at ``tau``, rendered at the first call and kept for all metrics of this call."""
+        """The edits at a visible change of ``tau``; they are rendered once, and kept for all metrics of a run."""
         return self._in_memory(("edits", tau), lambda: self._edit(tau))
 
     def prior(self, n: int = 2_000) -> Readings:
-        """Readings of ``n`` unedited images, independent of the edited ones."""
+        """What oracles read off ``n`` unedited images, whose codes are independent of those of ``edits``."""
         return self._in_memory(("prior", n), lambda: self._read_all(self.codes(n, "metric/prior"), None, None))
 
     def cached(self, key: str, build: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
@@ -164,7 +166,11 @@ class Subject:
 
     @torch.no_grad()
     def _read_all(self, codes: Codes, index: Tensor | None, signed: Tensor | None) -> Readings:
-        """Render ``codes``, displaced where an index is given, in batches, and let both oracles read them."""
+        """Render ``codes`` (n) in batches, and let both oracles read the images.
+
+        index, signed: where given, each code is first displaced along direction ``index`` (n,) by the magnitude
+        ``signed`` (n,), which is negative against the direction. Raises ValueError for a domain without oracles.
+        """
         if self.domain is None:
             raise ValueError("this generator's domain has no oracles")
         a, b = self.domain.oracle("a"), self.domain.oracle("b")

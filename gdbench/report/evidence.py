@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from gdbench.errors import GdbenchError
 from gdbench.evaluation.pictures import Atlas, read_atlas
 from gdbench.record import RunRecord
-from gdbench.runs.drawing import STRIPS
+from gdbench.runs.store import STRIPS
 from gdbench.runs.tables import BEST, GATE, SHARE, read_tables
 
 if TYPE_CHECKING:
@@ -108,8 +110,6 @@ def _largest(values: Sequence[float]) -> tuple[int, float] | None:
 
 
 def _magnitudes(folder: Path) -> list[tuple[float | None, float | None]]:
-    from safetensors import SafetensorError
-
     from gdbench.evaluation.calibration import TENSORS, Calibration
 
     if not (folder / TENSORS).is_file():

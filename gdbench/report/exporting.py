@@ -16,7 +16,7 @@ from gdbench.evaluation import pictures
 from gdbench.evaluation.calibration import Calibration
 from gdbench.files import atomic_write, write_text
 from gdbench.runs.api import Run, load_generator
-from gdbench.runs.drawing import STRIPS
+from gdbench.runs.store import STRIPS
 from gdbench.runs.tables import Finding, findings
 from gdbench.streams import Stream
 from gdbench.tensors import save_weights

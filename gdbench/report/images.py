@@ -7,6 +7,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from gdbench.errors import GdbenchError
 from gdbench.evaluation import pictures
 
@@ -30,8 +33,6 @@ class Shown:
 
 def strip(path: Path, row: int, most: int) -> Shown | None:
     """The first block of the strip of direction ``row``, in ``most`` bytes of address; None where that cannot be."""
-    import numpy as np
-    from PIL import Image
 
     try:
         tiles = pictures.strip(path, row).tiles[0]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdbench.context import SILENT, Reporter
+from gdbench.directions import load_directions
 from gdbench.errors import MissingFile
 from gdbench.own import with_own
 from gdbench.params import build
+from gdbench.protocols import Bindable
 from gdbench.record import RunRecord
 from gdbench.registry import Registry, load_registry
 from gdbench.runs.device import pick_device
@@ -20,6 +22,7 @@ from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.tables import read_tables
 from gdbench.specs import resolve
+from gdbench.weights.checkpoints import default_folder, find
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,8 +66,6 @@ class Run:
 
         Raises MissingFile where the run has none: its record says why, or they are not checked out.
         """
-        from gdbench.directions import load_directions
-        from gdbench.protocols import Bindable
 
         registry, cell = load_registry(self.plugins), self.record.cell
         try:
@@ -167,8 +168,6 @@ def _files(plugins: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
 def _generator(
     registry: Registry, name: str, checkpoint: str | None, device: str, params: Mapping[str, Any]
 ) -> Generator:
-    from gdbench.weights.checkpoints import default_folder, find
-
     spec = registry.generator(name).spec
     found = find(spec, checkpoint, default_folder(), offline=True)
     typed: Any = build(spec.params, params, where=f"generator {name}")

@@ -6,11 +6,10 @@ from gdbench.context import Reporter
 from gdbench.evaluation import pictures
 from gdbench.evaluation.subject import Subject
 from gdbench.record import RunRecord
-from gdbench.runs.store import RunFolder
+from gdbench.runs.store import STRIPS, RunFolder
 from gdbench.runs.tables import findings, read_tables
 from gdbench.streams import Stream
 
-STRIPS = "strips.webp"
 SHOWN = 2
 """Codes in the atlas; the same for every seed, so that strips of different runs show the same images."""
 

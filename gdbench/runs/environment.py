@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from gdbench.version import __version__
+
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -25,10 +27,9 @@ def describe() -> dict[str, Any]:
 
     What is unknown here is left out or None. Never holds the name of a user or a host, or a path.
     """
-    import gdbench
 
     facts: dict[str, Any] = {
-        "gdbench": gdbench.__version__,
+        "gdbench": __version__,
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",

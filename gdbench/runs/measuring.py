@@ -21,6 +21,7 @@ from gdbench.registry import Offer
 from gdbench.runs.blame import refused, told
 from gdbench.runs.counting import Meter
 from gdbench.runs.planning import Plan, lacking
+from gdbench.runs.recorded import missing_metrics
 from gdbench.runs.stages import Execution
 from gdbench.runs.store import RunFolder
 from gdbench.runs.tables import as_table, read_tables, write_tables
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 
     from gdbench.context import Context
     from gdbench.evaluation.subject import Subject
-
-
-def missing_metrics(
-    record: RunRecord, metrics: Sequence[Offer[MetricSpec]], params: Mapping[str, Any]
-) -> list[Offer[MetricSpec]]:
-    """The metrics that ``record`` does not hold in this version and with these parameters."""
-    return [
-        offer
-        for offer in metrics
-        if record.versions.get(f"metric:{offer.spec.name}") != offer.spec.version
-        or record.metric_params.get(offer.spec.name) != as_plain(params[offer.spec.name])
-    ]
 
 
 def measure(run: Execution, record: RunRecord, subject: Subject) -> tuple[RunRecord, dict[str, str]]:

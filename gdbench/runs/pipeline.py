@@ -22,10 +22,11 @@ from gdbench.runs.counting import Meter, threads
 from gdbench.runs.device import pick_device
 from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
-from gdbench.runs.measuring import as_scores, measure, missing_metrics, voided
+from gdbench.runs.measuring import as_scores, measure, voided
 from gdbench.runs.planning import Plan, plan, request_of
 from gdbench.runs.process import same_folder, terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
+from gdbench.runs.recorded import finished, is_evaluated, missing_metrics
 from gdbench.runs.store import RunFolder, open_run
 
 
@@ -42,8 +43,8 @@ def execute(
     with group.released(), same_folder(), open_run(plan.request.out, plan.id) as folder, terminable() as stop:
         if plan.request.fresh:
             folder.clear()
-        old = _finished(folder) if folder.done else folder.recovered()
-        if old is not None and not _evaluated(old, plan):
+        old = finished(folder) if folder.done else folder.recovered()
+        if old is not None and not is_evaluated(old, plan):
             record, old = _unevaluated(folder, old, plan), None
         else:
             record = old or begun(folder, plan)
@@ -107,35 +108,12 @@ def join_discovery(plan: Plan, group: ProcessGroup) -> None:
         group.report(meter.cost())
 
 
-def is_complete(plan: Plan) -> bool:
-    """Whether the plan's run is recorded with every metric it asks for, in the installed versions."""
-    try:
-        record = _finished(RunFolder(plan.request.out / plan.id))
-    except IntegrityError:
-        return False
-    if record is None or not _evaluated(record, plan):
-        return False
-    return not missing_metrics(record, plan.metrics, plan.metric_params)
-
-
-def _evaluated(record: RunRecord, plan: Plan) -> bool:
-    """Whether a record's calibration and edits are those of the installed versions."""
-    return all(record.versions.get(kind) == plan.versions[kind] for kind in ("evaluation", "domain"))
-
-
 def _unevaluated(folder: RunFolder, record: RunRecord, plan: Plan) -> RunRecord:
     """A finished record whose evaluation is of other versions: its directions stay, as discovered; all else goes."""
     folder.forget_evaluation()
     costs = {stage: cost for stage, cost in record.costs.items() if stage == "discover"}
     files = {name: digest for name, digest in record.files.items() if name.startswith(("directions.", "discovery."))}
     return replace(record, scores={}, metric_params={}, costs=costs, versions=plan.versions, files=files)
-
-
-def _finished(folder: RunFolder) -> RunRecord | None:
-    if not folder.done:
-        return None
-    record = folder.read(verify=True)
-    return record if record.status == "done" else None
 
 
 def begun(folder: RunFolder, plan: Plan) -> RunRecord:

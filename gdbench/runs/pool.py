@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord
 from gdbench.registry import Registry
-from gdbench.runs.pipeline import is_complete
 from gdbench.runs.planning import Plan, cell_of, plan
+from gdbench.runs.recorded import is_complete
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder, find_runs, read_records
 from gdbench.runs.suite import Suite

@@ -20,9 +20,9 @@ from gdbench.errors import IntegrityError, UsageError
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Registry
 from gdbench.runs.environment import describe
-from gdbench.runs.measuring import missing_metrics
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import Plan, plan, request_of
+from gdbench.runs.recorded import missing_metrics
 from gdbench.runs.stages import COST
 from gdbench.runs.store import RunFolder, read_records
 

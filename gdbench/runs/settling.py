@@ -12,9 +12,10 @@ from gdbench.errors import Busy, IntegrityError
 from gdbench.files import write_text
 from gdbench.record import Status
 from gdbench.runs.carry import unpack
-from gdbench.runs.pipeline import begun, is_complete
+from gdbench.runs.pipeline import begun
 from gdbench.runs.planning import Plan
 from gdbench.runs.process import STOPPING
+from gdbench.runs.recorded import is_complete
 from gdbench.runs.store import RunFolder, Stamp, open_run
 
 INTERRUPTED = {code for number in STOPPING for code in (128 + number, -number)}

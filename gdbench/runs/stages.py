@@ -6,8 +6,8 @@ Each saves what it made before the next begins, and reads it back where an inter
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,11 +26,10 @@ from gdbench.protocols import Directions, Domain, Generator
 from gdbench.record import Cost
 from gdbench.runs.blame import load_domain, load_generator, refused
 from gdbench.runs.counting import Counted, Meter
-from gdbench.runs.drawing import STRIPS
 from gdbench.runs.pace import Pace, pace_of
 from gdbench.runs.planning import Plan
 from gdbench.runs.process_group import ProcessGroup
-from gdbench.runs.store import RunFolder
+from gdbench.runs.store import STRIPS, RunFolder
 from gdbench.specs import resolve
 from gdbench.streams import Stream
 from gdbench.tiers import CALIBRATION_CODES, EDIT_CODES
@@ -83,6 +82,7 @@ def load(
 ) -> Execution:
     """Load the generator and its domain. Raises what plugins raise, and UsageError where memory is too small."""
     bare, domain = load_generator(plan, device), load_domain(plan, device)
+    _tell_of_resizing(plan, bare, domain, reporter)
     batch = _fitting_batch(plan, bare, domain, reporter)
     context = Context(
         seed=plan.request.seed,
@@ -96,6 +96,31 @@ def load(
     )
     pace = pace_of(plan.request.threads, device)
     return Execution(plan, folder, Counted(bare, batch, pace), domain, context, pace, batch)
+
+
+def _tell_of_resizing(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> None:
+    """Say it where images of another size than the domain's are resized before oracles read them."""
+    if "images" not in plan.domain.spec.offers:
+        return
+    with suppress(Exception):  # images that are not here, or an error of the domain: whoever needs them says so
+        images = domain.images(1, Stream(0, "size").at())
+        if told := resizing(generator.image_shape, images.shape[1:]):
+            reporter.log(f"{plan.cell.generator}/{plan.cell.checkpoint}, domain {plan.domain.spec.name}: {told}")
+
+
+def resizing(rendered: Sequence[int], real: Sequence[int]) -> str:
+    """What is done to images of shape ``rendered`` (channels, height, width) where those of their domain have shape
+    ``real``, and what that means, in one line; "" where they have the same."""
+    done = []
+    if list(rendered[1:]) != list(real[1:]):
+        larger = rendered[1] * rendered[2] > real[1] * real[2]
+        means = "what is finer changes no score" if larger else "the blur of enlarging counts as the generator's"
+        done.append(f"images of {rendered[1]} x {rendered[2]} px are resized to {real[1]} x {real[2]} px ({means})")
+    if rendered[0] != real[0]:
+        done.append(
+            "colours are averaged to grey" if rendered[0] > real[0] else "grey is repeated as red, green and blue"
+        )
+    return f"{' and '.join(done)} before oracles read them" if done else ""
 
 
 def _fitting_batch(plan: Plan, generator: Generator, domain: Domain, reporter: Reporter) -> int | None:

@@ -25,7 +25,8 @@ Stamp = tuple[int, int] | None
 
 RECORD, DONE, RESUME = "record.json", "done", "resume.pt"
 _TRANSIENT = {RECORD, DONE, RESUME}  # names that begin with a dot are never recorded
-DRAWN = ("pictures/directions.png", "strips.webp")  # made of the record, again and again
+STRIPS = "strips.webp"  # small pictures of all directions
+DRAWN = ("pictures/directions.png", STRIPS)  # made of the record, again and again
 TABLES = "tables.parquet"
 LARGEST = 1 << 26  # bytes of a record
 LEAST_WAIT, LOOK = 1.0, 0.1

@@ -5,6 +5,7 @@ pytest imports this file wherever gdbench is installed, before coverage starts: 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,8 +50,6 @@ class _Runner:
 
 
 def _checks(names: tuple[str, ...], plugins: tuple[str, ...]) -> list[Check]:
-    from pathlib import Path
-
     from gdbench.registry import load_registry
     from gdbench.testing.runner import checks, offers
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import requests
+from filelock import FileLock, Timeout
+
 from gdbench.errors import Busy, IntegrityError, MissingFile
 from gdbench.files import sha256 as hash_of
 from gdbench.files import write_text
@@ -49,7 +52,6 @@ def fetch(
     Raises MissingFile (network, HTTP state), IntegrityError (an HTML page, another hash: the file is removed), Busy, or
     GdbenchError (a folder that cannot be written).
     """
-    from filelock import FileLock, Timeout
 
     if target.is_file() and _fits(target, sha256):
         return
@@ -108,7 +110,6 @@ def _download(url: str, part: Path, progress: Progress | None, limits: Limits) -
 
 def _continue(url: str, part: Path, progress: Progress | None, limits: Limits, end: float) -> None:
     """One request for what is still missing of ``part``."""
-    import requests
 
     start = _size(part)
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={start}-"} if start else {})}

@@ -208,8 +208,16 @@ def test_slow_steps_are_shown_in_seconds_each():
 def test_plain_speed_of_a_resumed_task_counts_only_new_steps():
     assert run_plain(1.0, 5, 100, done=50) == [
         "discover [x] 55/100 (55%), 1/s, 45.0 s left, loss 0.3333, accuracy 0.5",
-        "discover [x] 55/100 (55%), 1/s, 45.0 s left, loss 0.3333, accuracy 0.5",
+        "discover [x] 55 (100 were expected), 5.0 s, loss 0.3333, accuracy 0.5",
     ]
+
+
+def test_a_search_that_takes_more_steps_than_expected_goes_on_showing_how_many_and_no_share():
+    lines = run_plain(1.0, 30, 20)
+    assert lines[8] == "discover [x] 18/20 (90%), 1/s, 2.0 s left, loss 0.3333, accuracy 0.5"
+    assert lines[9] == "discover [x] 21 (20 were expected), 21.0 s, loss 0.3333, accuracy 0.5"
+    assert lines[-1] == "discover [x] 30 (20 were expected), 30.0 s, loss 0.3333, accuracy 0.5"
+    assert len(lines) == 15
 
 
 def test_live_display_shows_running_tasks_and_leaves_nothing_of_short_ones():

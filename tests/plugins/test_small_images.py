@@ -11,14 +11,16 @@ import torch
 
 import gdbench
 from gdbench import Stream, fitted, normal
-from gdbench.context import SILENT
+from gdbench.progress import PlainReporter
 from gdbench.registry import Offer, Registry, load_registry
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.request import RunRequest
+from gdbench.runs.stages import resizing
 from gdbench.specs import resolve
 from gdbench.testing.cases import Small
 from gdbench.testing.runner import checks
+from tests.core.test_console import screen
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,30 @@ def registry() -> Registry:
 
 def test_every_default_metric_measures_it(registry: Registry, tmp_path: Path) -> None:
     request = RunRequest("toy", "random", k=4, tier="smoke", out=tmp_path)
-    record, _ = execute(plan(request, registry), registry, SILENT)
+    said = screen()
+    record, _ = execute(plan(request, registry), registry, PlainReporter(said))
     assert record.status == "done", record.reason
+    assert (
+        "toy/none, domain toy: images of 24 x 24 px are resized to 32 x 32 px (the blur of enlarging counts as the "
+        "generator's) and grey is repeated as red, green and blue before oracles read them\n" in said.file.getvalue()  # type: ignore[attr-defined]
+    )
     numbers = [score.value for columns in record.scores.values() for score in columns.values()]
     assert sum(number is not None for number in numbers) > len(numbers) / 2
+
+
+@pytest.mark.parametrize(
+    ("rendered", "real", "told"),
+    [
+        ((3, 64, 64), (3, 64, 64), ""),
+        ((3, 128, 64), (3, 64, 64), "images of 128 x 64 px are resized to 64 x 64 px (what is finer changes no score)"),
+        ((3, 28, 28), (1, 28, 28), "colours are averaged to grey"),
+        ((1, 28, 28), (3, 28, 28), "grey is repeated as red, green and blue"),
+    ],
+)
+def test_it_is_told_what_happens_to_images_of_another_size(
+    rendered: tuple[int, ...], real: tuple[int, ...], told: str
+) -> None:
+    assert resizing(rendered, real) == (told and f"{told} before oracles read them")
 
 
 @pytest.mark.parametrize("name", ["naturalness", "reconstruction", "realism", "rca_paper", "saliency"])

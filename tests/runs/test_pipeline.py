@@ -32,8 +32,9 @@ from gdbench import (
 from gdbench.context import SILENT, Context, Reporter, Task
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
-from gdbench.runs.pipeline import execute, is_complete, remeasure
+from gdbench.runs.pipeline import execute, remeasure
 from gdbench.runs.planning import plan
+from gdbench.runs.recorded import is_complete
 from gdbench.runs.request import RunRequest
 from gdbench.runs.store import RunFolder
 from gdbench.specs import resolve
