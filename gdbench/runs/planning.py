@@ -93,7 +93,7 @@ def plan(
     registry = with_own(registry, request.gan)
     generator, method = registry.generator(request.gan), registry.method(request.method)
     found = found or _weights(request, registry, checkpoints)
-    domain = _domain(registry, generator.spec, found, request.domain)
+    domain = domain_of(registry, generator.spec, found, request.domain)
     _has_files(domain.spec, registry, checkpoints)
     domain = _attributed(domain, request)
     metrics = _metrics(registry, request.metrics)
@@ -174,7 +174,8 @@ def plan_all(requests: Sequence[RunRequest], registry: Registry) -> list[Plan]:
     return plans
 
 
-def _domain(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: str | None) -> Offer[DomainSpec]:
+def domain_of(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: str | None) -> Offer[DomainSpec]:
+    """The domain of weights, or the one that is asked for. Raises UsageError, or MissingFile where none is known."""
     if asked is not None:
         return registry.domain(asked)
     name = _usual_domain(spec, found)
