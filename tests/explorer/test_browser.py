@@ -150,6 +150,19 @@ def test_a_slider_moves_the_image_as_torch_does(chromium: Browser, written: Writ
     page.close()
 
 
+def test_what_was_overtaken_is_never_drawn(chromium: Browser, written: Written) -> None:
+    page = opened(chromium, written.path, "#n=11&c=1&r=0")
+    before = page.run("explorer.frames.count")
+    page.run(
+        "(() => { const slider = document.querySelector('[data-direction=\"2\"] input');"
+        "for (let i = 0; i <= 100; i++) { slider.value = i / 200; slider.dispatchEvent(new Event('input')); } })()"
+    )
+    page.until(QUIET, 60)
+    assert page.run("explorer.frames.count") - before <= 6  # one for each worker under way, and the last
+    assert float((shown(page, 0) - rendered(11, {2: 0.5}, written)).abs().max()) < 0.01
+    page.close()
+
+
 def test_two_methods_stand_side_by_side_on_the_same_latents(chromium: Browser, written: Written) -> None:
     page = opened(chromium, written.path, "#n=5&c=2&r=0,1&a=1:0.3&b=1:0.3")
     assert page.run("document.querySelectorAll('.side').length") == 2
