@@ -64,23 +64,30 @@ def _no_misspelling(kind: str, name: str, field: str, given: Iterable[str]) -> N
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The card of a generator's weights.
-
-    ``file`` is a path inside the package (shipped), or a bare file name in the user's checkpoint folder
-    (``url`` then says where it comes from). ``card`` holds whatever else is known: training command, CPU hours, gates.
-    """
+    """The card of a generator's weights: what they are, where they come from, and how to know the file."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     domain: str
+    """Name of the domain that its images show."""
     file: str
+    """A path inside the package where it is shipped, else a bare file name in the user's checkpoint folder."""
     sha256: str | None = None
+    """Of the file, in hex; None where nobody published it."""
     size: int | None = None
+    """Bytes of the file, None where it is not known."""
     url: str | None = None
+    """Where a file that is not shipped is fetched from; None where it must be got by hand."""
     licence: str = "unknown"
+    """Under which terms the weights may be used."""
     resolution: int | None = None
+    """Height of the images in pixels."""
     status: Literal["ready", "preview"] = "ready"
+    """``preview`` where the weights miss a gate of their card, ``ready`` else."""
     shipped: bool = False
+    """Whether the file comes with the package."""
     card: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else is known, as JSON values: training command, CPU hours, gates, facts of the architecture."""
 
     @property
     def lacks(self) -> str:
@@ -91,31 +98,39 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class GeneratorSpec:
-    """A family of generators.
-
-    ``load(path, params, device) -> Generator``: ``path`` is None for a family that needs no weights.
-    ``recognise(path) -> str | None``: the name of the file format, judged by content, or None.
-    ``convert(path) -> (tensors, facts)``: reads an official file into named tensors and the facts of its architecture.
-    ``recipe``: networks, losses and schedule for training a small checkpoint.
-    ``checkpoints``: where none is named, the first that is shipped is meant.
-    ``sha256``: of what makes its images, for a family without files of weights; "" where nobody can tell.
-    """
+    """A family of generators: one architecture, with any number of checkpoints."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     summary: str
+    """One line for lists."""
     load: Lazy
+    """``load(path, params, device) -> Generator``; ``path`` is None for a family that needs no weights."""
     params: type = NoParams
+    """A frozen dataclass: names, types, defaults and help of the parameters."""
     smoke: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters with which it renders in seconds on a CPU, for tests."""
     checkpoints: tuple[Checkpoint, ...] = ()
+    """Its cards, shipped and official; where none is named, the first that is shipped is meant."""
     provides: tuple[str, ...] = ()
+    """Capabilities that methods may need: ``mapping``, ``features``, ``modulation``, or names of the plugin's own."""
     spaces: tuple[str, ...] = ("z",)
+    """Names of its latent spaces; the first is meant where none is named."""
     domain: str | None = None
+    """Name of the domain that its images show, where its cards do not say; None where nobody knows."""
     recognise: Lazy | None = None
+    """``recognise(path) -> str | None``: the name of the file format, judged by content, or None."""
     convert: Lazy | None = None
+    """``convert(path) -> (tensors, facts)``: reads an official file into named tensors and the facts of its
+    architecture."""
     recipe: Lazy | None = None
+    """Networks, losses and schedule for training a small checkpoint; None where there is none."""
     version: int = 1
+    """Raised when a change alters the images of the same weights."""
     citation: str = ""
+    """Where it was published."""
     sha256: str = ""
+    """Of what makes its images, for a family without files of weights; empty where nobody can tell."""
 
     def __post_init__(self) -> None:
         lazies = {"load": self.load, "recognise": self.recognise, "convert": self.convert, "recipe": self.recipe}
@@ -180,24 +195,27 @@ class MethodSpec:
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a metric: unit, direction of better and whether methods are ranked by it.
-
-    range: the least and the greatest value that it can have, None where there is no bound; intervals stay within it.
-    headline: the column that sorts a leaderboard, and that its sentences speak of; its metric comes first.
-    brief: it stands in the short table, which has room for five; a headline column always does.
-    refused: the test of an acceptance matrix (PROTOCOL, "Which columns may rank") that a ranking column fails; it is
-    then shown and not ranked, unless a suite names verdicts of its own.
-    """
+    """One number of a metric."""
 
     name: str
+    """As tables and records call it; once in each metric."""
     summary: str
+    """One line: what the number says."""
     better: Literal["higher", "lower", "neither"] = "higher"
+    """Which way is better; ``neither`` where none is."""
     unit: str = ""
+    """Of the number, empty for a plain one."""
     ranked: bool = False
+    """Whether leaderboards rank methods by it."""
     refused: str = ""
+    """The test of an acceptance matrix (PROTOCOL, "Which columns may rank") that a ranking column fails: it is
+    shown and not ranked then, unless a suite names verdicts of its own. Empty where it fails none."""
     range: tuple[float | None, float | None] = (None, None)
+    """The least and the greatest value that it can have, None where there is no bound; intervals stay within it."""
     headline: bool = False
+    """It sorts a leaderboard, and sentences speak of it; its metric comes first."""
     brief: bool = False
+    """It stands in the short table, which has room for five; a headline column always does."""
 
     def __post_init__(self) -> None:
         low, high = self.range
@@ -250,18 +268,22 @@ class MetricSpec:
 
 @dataclass(frozen=True)
 class ExtraFile:
-    """A file that is needed and not shipped: ``gdbench checkpoint fetch NAME`` gets it, after showing the licence.
-
-    ``sha256``: whole, or the first digits where nobody publishes more. ``size``: bytes. ``summary``: who needs it.
-    """
+    """A file that is needed and not shipped: ``gdbench checkpoint fetch NAME`` gets it, after showing the licence."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     file: str
+    """A bare file name."""
     url: str
+    """Where it is fetched from."""
     sha256: str
+    """In hex: whole, or at least its first 8 digits where nobody publishes more."""
     size: int
+    """Bytes."""
     licence: str
+    """Under which terms it may be used."""
     summary: str
+    """Who needs it, in one line."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name) or Path(self.file).name != self.file or len(self.sha256) < 8:
@@ -270,20 +292,24 @@ class ExtraFile:
 
 @dataclass(frozen=True)
 class DomainSpec:
-    """What images show: ``load(device) -> Domain``. ``offers``: ``"factors"``, ``"masks"``, ``"images"``.
-
-    ``files``: what it needs and does not ship; a run that lacks one stops before anything is computed.
-    ``unranked``: why boards of its runs rank nothing, or "".
-    """
+    """What images show: the ground on which factors are named, read and compared."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     summary: str
+    """One line for lists."""
     load: Lazy
+    """``load(device) -> Domain``."""
     offers: tuple[str, ...] = ()
+    """What metrics may need of it: ``factors``, ``masks``, ``images``, or names of the plugin's own."""
     files: tuple[ExtraFile, ...] = ()
+    """What it needs and does not ship; a run that lacks one stops before anything is computed."""
     version: int = 1
+    """Raised when a change alters what oracles read, or the distance."""
     citation: str = ""
+    """Where it was published."""
     unranked: str = ""
+    """Why boards of its runs rank nothing; empty where they do."""
 
     def __post_init__(self) -> None:
         _check("domain", self.name, NoParams, {"load": self.load})
@@ -292,21 +318,26 @@ class DomainSpec:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """A way to run many cells: ``start(params, setup) -> Engine``, where ``setup`` is an ``EngineSetup``.
-
-    params: what a suite may say under ``engines: {NAME: ...}``. available: ``available() -> str``, what is lacking
-    here, or "". detached: its jobs go on when the bench ends, and a later bench finds them again.
-    """
+    """A way to run many cells, on this machine or elsewhere."""
 
     name: str
+    """What users type: lower-case letters, digits, ``.``, ``_`` and ``-``, 64 at most."""
     summary: str
+    """One line for lists."""
     start: Lazy
+    """``start(params, setup) -> Engine``, where ``setup`` is an ``EngineSetup``."""
     params: type = NoParams
+    """A frozen dataclass: what a suite may say under ``engines: {NAME: ...}``."""
     smoke: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters for tests."""
     available: Lazy | None = None
+    """``available() -> str``: what is lacking here, or empty."""
     detached: bool = False
+    """Its jobs go on when the bench ends, and a later bench finds them again."""
     version: int = 1
+    """Of the engine, as its plugin counts."""
     citation: str = ""
+    """Where it was published."""
 
     def __post_init__(self) -> None:
         _check("engine", self.name, self.params, {"start": self.start, "available": self.available})

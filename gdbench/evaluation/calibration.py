@@ -64,7 +64,7 @@ class Calibration:
     """(k, 2): the magnitude at which the displacement is ``CAP`` prior standard deviations long."""
     outside: Tensor
     """(k, 2) in [0, 1]: the share of edited codes that leave the shell which holds 99.8 % of the prior's codes, at the
-    headline change, or at the limit where the direction is dead."""
+    headline change, or at the limit where the direction is dead. NaN where the prior is flat, and has no shell."""
     deviations: Tensor
     """(k, 2): the length of the displacement at the same point, in prior standard deviations along itself."""
     dbar: float
