@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gdbench.codes import Codes
 from gdbench.errors import IntegrityError, PluginError
-from gdbench.files import write_text
+from gdbench.files import parsing, write_text
 from gdbench.protocols import Bindable, Directions, Generator
 from gdbench.tensors import load_tensors, save_tensors
 
@@ -92,9 +92,11 @@ def load_directions(folder: Path, classes: frozenset[str], generator: Generator 
 
     The class name comes from a file, so only names that an installed plugin's package owns are imported.
     """
-    name = json.loads((folder / FACTS).read_text())["class"]
+    with parsing(folder / FACTS):
+        name = json.loads((folder / FACTS).read_text())["class"]
     module, _, attribute = str(name).partition(":")
     if module.partition(".")[0] not in classes:
         raise IntegrityError(f"{folder / FACTS}: class {name!r} belongs to no installed plugin")
-    loaded: Directions = getattr(importlib.import_module(module), attribute).load(folder)
+    with parsing(folder / TENSORS):
+        loaded: Directions = getattr(importlib.import_module(module), attribute).load(folder)
     return loaded if generator is None or not isinstance(loaded, Bindable) else loaded.bound(generator)

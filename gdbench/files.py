@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from gdbench.errors import IntegrityError
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
@@ -47,6 +49,23 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit:,} bytes")
     return data
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """What a parser raises about the content of a file becomes an IntegrityError, one line that names it.
+
+    That the file is not there stays a FileNotFoundError.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise IntegrityError(f"{path}: a folder, a pipe or a device, not a file")
+        yield
+    except (IntegrityError, FileNotFoundError):
+        raise
+    except Exception as error:  # of whatever library
+        reason = " ".join(str(error).split())[:200]
+        raise IntegrityError(f"{path}: cannot be read ({type(error).__name__}: {reason})") from None
 
 
 def sha256(path: Path) -> str:

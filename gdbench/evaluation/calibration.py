@@ -24,7 +24,7 @@ from gdbench.evaluation.curves import trace
 from gdbench.evaluation.memory import BATCH, in_batches
 from gdbench.evaluation.perception import Embedded, distance, embed
 from gdbench.evaluation.prior import Moments
-from gdbench.files import write_text
+from gdbench.files import parsing, write_text
 from gdbench.protocols import Directions, Generator, Oracle, Void
 from gdbench.streams import Stream
 from gdbench.tensors import save_weights
@@ -136,7 +136,10 @@ class Calibration:
     @classmethod
     def load(cls, folder: Path) -> Calibration:
         """The calibration that ``save`` wrote."""
-        return cls(**load_file(folder / TENSORS), dbar=json.loads((folder / FACTS).read_text())["dbar"])
+        with parsing(folder / FACTS):
+            dbar = json.loads((folder / FACTS).read_text())["dbar"]
+        with parsing(folder / TENSORS):
+            return cls(**load_file(folder / TENSORS), dbar=dbar)
 
 
 @torch.no_grad()

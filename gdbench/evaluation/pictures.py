@@ -167,8 +167,9 @@ def read_atlas(path: Path) -> Atlas:
         with Image.open(path) as image:
             atlas = Atlas(**json.loads(image.getexif()[DESCRIPTION]))
             size = image.size
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{path}: no atlas of strips ({type(error).__name__}: {error})") from None
+    except Exception as error:  # Pillow has many kinds, of which one is for sizes that would fill the memory
+        reason = " ".join(str(error).split())[:200]
+        raise IntegrityError(f"{path}: no atlas of strips ({type(error).__name__}: {reason})") from None
     if size != atlas.size:
         raise IntegrityError(f"{path}: {size} pixels, but its geometry says {atlas.size}")
     return atlas

@@ -94,7 +94,7 @@ def _factor_table(folder: Path) -> pd.DataFrame | None:
     """The first metric's table with shares of factors, by the prefixes that ``gdbench.Scores`` documents."""
     try:
         tables = read_tables(folder)
-    except (OSError, ValueError):
+    except (GdbenchError, OSError):
         return None
     return next((one for one in tables.values() if any(str(name).startswith(SHARE) for name in one)), None)
 

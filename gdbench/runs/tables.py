@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gdbench.errors import PluginError
-from gdbench.files import atomic_write
+from gdbench.files import atomic_write, parsing
 from gdbench.runs.store import TABLES
 
 if TYPE_CHECKING:
@@ -47,13 +47,20 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """
 
     if not (folder / TABLES).exists():
-        return {path.stem: pd.read_parquet(path) for path in sorted((folder / EARLIER).glob("*.parquet"))}
-    together = pd.read_parquet(folder / TABLES)
+        return {path.stem: _read(path) for path in sorted((folder / EARLIER).glob("*.parquet"))}
+    together = _read(folder / TABLES)
     found: dict[str, dict[str, pd.Series]] = {}
     for name in together:
         metric, _, column = str(name).partition(BETWEEN)
         found.setdefault(metric, {})[column] = together[name]
     return {metric: pd.DataFrame(columns, index=together.index) for metric, columns in sorted(found.items())}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    with parsing(path):
+        return pd.read_parquet(path)
 
 
 @dataclass(frozen=True)
