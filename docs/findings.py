@@ -307,7 +307,7 @@ def limits(groups: Sequence[Group]) -> str:
     lines = [
         "The generators have 32 pixels and show scenes or digits with known factors; no natural image is ranked.",
         "Factors are those that the domain has names for: a direction that does something else counts as impure.",
-        "At the headline visible change a pure edit of most factors does not exist: recoloured, resized or relit alone, a "
+        "At the headline change a pure edit of most factors does not exist: recoloured, resized or relit alone, a "
         "scene never changes so much ([the ceiling](../results/ceiling.md)). So recall cannot reach 1, not even with "
         "supervision, and favours what moves things.",
         "Oracles are public: a method could be trained against them. Of the methods here only references see one.",
