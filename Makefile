@@ -9,7 +9,7 @@ STAMP := $(VENV)/.gdbench-installed
 JOBS ?= 2
 SHELL := /bin/bash
 
-.PHONY: run test browser test-slow coverage check test-gpu clean
+.PHONY: run test browser test-slow soak coverage check test-gpu clean
 
 run: $(STAMP)
 	$(BIN)/gdbench run --gan stylegan2 --method voynov
@@ -24,6 +24,10 @@ browser:
 
 test-slow: $(STAMP)
 	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(JOBS) --dist worksteal --durations=10 -o timeout=1800 | tee results/test-slow.txt
+
+# 300 cells, 50 kills, a full disk and a clock that jumps, as root (a small disk is mounted): an hour on two busy cores.
+soak: $(STAMP)
+	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --jobs $(JOBS) | tee results/soak.txt
 
 coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-report=html:build/coverage $(TESTS)

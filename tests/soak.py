@@ -27,11 +27,11 @@ name: soak
 tier: smoke
 k: 4
 seeds: {seeds}
-metrics: [recovery]
+metrics: [distinct]
 generators: [toy]
-methods: [random, coordinate, oracle-linear]
+methods: [random, coordinate]
 """
-METHODS = 3
+METHODS = 2
 HOUR = 3600
 CLOCK = """
 import os, time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ ENGINES = ".engines"
 
 @dataclass(frozen=True)
 class Grid:
-    """A suite in its pool ``out``: the plans that are not complete, and what each of them needs, by id."""
+    """A suite in its pool ``out``: the ids of runs that are complete, the plans of the others, and what each needs."""
 
     suite: Suite
     out: Path
+    complete: Set[str]
     waiting: Sequence[Plan]
     resources: Mapping[str, Resources]
 
@@ -51,7 +52,8 @@ def grid_of(path: Path, out: Path | None, given: Mapping[str, Any], offers: Regi
     plans = [made for made in plans if only in made.id]
     waiting = [made for made in plans if not is_complete_in_pool(made, offers)]
     reporter().log(f"{suite.name}: {len(plans)} cells, {len(plans) - len(waiting)} of them done already")
-    return Grid(suite, out, waiting, resources)
+    complete = {made.id for made in plans} - {made.id for made in waiting}
+    return Grid(suite, out, complete, waiting, resources)
 
 
 def start(
@@ -67,6 +69,8 @@ def start(
         raise MissingFile(f"engine {name}: {lacking}")
     setup = EngineSetup(grid.out / ENGINES / name, reporter(), jobs)
     engine: Engine = resolve(spec.start)(params, setup)
+    for known in grid.complete & set(engine.states()):
+        engine.forget(known)
     resources = {each: replace(needs, time=timeout or needs.time) for each, needs in grid.resources.items()}
     return Started(engine, resources)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdbench.context import Reporter
+from gdbench.context import Reporter, Stopped
 from gdbench.engines import Engine, Job, JobState, Resources
 from gdbench.errors import Busy, GdbenchError
 from gdbench.runs.planning import Plan
@@ -63,9 +63,13 @@ class Bench:
                 for outcome in at_work.outcomes():
                     task.advance()
                     yield outcome
+            except (KeyboardInterrupt, Stopped):
+                left = len(at_work.todo) + len(at_work.active) + len(at_work.held)
+                reporter.log(f"interrupted, {left} cells are to go; what ran saves; the same command goes on")
+                raise
             finally:
-                if left := self.engine.close():
-                    reporter.log(left)
+                if remains := self.engine.close():
+                    reporter.log(remains)
 
     def job(self, plan: Plan) -> Job:
         """The process of a plan."""
@@ -171,7 +175,7 @@ class _AtWork:
             elif ended.status != "busy":
                 self.endings[plan.id] = ended
             return
-        seconds = time.monotonic() - self.started.get(plan.id, time.monotonic())
+        seconds = time.monotonic() - self.started[plan.id] if plan.id in self.started else 0.0
         reason = f"{outcome.reason}; see {log}" if outcome.reason else ""
         yield Outcome(plan, outcome.status, reason, seconds)
 

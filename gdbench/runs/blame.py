@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdbench.errors import GdbenchError, PluginError
+from gdbench.evaluation.memory import is_exhaustion
 from gdbench.expected import DOMAIN, GENERATOR, wrong_members
 from gdbench.places import at, defined_at, innermost, owns, raised_at
 from gdbench.protocols import Domain, Generator
@@ -28,6 +29,8 @@ def told(error: BaseException, plan: Plan, called: Offer[Any]) -> str:
     text = first_line(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, SystemExit):
         text = f"exited without a result: sys.exit({error.code!r})"
+    if is_exhaustion(error):
+        text += "; out of memory: --max-memory bounds what is rendered at once"
     whose = [offer for offer in _offers(plan, called) if owns(offer.provider.package, _culprit(error, plan, called))]
     if not whose:
         return text if isinstance(error, PluginError) else f"{text} ({_named(called)})"

@@ -24,10 +24,10 @@ from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
 from gdbench.runs.measuring import as_scores, measure, voided
 from gdbench.runs.planning import Plan, plan, request_of
-from gdbench.runs.process import same_folder, terminable
+from gdbench.runs.process import no_way_out, same_folder, terminable
 from gdbench.runs.process_group import ALONE, ProcessGroup
 from gdbench.runs.recorded import finished, is_evaluated, missing_metrics
-from gdbench.runs.store import RunFolder, open_run
+from gdbench.runs.store import RunFolder, enough_space, nearly_full, open_run
 
 
 def execute(
@@ -53,9 +53,11 @@ def execute(
         if plan.incompatible:
             record = replace(record, status="incompatible", reason=plan.incompatible)
             return folder.write(record), RunFolder(folder.path)
+        enough_space(folder.path)
         folder.reopen()
         try:
-            record, failed = _computed(plan, registry, folder, record, reporter, group, stop)
+            with no_way_out():
+                record, failed = _computed(plan, registry, folder, record, reporter, group, stop)
         except (KeyboardInterrupt, Stopped):
             reason = f"interrupted{stop.progress and f' at {stop.progress}'}; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
@@ -64,11 +66,12 @@ def execute(
         except (Exception, SystemExit) as error:
             if old is not None:
                 folder.write(old)
-                raise GdbenchError(told(error, plan, plan.method)) from error
+                raise GdbenchError(told(error, plan, plan.method) + nearly_full(folder.path)) from error
             if isinstance(error, UsageError):  # nothing to record: what was asked for cannot be
                 raise
             write_text(folder.path / "traceback.txt", traceback.format_exc())
-            record, failed = replace(record, status="failed", reason=told(error, plan, plan.method)), {}
+            reason = told(error, plan, plan.method) + nearly_full(folder.path)
+            record, failed = replace(record, status="failed", reason=reason), {}
         if failed and old is None:
             record = voided(record, plan, failed)
         record = folder.write(record)

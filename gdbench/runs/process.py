@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from gdbench.context import Stopped, StopRequest
 
@@ -39,6 +40,26 @@ def terminable() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+@contextmanager
+def no_way_out() -> Iterator[None]:
+    """While the block runs, ``os._exit`` in this process raises SystemExit: a plugin that leaves so left no result.
+
+    Processes that it forks leave as they like.
+    """
+    real, here = os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() != here:
+            real(status)
+        raise SystemExit(status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = real
 
 
 @contextmanager

@@ -8,6 +8,7 @@ record names and that is here has the hash that the record states.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
@@ -29,6 +30,8 @@ STRIPS = "strips.webp"  # small pictures of all directions
 DRAWN = ("pictures/directions.png", STRIPS)  # made of the record, again and again
 TABLES = "tables.parquet"
 LARGEST = 1 << 26  # bytes of a record
+LEAST_SPACE = 4_000_000
+"""Bytes that must be free before a run begins: what a small one keeps and writes beside it."""
 LEAST_WAIT, LOOK = 1.0, 0.1
 """Seconds for which everybody waits, since others hold a run for a moment to see how it ended; and between looks."""
 
@@ -133,6 +136,10 @@ class RunFolder:
         """
         if self.claim is not None and self.claim.lost():
             raise Busy(f"{self.path}: taken over by {self.claim.holder() or 'another process'}, whose record stands")
+        with cannot_write(self.path):
+            return self._written(record)
+
+    def _written(self, record: RunRecord) -> RunRecord:
         self.reopen()
         self._sweep()
         absent = {name: digest for name, digest in record.files.items() if not (self.path / name).exists()}
@@ -218,6 +225,22 @@ def _claimed(path: Path, wait: float) -> Claim:
         time.sleep(LOOK)
 
 
+def enough_space(folder: Path) -> None:
+    """Raise GdbenchError where the disk of ``folder`` has no room for a run."""
+    if (free := shutil.disk_usage(folder).free) < LEAST_SPACE:
+        least = LEAST_SPACE / 1e6
+        raise GdbenchError(
+            f"{folder}: {free / 1e6:.1f} MB are free on this disk, a run needs {least:.0f} MB at least: make room, or "
+            "choose another folder with --out"
+        )
+
+
+def nearly_full(folder: Path) -> str:
+    """What is to be added to an error where it may come of a full disk, which libraries tell in many ways; else ""."""
+    free = shutil.disk_usage(folder).free
+    return f"; {free / 1e6:.1f} MB are free on the disk of the run" if free < LEAST_SPACE else ""
+
+
 @contextmanager
 def cannot_write(folder: Path) -> Iterator[None]:
     """Say in one line, as a GdbenchError, that ``folder`` cannot be written and what to do."""
@@ -225,6 +248,8 @@ def cannot_write(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
+        if error.errno == errno.ENOSPC:
+            reason += f", {shutil.disk_usage(folder.parent).free / 1e6:.1f} MB are free"
         raise GdbenchError(f"{folder}: cannot write here ({reason}); choose another folder with --out") from None
 
 

@@ -23,7 +23,8 @@ stop() {{ stopped=1; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null; }}
 trap stop TERM USR1
 ended() {{ printf %s "$2" > ended/".$1.$$" && mv ended/".$1.$$" "ended/$1"; }}
 cell() {{  # its name, its log, its command
-    [ -n "$stopped" ] || [ -e "ended/$1" ] && return
+    [ -n "$stopped" ] && return
+    [ "$(cat "ended/$1" 2>/dev/null)" -lt 128 ] 2>/dev/null && return  # a requeued task repeats what was killed only
     ( cd {cwd} && exec "${{@:3}}" ) < "input/$1.json" >> "$2" 2>&1 &
     child=$!
     wait "$child"; code=$?

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -213,3 +216,22 @@ def test_who_does_not_stay_leaves_what_others_hold_to_them(benches: Benches) -> 
         outcomes = benches.run(held, other, reporter=told, stays=False)
     assert [outcome.plan.id for outcome in outcomes] == ["other"]
     assert told.lines == ["1 cells are left to other processes, which hold them: held"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_bench_that_is_asked_to_end_takes_its_children_along_and_says_what_is_left(
+    benches: Benches, number: signal.Signals
+) -> None:
+    inherited = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    told = Lines()
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), number))
+    timer.start()
+    try:
+        with pytest.raises(BaseException) as caught:
+            benches.run(benches.cell("a", "wait"), benches.cell("b", "wait"), reporter=told)
+    finally:
+        timer.join()
+        signal.signal(number, inherited)
+    assert isinstance(caught.value, KeyboardInterrupt if number == signal.SIGINT else SystemExit)
+    assert "interrupted, 2 cells are to go; what ran saves; the same command goes on" in told.lines
+    assert not RunFolder(benches.folder / "out" / "a").held

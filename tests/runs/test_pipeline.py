@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -460,10 +461,11 @@ def test_a_signal_saves_the_step_that_is_just_done(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("way", [sys.exit, os._exit], ids=["sys.exit", "os._exit"])
 @pytest.mark.parametrize("kind", ["method", "metric"])
-def test_a_plugin_that_exits_failed(tmp_path: Path, registry: Registry, kind: str) -> None:
+def test_a_plugin_that_exits_failed(tmp_path: Path, registry: Registry, kind: str, way: Any) -> None:
     def leaves(*_: Any) -> None:
-        sys.exit(0)
+        getattr(sys if way is sys.exit else os, way.__name__)(0)
 
     mine = with_method(registry, leaves) if kind == "method" else with_metric(registry, leaves)
     record, folder = run(
@@ -473,6 +475,35 @@ def test_a_plugin_that_exits_failed(tmp_path: Path, registry: Registry, kind: st
     assert "exited without a result: sys.exit(0)" in record.reason
     assert f"{kind} mine" in record.reason
     assert list(folder.path.glob("traceback*.txt"))
+    assert os._exit is not None
+    assert "leave" not in os._exit.__name__
+
+
+def test_free_space_is_looked_at_before_a_run_and_named_when_it_ends(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [10_000_000_000]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
+
+    def fills(*_: Any) -> None:
+        free[0] = 200_000
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")  # torch.save's way
+
+    record, _ = run(tmp_path, with_method(registry, fills), "mine")
+    assert "inline_container" in record.reason
+    assert record.reason.endswith("; 0.2 MB are free on the disk of the run")
+    with pytest.raises(GdbenchError, match=r"0\.2 MB are free on this disk, a run needs 4 MB at least: make room, or"):
+        run(tmp_path, registry)
+
+
+def test_memory_that_runs_out_names_the_plugin_and_what_helps(tmp_path: Path, registry: Registry) -> None:
+    def greedy(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    record, _ = run(tmp_path, with_method(registry, greedy), "mine")
+    assert "Tried to allocate 2.00 GiB" in record.reason
+    assert "out of memory: --max-memory bounds what is rendered at once" in record.reason
+    assert "method mine" in record.reason
 
 
 def test_a_plugin_that_changes_the_working_directory_breaks_nothing(

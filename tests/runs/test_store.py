@@ -176,7 +176,8 @@ def test_whichever_write_fails_the_run_is_either_old_or_new(tmp_path: Path, monk
         monkeypatch.setattr(Path, "replace", sometimes)
         try:
             folder.write(changed)
-        except OSError:
+        except GdbenchError as error:
+            said = str(error)
             records, problems = read_records(find_runs(tmp_path))
             assert (len(records), len(problems)) == (0, 1)  # never believed, never lost
             assert folder.read().status == "done"
@@ -184,6 +185,8 @@ def test_whichever_write_fails_the_run_is_either_old_or_new(tmp_path: Path, monk
             continue
         break
     assert fail_at == 3  # record.json and done
+    assert "No space left on device" in said
+    assert "MB are free" in said
     assert folder.read(verify=True).reason == "again"
 
 
