@@ -224,7 +224,13 @@ def test_a_bench_that_is_asked_to_end_takes_its_children_along_and_says_what_is_
 ) -> None:
     inherited = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     told = Lines()
-    timer = threading.Timer(3.0, os.kill, (os.getpid(), number))
+
+    def send() -> None:
+        while not RunFolder(benches.folder / "out" / "a").held:
+            time.sleep(0.1)
+        os.kill(os.getpid(), number)
+
+    timer = threading.Thread(target=send)
     timer.start()
     try:
         with pytest.raises(BaseException) as caught:
