@@ -226,7 +226,7 @@ def test_a_bench_that_is_asked_to_end_takes_its_children_along_and_says_what_is_
     told = Lines()
 
     def send() -> None:
-        while not RunFolder(benches.folder / "out" / "a").held:
+        while not (benches.folder / "out" / ".claims" / "a" / "1" / "holder").exists():
             time.sleep(0.1)
         os.kill(os.getpid(), number)
 
