@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +13,57 @@ from torch import Tensor
 
 from gdbench import Codes, UsageError, load_weights, normal, read_facts, unfilled
 from gdbench_stylegan3 import Params
-from gdbench_stylegan3.networks import Generator, truncate
+from gdbench_stylegan3.networks import Dense, Generator, truncate
 from gdbench_stylegan3.shapes import FACTS, infer_config
+from gdbench_stylegan3.spaces import BASES, Space, channels, layered, padded
 
 
 class StyleGAN3:
-    """A loaded StyleGAN3, frozen; spaces w (default), z, and w+ for codes (n, layers, dim), the input's w first.
+    """A loaded StyleGAN3, frozen; spaces w (default), z, w+ (one w for input and each layer, one after another) and s
+    (style channels), and some layers of w, w+ and s, as w:0-3 (see `spaces`).
 
-    Codes in z are mapped and truncated; codes in w and w+ are rendered as they are. `sample` in w is truncated.
+    Codes in z are mapped and truncated; all others are rendered as they are. `sample` outside z is truncated. Codes in
+    w+ may also be (n, layers, w_dim).
     """
 
-    spaces: tuple[str, ...] = ("w", "z")
+    spaces: tuple[str, ...] = BASES
 
     def __init__(self, network: Generator, domain: str, params: Params, device: torch.device) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
         self.domain, self.device, self.params = domain, device, params
         self.image_shape = network.config.image_shape
+        self.affines: dict[str, Dense] = {
+            name.removesuffix(".affine"): module
+            for name, module in self.network.synthesis.named_modules()
+            if isinstance(module, Dense)
+        }
         self.feature_layers = tuple(shape.name for shape in network.config.layers if not shape.rgb)
 
     def dim(self, space: str) -> int:
-        """The dimension of a code in `space`; in w+ that of one layer."""
-        dims = {"w": self.network.config.w_dim, "w+": self.network.config.w_dim, "z": self.network.config.z_dim}
-        if space not in dims:
-            raise UsageError(f"stylegan3 has no space {space!r}; it has {', '.join(dims)}")
-        return dims[space]
+        """The dimension of a code in `space`. Raises UsageError where there is no such space."""
+        found, config = self._space(space), self.network.config
+        if found.base == "s":
+            return sum(len(affine.bias) for affine in self._held(found).values())
+        return {"z": config.z_dim, "w": config.w_dim, "w+": config.w_dim * len(found.layers)}[found.base]
 
     @torch.no_grad()
     def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
-        """`n` codes: z is standard normal, w its image under the (truncated) mapping, w+ one w for all layers."""
-        self.dim(space)
+        """`n` codes: z is standard normal, w its image under the (truncated) mapping, w+ the same w in all layers, s
+        what the affines make of it."""
+        found = self._space(space)
         codes = Codes(normal(rng, n, self.network.config.z_dim).to(self.device), "z", self._labels(n, rng))
         if space == "z":
             return codes
-        if space == "w" and self._cutoff_matters:
+        if found.base == "w" and self._cutoff_matters:
             raise UsageError("with a cutoff, truncated codes differ per layer: sample in z or w+, or unset it")
         mapped = self.map(codes)
-        return mapped if space == "w" else Codes(self._styles(mapped), "w+", mapped.labels, mapped.origin)
+        if found.base == "w":
+            return replace(mapped, space=space)
+        ws = self._styles(mapped)
+        parts = [ws[:, layer] for layer in found.layers]
+        if found.base == "s":
+            parts = [affine(w) for affine, w in zip(self._held(found).values(), parts, strict=True)]
+        return Codes(torch.cat(parts, 1), space, mapped.labels, mapped.origin)
 
     def map(self, codes: Codes) -> Codes:
         """Codes in w of codes in z, truncated; in w+ where a cutoff makes layers differ."""
@@ -64,28 +80,27 @@ class StyleGAN3:
 
     def render(self, codes: Codes) -> Tensor:
         """Images (n, channels, height, width), nominally in [-1, 1], never clamped."""
-        images: Tensor = self.network.synthesis(self._styles(codes))
-        return images
+        return self._synthesised(codes, None)
 
     def features(self, codes: Codes, layer: str) -> Tensor:
         """What a layer gives, (n, c, side, side); sides have a margin around the image in all but the last two."""
         if layer not in self.feature_layers:
             raise UsageError(f"no layer {layer!r}; layers: {', '.join(self.feature_layers)}")
         record: dict[str, Tensor] = {}
-        self.network.synthesis(self._styles(codes), record)
+        self._synthesised(codes, record)
         return record[layer]
 
     def modulation_weights(self, space: str) -> Mapping[str, Tensor]:
-        """In w the affines of the input's transform and of all styles (in, dim), in z the mapping's first layer."""
+        """In w and w+ the affines (outputs, dim) of its layers, the input's transform among them, in z the mapping's
+        first layer; in s none: there the convolutions themselves act."""
         if space == "z":
             fc0 = self.network.mapping.get_submodule("fc0")
             return {"mapping.fc0": self._scaled(fc0)[:, : self.dim("z")]}
-        self.dim(space)
-        return {
-            name.removesuffix(".affine"): self._scaled(module)
-            for name, module in self.network.synthesis.named_modules()
-            if name.endswith(".affine")
-        }
+        found = self._space(space)
+        if found.base == "s":
+            return {}
+        weights = {name: self._scaled(affine) for name, affine in self._held(found).items()}
+        return weights if found.base == "w" else padded(found, weights)
 
     @property
     def _kind(self) -> torch.dtype:
@@ -103,10 +118,36 @@ class StyleGAN3:
         return scaled
 
     def _styles(self, codes: Codes) -> Tensor:
-        """Codes of any space as one w per layer: (n, layers, w_dim)."""
-        self.dim(codes.space)
-        w = self.map(codes).latents if codes.space == "z" else codes.latents.to(self._kind)
-        return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
+        """Codes of any space but s as one w per layer: (n, layers, w_dim)."""
+        space = self._space(codes.space)
+        if space.base == "z" or (space.base == "w" and not space.partial):
+            w = self.map(codes).latents if space.base == "z" else codes.latents.to(self._kind)
+            return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
+        return layered(space, codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
+
+    def _synthesised(self, codes: Codes, record: dict[str, Tensor] | None) -> Tensor:
+        space, styles = self._space(codes.space), None
+        if space.base == "s":
+            whole = self._whole(codes) if space.partial else None
+            styles = channels(space, list(self.affines.values()), codes.latents.to(self._kind), whole)
+            ws = codes.latents.new_zeros(len(codes), space.count, 0)
+        else:
+            ws = self._styles(codes)
+        images: Tensor = self.network.synthesis(ws, record, styles=styles)
+        return images
+
+    def _whole(self, codes: Codes) -> Tensor:
+        """One w per layer of the sampled codes, before they were moved in some layers."""
+        if codes.origin is None:
+            raise UsageError(f"codes in {codes.space} need the z that they were sampled from, for their other layers")
+        return self._styles(Codes(codes.origin, "z", codes.labels))
+
+    def _space(self, name: str) -> Space:
+        return Space.of(name, self.network.config.style_layers)
+
+    def _held(self, space: Space) -> dict[str, Dense]:
+        """The affines of the layers that codes in a space hold, by name."""
+        return {name: affine for i, (name, affine) in enumerate(self.affines.items()) if i in space.layers}
 
     def _labels(self, n: int, rng: np.random.Generator) -> Tensor | None:
         classes = self.network.config.label_dim

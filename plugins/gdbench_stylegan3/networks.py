@@ -7,6 +7,7 @@ demodulation, one number per sample and output channel, is a scale of the result
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -99,12 +100,12 @@ class FourierInput(nn.Module):
         self.register_buffer("phases", torch.rand(config.channels) - 0.5)
         self.register_buffer("transform", torch.eye(3))
 
-    def forward(self, w: Tensor) -> Tensor:
-        """w (n, w_dim) to features (n, channels, side, side)."""
-        transforms = self.transforms(w)
+    def forward(self, w: Tensor, style: Tensor | None = None) -> Tensor:
+        """w (n, w_dim), or what the affine makes of it (n, 4), to features (n, channels, side, side)."""
+        transforms = self.transforms(self.affine(w) if style is None else style)
         phases = self.phases + (self.freqs @ transforms[:, :2, 2:]).squeeze(2)
         freqs = self.freqs @ transforms[:, :2, :2]
-        places = (torch.arange(self.side, dtype=w.dtype, device=w.device) + (0.5 - self.side / 2)) / self.rate
+        places = (torch.arange(self.side, dtype=freqs.dtype, device=w.device) + (0.5 - self.side / 2)) / self.rate
         along_x = freqs[:, :, 0, None] * places
         along_y = freqs[:, :, 1, None] * places + phases[:, :, None]
         waves = ((along_y[:, :, :, None] + along_x[:, :, None, :]) * (2 * math.pi)).sin()
@@ -113,10 +114,9 @@ class FourierInput(nn.Module):
         waves = waves * (1 - faded).clamp(0, 1)[:, :, None, None]
         return F.conv2d(waves, self.weight[:, :, None, None] / math.sqrt(len(self.weight)))
 
-    def transforms(self, w: Tensor) -> Tensor:
-        """The inverse transform (n, 3, 3) of each sample: `transform`, then shift and rotation as w asks."""
-        asked: Tensor = self.affine(w)
-        cosine, sine, x, y = (asked / asked[:, :2].norm(dim=1, keepdim=True)).unbind(1)
+    def transforms(self, style: Tensor) -> Tensor:
+        """The inverse transform (n, 3, 3) of each sample: `transform`, then shift and rotation as its style asks."""
+        cosine, sine, x, y = (style / style[:, :2].norm(dim=1, keepdim=True)).unbind(1)
         nothing, one = torch.zeros_like(x), torch.ones_like(x)
         rows = (cosine, -sine, sine * y - cosine * x, sine, cosine, -sine * x - cosine * y, nothing, nothing, one)
         return torch.stack(rows, 1).reshape(-1, 3, 3) @ self.transform
@@ -164,14 +164,14 @@ class SynthesisLayer(nn.Module):
         taps = (shape.down_taps,) * (2 if shape.radial else 1)
         self.register_buffer("down_filter", torch.zeros(taps) if shape.down_taps > 1 else None)
 
-    def forward(self, x: Tensor, w: Tensor, keep: float | None = None) -> Tensor:
-        """Features (n, in, h, h) and styles (n, w_dim) to (n, out, h', h').
+    def forward(self, x: Tensor, w: Tensor, keep: float | None = None, style: Tensor | None = None) -> Tensor:
+        """Features (n, in, h, h) and w (n, w_dim), or what the affine makes of it (n, in), to (n, out, h', h').
 
         keep: share of the running mean square of inputs that stays when this batch is added; None leaves it alone.
         """
         if keep is not None:
             self.magnitude_ema.lerp_(x.detach().square().mean(), 1 - keep)
-        x, scale = self.convolved(x, self.affine(w))
+        x, scale = self.convolved(x, self.affine(w) if style is None else style)
         gain = 1.0 if self.shape.rgb else GAIN  # lrelu(a) * gain = lrelu(a * gain), and filters are linear
         x = torch.addcmul(self.bias[:, None, None] * gain, x, scale * (self.magnitude_ema.rsqrt() * gain))
         side = (self.shape.after - 1) * self.shape.down + self.shape.down_taps
@@ -217,11 +217,22 @@ class SynthesisNetwork(nn.Module):
         """The layers by name, in order."""
         return {name: layer for name, layer in self.named_children() if isinstance(layer, SynthesisLayer)}
 
-    def forward(self, ws: Tensor, record: dict[str, Tensor] | None = None, keep: float | None = None) -> Tensor:
-        """Render; `record` collects the output of each layer by name, `keep` is that of the layers."""
-        x: Tensor = self.input(ws[:, 0]).contiguous(memory_format=torch.channels_last)
-        for i, (name, layer) in enumerate(self.layers().items()):
-            x = layer(x, ws[:, i + 1], keep)
+    def forward(
+        self,
+        ws: Tensor,
+        record: dict[str, Tensor] | None = None,
+        keep: float | None = None,
+        styles: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Render; `record` collects the output of each layer by name, `keep` is that of the layers.
+
+        styles: the style channels (n, any) of the input and of each layer, in place of what affines make of `ws`
+        (n, layers + 1, any).
+        """
+        given = [None] * ws.shape[1] if styles is None else styles
+        x: Tensor = self.input(ws[:, 0], given[0]).contiguous(memory_format=torch.channels_last)
+        for i, (name, layer) in enumerate(self.layers().items(), 1):
+            x = layer(x, ws[:, i], keep, given[i])
             if record is not None:
                 record[name] = x
         return x * self.config.output_scale

@@ -170,7 +170,7 @@ def test_an_import_needs_no_hint_among_all_families(tmp_path: Path) -> None:
     specs = [offer.spec for offer in load_registry().generators.values()]
     card = import_checkpoint(tmp_path / "network-snapshot-000100.pkl", specs, tmp_path / "store")
     assert card.card["family"] == "stylegan3"
-    assert (card.resolution, card.domain, card.card["spaces"]) == (32, "natural", ["w", "z"])
+    assert (card.resolution, card.domain, card.card["spaces"]) == (32, "natural", ["w", "z", "w+", "s"])
     stored = load_weights(tmp_path / "store" / "stylegan3" / card.file)
     assert torch.equal(stored["mapping.w_avg"], made.tensors["mapping.w_avg"])
 

@@ -257,7 +257,7 @@ def test_fresh_waves_fill_the_disc_of_the_bandwidth_evenly() -> None:
     assert float(lengths.max()) <= 2
     assert float((lengths.square() / 4 - torch.linspace(0, 1, 4000)).abs().max()) < 0.04  # the area within a radius
     assert float(made.phases.abs().max()) <= 0.5
-    assert torch.equal(made.transforms(torch.randn(2, 8)), torch.eye(3).expand(2, 3, 3))
+    assert torch.equal(made.transforms(made.affine(torch.randn(2, 8))), torch.eye(3).expand(2, 3, 3))
 
 
 @pytest.mark.parametrize("labels", [0, 3])
