@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,17 @@ def gdbench_commands(app: typer.Typer) -> None:
 
     @hookimpl
     def gdbench_commands(app): app.command("hello")(lambda: print("hello"))
+    """
+
+
+@hookspec
+def gdbench_run_progressed(run: str, task: str, done: int, total: int, numbers: Mapping[str, float]) -> None:
+    """Observe the numbers of a running task, such as a loss, at step ``done`` of ``total``.
+
+    An error here is reported once and changes nothing.
+
+    @hookimpl
+    def gdbench_run_progressed(run, task, done, total, numbers): print(run, task, done, total, dict(numbers))
     """
 
 

@@ -123,6 +123,13 @@ class Registry:
             for fault in broken:
                 reporter.log(f"observer failed, the run is not affected: {fault}")
 
+    def watched(self, reporter: Reporter, run: str) -> Reporter:
+        """The reporter of a run, which tells observers of its progress too."""
+        from gdbench.watching import Watched
+
+        observers = list(self._answering("gdbench_run_progressed"))
+        return Watched(reporter, run, observers) if observers else reporter
+
     def offers(self) -> Mapping[str, Mapping[str, Offer[Any]]]:
         """All offers: ``"generator"``, ``"method"``, ``"metric"``, ``"domain"`` and ``"engine"`` -> name -> offer."""
         return MappingProxyType({kind.removesuffix("s"): getattr(self, kind) for kind in KINDS})

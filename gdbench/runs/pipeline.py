@@ -56,8 +56,9 @@ def execute(
         enough_space(folder.path)
         folder.reopen()
         try:
+            watched = registry.watched(reporter, plan.id)
             with no_way_out():
-                record, failed = _computed(plan, registry, folder, record, reporter, group, stop)
+                record, failed = _computed(plan, registry, folder, record, watched, group, stop)
         except (KeyboardInterrupt, Stopped):
             reason = f"interrupted{stop.progress and f' at {stop.progress}'}; the same command resumes it"
             folder.write(old or replace(record, status="interrupted", reason=reason))
