@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from typer.testing import CliRunner
 from gdbench.cli import build_app
 from gdbench.errors import IntegrityError
 from gdbench.registry import load_registry
+from gdbench.report.making import report_of
+from gdbench.runs.suite import read_suite
 from tests.report.synthetic import record, write_folder
 
+ROOT = Path(__file__).parents[2]
 RUNS = {"a": record("alpha", 0, 0.5), "b": record("beta", 0, None, status="failed")}
 
 
@@ -59,6 +63,17 @@ def test_a_run_that_cannot_be_believed_is_named_and_the_others_are_shown(folder:
     assert "1 not believed" in text
     assert "run-gan-small-alpha-s0-k4.html" in text
     assert report(folder / "b") == IntegrityError.exit_code
+
+
+def test_pages_of_the_committed_board_are_small_and_say_no_nonsense() -> None:
+    made = report_of(ROOT / "results" / "runs", load_registry(), read_suite(ROOT / "benchmarks" / "scenes-quick.yaml"))
+    assert made.problems == []
+    limits = {"index.html": 1_500_000, "generator-": 3_000_000, "run-": 2_000_000}
+    for page, text in made.pages.items():
+        assert len(text.encode()) <= next(most for start, most in limits.items() if page.startswith(start)), page
+        shown = re.sub(r'"data:image/[^"]*"', "", text)
+        assert not re.search(r">\s*(nan|None|inf)\s*<", shown, re.IGNORECASE), page
+    assert "Which columns are believed" in made.pages["index.html"]
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
