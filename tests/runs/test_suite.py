@@ -137,3 +137,29 @@ def test_a_method_may_be_restricted_to_one_checkpoint(tmp_path):
     path.write_text(path.read_text().replace("a/large", "a/larger"))
     with pytest.raises(UsageError, match="a/larger"):
         read_suite(path)
+
+
+def test_what_cells_need_is_the_suites_and_then_the_methods(tmp_path):
+    made = suite(
+        tmp_path,
+        "name: a\nseeds: [0, 1]\ngenerators: [g]\nresources: {cpus: 2, memory: 8GB, time: 30m}\n"
+        "engines: {slurm: {bundle: 4}}\nmethods: [m, {method: n, resources: {gpus: 1, time: 1.5h}}]\n",
+    )
+    needs = [(one.cpus, one.gpus, one.bytes, one.seconds) for one in made.resources]
+    assert needs == [(2, 0, 8 * 10**9, 1800.0)] * 2 + [(2, 1, 8 * 10**9, 5400.0)] * 2
+    assert made.engines == {"slurm": {"bundle": 4}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ("{cpu: 2}", "resources: unknown parameter 'cpu': did you mean 'cpus'"),
+        ("{cpus: 0}", "resources: cpus: got 0"),
+        ("{time: 12:30}", "time: got '12:30', expected a time from 1 s, as 90s, 30m, 4h or 2d"),
+        ("{memory: lots}", "memory: got 'lots', expected a size from 1MB, as 2GB"),
+    ],
+)
+def test_what_cells_cannot_need_is_one_line(tmp_path, resources, said):
+    with pytest.raises(UsageError) as caught:
+        suite(tmp_path, f"name: a\ngenerators: [g]\nmethods: [m]\nresources: {resources}\n")
+    assert said in str(caught.value)
