@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
-
 from gdbench.errors import PluginError
 from gdbench.files import atomic_write, parsing
 from gdbench.runs.store import TABLES
@@ -28,6 +25,8 @@ SHARE, BEST, GATE = "share:", "best:", "void:"
 
 def as_table(columns: Mapping[str, Sequence[float]], k: int) -> pd.DataFrame:
     """Columns of one number for each of ``k`` directions as a table. Raises PluginError for what cannot be kept."""
+    import pandas as pd
+    import pyarrow as pa
 
     for name, values in columns.items():
         if len(values) != k:
@@ -45,6 +44,7 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
     Folders of protocol 1, which have a file for each metric, are read too.
     """
+    import pandas as pd
 
     if not (folder / TABLES).exists():
         return {path.stem: _read(path) for path in sorted((folder / EARLIER).glob("*.parquet"))}
@@ -87,6 +87,7 @@ def findings(folder: Path) -> list[Finding]:
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """Replace the tables of a run by these, with page checksums; a file for each metric of an earlier layout goes."""
+    import pandas as pd
 
     columns = {
         f"{metric}{BETWEEN}{name}": table[name].reset_index(drop=True)

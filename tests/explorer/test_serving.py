@@ -129,7 +129,14 @@ def test_the_command_serves_until_ctrl_c(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", planted(64, "z"), "toy", "none")
     command = [sys.executable, "-m", "gdbench", "explore", str(folder), "--serve"]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
+    )
     assert process.stdout is not None
     try:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32}/\n", process.stdout.readline())
@@ -138,6 +145,7 @@ def test_the_command_serves_until_ctrl_c(tmp_path: Path) -> None:
         rest, _ = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, rest) == (0, "ended\n")
 
 

@@ -77,7 +77,7 @@ def invoke(registry: Registry, *arguments: str) -> tuple[int, str]:
 
 def test_a_run_stops_at_once_and_names_the_command(served: ExtraFile, tmp_path: Path) -> None:
     request = RunRequest(gan="toy", method="random", out=tmp_path)
-    with pytest.raises(MissingFile, match=r"what sees: .*gdbench checkpoint fetch w$"):
+    with pytest.raises(MissingFile, match=r"what sees: .*gdbench checkpoint fetch w;"):
         plan(request, with_file(served))
     fetch_extra(served)
     assert plan(request, with_file(served)).domain.spec.files == (served,)
