@@ -65,8 +65,8 @@ def _serve(made: Made, port: int) -> None:
     from gdbench.explorer.serving import Server
 
     with Server(made, port) as server:
-        say(server.address, "only this machine can open it; Ctrl-C ends it")
         try:
+            say(server.address, "only this machine can open it; Ctrl-C ends it")
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             say("ended")
