@@ -638,7 +638,7 @@ def test_strips_are_drawn_again_with_another_calibration_and_kept_with_the_same(
 def test_directions_that_were_carried_over_keep_their_history_through_an_interruption(
     tmp_path: Path, registry: Registry
 ) -> None:
-    made = plan(request(tmp_path), registry)
+    made = plan(request(tmp_path, threads=1), registry)  # a number that is tried out is told in the environment
     first, folder = execute(made, registry, SILENT)
     folder.forget_evaluation()
     history = {"migrated_from": "toy-old", "date": "2001-01-01", "environment": {"commit": "abc"}}
