@@ -69,21 +69,36 @@ def summary(leaderboard: Leaderboard) -> tuple[str, ...]:
     ranked = [(board, shown) for board in leaderboard.boards if (shown := board.headline()) and _ranked(board, shown)]
     if len(ranked) < 2:
         return ()
-    leads = Counter(method for board, shown in ranked for method in _leaders(board, shown))
-    first, *others = [(name(method), count) for method, count in leads.most_common(NAMED)]
-    said = [
-        f"Of {len(ranked)} boards {_list([f'{first[0]} leads {first[1]}', *(f'{one} {n}' for one, n in others)])}, "
-        "ties included."
-    ]
-    alone = Counter(found[0] for board, shown in ranked if len(found := _leaders(board, shown)) == 1)
-    if alone:
-        said.append(f"Alone stand {_list([f'{name(method)} on {n}' for method, n in alone.most_common(NAMED)])}.")
+    said = [f"{line}." for line in _each(ranked)] if len(ranked) <= NAMED else list(_counted(ranked))
     judged = [(board.baseline, mark) for board, shown in ranked for mark in _marks(board, shown).values()]
     if judged:
         above = sum(mark == "above" for _, mark in judged)
         baselines = _list(sorted({name(baseline) for baseline, _ in judged}))
         said.append(f"Methods are above {baselines} in {above} of {len(judged)} cases.")
     return tuple(said)
+
+
+def _each(ranked: Sequence[tuple[Board, Shown]]) -> Iterator[str]:
+    """Who leads the headline column of each board."""
+    for board, shown in ranked:
+        leaders, column = [name(one) for one in _leaders(board, shown)], name(shown.column.name)
+        where = f"{board.key.generator}/{board.key.checkpoint} in {board.key.space}"
+        if leaders:
+            yield f"{_list(leaders)} {'leads' if len(leaders) == 1 else 'lead'} {column} on {where}"
+        else:
+            yield f"no ranked method leads {column} on {where}"
+
+
+def _counted(ranked: Sequence[tuple[Board, Shown]]) -> Iterator[str]:
+    """On how many boards the methods that lead most often lead, and lead alone."""
+    leads = Counter(method for board, shown in ranked for method in _leaders(board, shown))
+    if leads:
+        first, *others = [(name(method), count) for method, count in leads.most_common(NAMED)]
+        counts = _list([f"{first[0]} leads {first[1]}", *(f"{one} {n}" for one, n in others)])
+        yield f"Of {len(ranked)} boards {counts}, ties included."
+    alone = Counter(found[0] for board, shown in ranked if len(found := _leaders(board, shown)) == 1)
+    if alone:
+        yield f"Alone stand {_list([f'{name(method)} on {n}' for method, n in alone.most_common(NAMED)])}."
 
 
 def _brief(board: Board, headline: Shown | None) -> tuple[Shown, ...]:

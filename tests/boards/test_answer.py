@@ -88,8 +88,15 @@ def test_all_boards_together():
     three_ = [replace(run, id=f"{run.id}-y", cell=replace(run.cell, generator="y")) for run in [*POOR, *RANDOM]]
     made = leaderboard([*one, *two, *three_], COLUMNS, RULES)
     assert summary(made) == (
-        "Of 3 boards good leads 2 and poor 1, ties included.",
-        "Alone stand good on 2 and poor on 1.",
+        "good leads kappa on gan/small in z.",
+        "good leads kappa on x/small in z.",
+        "poor leads kappa on y/small in z.",
         "Methods are above random in 2 of 5 cases.",
+    )
+    more = [replace(run, id=f"{run.id}-{n}", cell=replace(run.cell, generator=f"w{n}")) for run in one for n in "ab"]
+    assert summary(leaderboard([*one, *two, *three_, *more], COLUMNS, RULES)) == (
+        "Of 5 boards good leads 4 and poor 1, ties included.",
+        "Alone stand good on 4 and poor on 1.",
+        "Methods are above random in 4 of 9 cases.",
     )
     assert summary(leaderboard(one, COLUMNS, RULES)) == ()

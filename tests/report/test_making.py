@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def test_pages_of_the_committed_board_are_small_and_say_no_nonsense() -> None:
         shown = re.sub(r'"data:image/[^"]*"', "", text)
         assert not re.search(r">\s*(nan|None|inf)\s*<", shown, re.IGNORECASE), page
     assert "Which columns are believed" in made.pages["index.html"]
+    said = (ROOT / "docs" / "report.md").read_text().partition("## Five questions")[2].partition("\n## ")[0]
+    everything = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)) for text in made.pages.values())
+    everything = " ".join(everything.split())
+    quotes = [" ".join(quote.split()) for quote in re.findall(r'"([^"]+)"', said)]
+    assert [quote for quote in quotes if quote not in everything] == []
+    assert len(quotes) > 10
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
