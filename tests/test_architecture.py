@@ -46,7 +46,7 @@ ROOMS = {  # room -> the rooms that its modules may enter; "" is the ground, whi
     "weights": {""},
     "evaluation": {""},
     "boards": {""},
-    "runs": {"", "weights", "evaluation"},
+    "runs": {"", "weights", "evaluation", "boards"},
     "testing": {"", "weights", "evaluation", "runs"},
     "report": {"", "evaluation", "runs", "boards"},
     "explorer": {"", "weights", "evaluation", "runs", "boards", "report"},

@@ -2,19 +2,20 @@
 
 From saved directions every score must agree to ``CLOSE``. From scratch the directions must be the same bit for bit on
 the same kind of processor, threads and torch. Elsewhere a learned method ends at other directions, as with another
-seed; there every score must lie within ``SPREAD`` standard deviations between seeds.
+seed; there every score must lie within ``SPREAD`` standard deviations between seeds, pooled as on leaderboards.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
-import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gdbench.boards.statistics import pooled
 from gdbench.context import Reporter
 from gdbench.errors import IntegrityError, UsageError
 from gdbench.record import RunRecord, Score
@@ -31,7 +32,7 @@ Start = Literal["directions", "scratch"]
 CLOSE = 1e-3
 """Of the recorded number where that is above 1, else absolute."""
 SPREAD = 3.0
-"""Standard deviations between seeds."""
+"""Standard deviations between seeds, pooled over the methods of the board."""
 OF_THE_MACHINE = {"s", "MiB", "MB", "GiB", "GB", "J"}
 """Units of columns that measure the machine, which are not compared when discovery is repeated."""
 KIND = ("cpu", "instructions", "torch", "devices")
@@ -146,11 +147,10 @@ def _from_scratch(
     if not unlike:
         claim = "the directions differ, on the same kind of processor, threads and torch"
         return Verdict(record.id, "scratch", False, claim, 0, tuple(changed))
-    seeds = _other_seeds(folder, record)
-    if not seeds or not record.scores:
+    allowed = _spreads(_groups(folder, record, registry))
+    if not allowed or not record.scores:
         claim = "the directions differ, and no other seeds lie beside the run to judge its scores by"
         return Verdict(record.id, "scratch", None, claim, 0, tuple(changed), unlike)
-    allowed = _spreads([record, *seeds])
     return _judged(record, again, "scratch", f"scores within {SPREAD:g} s.d. of seeds", unlike, registry, allowed)
 
 
@@ -213,24 +213,43 @@ def _of_the_machine(registry: Registry) -> set[str]:
     return {f"{metric}.{column.name}" for metric, column in columns if column.unit in OF_THE_MACHINE}
 
 
-def _other_seeds(folder: RunFolder, record: RunRecord) -> list[RunRecord]:
-    """The finished runs of the same cell and versions, but for the seed, that lie beside a run."""
+def _groups(folder: RunFolder, record: RunRecord, registry: Registry) -> list[list[RunRecord]]:
+    """The finished runs of the same board beside a run, itself too, by method: of methods that draw, and its own.
+
+    As on leaderboards the variance between seeds is shared by all of them: that of three seeds alone says little.
+    """
     cell = record.cell
-    prefix = f"{cell.generator}-{cell.checkpoint}-{cell.method}-s"
-    beside = [RunFolder(path) for path in sorted(folder.path.absolute().parent.glob(f"{prefix}*")) if path.is_dir()]
-    records, _ = read_records(one for one in beside if one.path.name != record.id)
-    same = [one for one in records if replace(one.cell, seed=cell.seed) == cell and one.versions == record.versions]
-    return [one for one in same if one.status == "done" and one.cell.seed != cell.seed]
+    beside = folder.path.absolute().parent.glob(f"{cell.generator}-{cell.checkpoint}-*")
+    records, _ = read_records(RunFolder(path) for path in sorted(beside) if path.is_dir() and path.name != record.id)
+    groups: dict[str, list[RunRecord]] = {}
+    for one in (record, *records):
+        other = one.cell
+        same = replace(other, method=cell.method, method_params=cell.method_params, seed=cell.seed) == cell
+        if same and one.status == "done" and _shared_versions(one) == _shared_versions(record):
+            groups.setdefault(f"{other.method} {sorted(other.method_params.items())}", []).append(one)
+    return [group for group in groups.values() if record in group or _draws(group[0], registry)]
 
 
-def _spreads(records: list[RunRecord]) -> dict[str, float]:
-    """``metric.column`` -> ``SPREAD`` standard deviations of what the seeds have."""
-    values: dict[str, list[float]] = {}
-    for record in records:
-        for name, score in _numbers(record).items():
-            if score.value is not None:
-                values.setdefault(name, []).append(score.value)
-    return {name: SPREAD * statistics.stdev(found) for name, found in values.items() if len(found) > 1}
+def _draws(record: RunRecord, registry: Registry) -> bool:
+    """Whether the run is of a method whose directions depend on the seed."""
+    offer = registry.methods.get(record.cell.method)
+    return record.role == "method" and offer is not None and not offer.spec.deterministic
+
+
+def _shared_versions(record: RunRecord) -> dict[str, int | None]:
+    return {name: version for name, version in record.versions.items() if name != "method"}
+
+
+def _spreads(groups: list[list[RunRecord]]) -> dict[str, float]:
+    """``metric.column`` -> ``SPREAD`` standard deviations between seeds, pooled over methods."""
+    found: dict[str, list[list[float]]] = {}
+    for group in groups:
+        numbers = [_numbers(record) for record in group]
+        for name in {name for own in numbers for name in own}:
+            values = [own[name].value for own in numbers if name in own]
+            found.setdefault(name, []).append([value for value in values if value is not None])
+    spreads = {name: pooled(values) for name, values in found.items()}
+    return {name: SPREAD * math.sqrt(spread.variance) for name, spread in spreads.items() if spread is not None}
 
 
 def _threads(environment: Mapping[str, Any]) -> list[int]:

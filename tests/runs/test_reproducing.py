@@ -18,6 +18,7 @@ from gdbench.cli import build_app
 from gdbench.context import SILENT, Context
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
+from gdbench.runs import reproducing
 from gdbench.runs.pipeline import execute
 from gdbench.runs.planning import plan
 from gdbench.runs.reproducing import Verdict, reproduce
@@ -141,6 +142,17 @@ def test_elsewhere_the_spread_of_seeds_decides(folder: RunFolder, registry: Regi
     far = reproduce(folder, registry, "scratch", SILENT)  # the seeds agree that it is far from what is measured
     assert far.held is False
     assert [one.name for one in far.differences] == ["diversity.rank_image"]
+
+
+def test_the_spread_of_seeds_is_pooled_over_methods(pool: Path) -> None:
+    record = RunFolder(next(pool.glob("toy-none-random-s0-*"))).read()
+    alike, apart = (
+        [replace(record, scores={"m": {"a": Score(v)}}) for v in values]
+        for values in ((0.5, 0.5, 0.5), (0.4, 0.5, 0.6))
+    )
+    assert reproducing._spreads([alike]) == {"m.a": 0.0}
+    pooled = (0.01 + 0.01) / (2 + 2)  # squares about the means 0.5 and 0.5, over the degrees of freedom
+    assert reproducing._spreads([alike, apart])["m.a"] == pytest.approx(3 * pooled**0.5)
 
 
 def test_without_other_seeds_nothing_is_said(folder: RunFolder, registry: Registry, tmp_path: Path) -> None:
