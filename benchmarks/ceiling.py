@@ -35,8 +35,8 @@ def read(generator: Exact, codes: Codes, oracle: Oracle) -> Mapping[str, Tensor]
     return {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
 
 
-def own_shares(generator: Exact, domain: gdbench.Domain) -> list[float]:
-    """The share that an exact edit of each factor has on that factor."""
+def exact_edits(generator: Exact, domain: gdbench.Domain) -> tuple[Edits, dict[str, float]]:
+    """Edits of each factor by STEP, both ways, as oracle B reads them, and the variances of the factors."""
     oracle, k = domain.oracle("b"), len(domain.factors)
     sample = read(generator, generator.sample(SAMPLES, "z", Stream(0, "ceiling/sample").at()), oracle)
     seen = partial(gdbench.visible, readings=sample, factors=domain.factors)
@@ -44,12 +44,16 @@ def own_shares(generator: Exact, domain: gdbench.Domain) -> list[float]:
     codes = generator.sample(CODES, "z", Stream(0, "ceiling/edits").at())
     ends = [[read(generator, moved(codes, generator, j, sign), oracle) for sign in (1, -1)] for j in range(k)]
     edited = {f.name: torch.stack([torch.stack([end[f.name] for end in row]) for row in ends]) for f in domain.factors}
-    nothing = torch.zeros(0)
-    alive = torch.ones(k, 2, dtype=torch.bool)
+    nothing, alive = torch.zeros(0), torch.ones(k, 2, dtype=torch.bool)
     before = Readings(read(generator, codes, oracle), nothing)
-    edits = Edits(0.3, codes, STEP * torch.ones(k, 2), alive, before, Readings(edited, nothing))
+    return Edits(0.3, codes, STEP * torch.ones(k, 2), alive, before, Readings(edited, nothing)), variances
+
+
+def own_shares(generator: Exact, domain: gdbench.Domain) -> list[float]:
+    """The share that an exact edit of each factor has on that factor."""
+    edits, variances = exact_edits(generator, domain)
     parts = contrasts(edits, domain.factors, domain.factors, variances)
-    return changes(parts, alive, torch.ones(CODES, dtype=torch.bool)).shares.diagonal().tolist()
+    return changes(parts, edits.alive, torch.ones(CODES, dtype=torch.bool)).shares.diagonal().tolist()
 
 
 def moved(codes: Codes, generator: Exact, factor: int, sign: float, step: float = STEP) -> Codes:
