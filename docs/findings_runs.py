@@ -1,0 +1,116 @@
+"""What docs/findings.py reads: the boards of a suite, and F1 of the first k directions of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdbench.boards.board import Board, Leaderboard
+from gdbench.boards.leaderboard import leaderboard_of
+from gdbench.boards.statistics import Interval, Sample, interval, mean_of, pooled, ranks
+from gdbench.columns import columns_of
+from gdbench.record import RunRecord
+from gdbench.registry import load_registry
+from gdbench.runs.pool import suite_runs
+from gdbench.runs.suite import read_suite
+from gdbench.runs.tables import read_tables
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+RANDOM, SUPERVISED = "random", "oracle-linear"
+SHOWN = ("sngan/scenes32", "stylegan2/scenes32")
+"""The boards of the picture in README, and of the strips."""
+ORDERED = frozenset({"sefa", "ganspace", "jacobian", "hessian-penalty", "orojar", SUPERVISED})
+"""Methods that give their strongest directions first; of the others the mean over random orders is taken."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one board. name: GAN/CHECKPOINT; by method, in order of seed; pool: where their folders lie."""
+
+    name: str
+    board: Board
+    runs: dict[str, list[RunRecord]]
+    pool: Path
+
+    def column(self, method: str, column: str, metric: str = "recovery") -> list[float]:
+        """The numbers of a column of a method, one for each seed that has one."""
+        return numbers(self.runs.get(method, []), metric, column)
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods with a number, best F1 first; controls and references too."""
+        found = {method: np.mean(self.column(method, "F1")) for method in self.runs if self.column(method, "F1")}
+        return sorted(found, key=lambda method: -found[method])
+
+    @property
+    def rivals(self) -> list[str]:
+        """Those of ``methods`` that are no control and no reference."""
+        return [method for method in self.methods if self.runs[method][0].role == "method"]
+
+
+def numbers(runs: Sequence[RunRecord], metric: str, column: str) -> list[float]:
+    """The numbers of a column, one for each run that has one."""
+    scores = (run.scores.get(metric, {}).get(column) for run in runs)
+    return [score.value for score in scores if score is not None and score.value is not None]
+
+
+def read(pool: Path) -> tuple[Leaderboard, list[Group]]:
+    """The leaderboard of scenes-quick and its runs by board; references, which have K = J, stand with K = 32."""
+    registry, suite = load_registry(), read_suite(BENCHMARKS / "scenes-quick.yaml")
+    found = suite_runs(suite, registry, pool)
+    made = leaderboard_of(found.records, columns_of(registry), registry, suite)
+    groups = []
+    for board in made.boards:
+        key = board.key
+        if key.k != 32:
+            continue
+        runs: dict[str, list[RunRecord]] = {}
+        for record in sorted(found.records, key=lambda record: record.cell.seed):
+            cell = record.cell
+            if (cell.generator, cell.checkpoint, cell.space) == (key.generator, key.checkpoint, key.space):
+                runs.setdefault(cell.method, []).append(record)
+        twin = " in z" if (key.generator, key.space) == ("stylegan2", "z") else ""
+        groups.append(Group(f"{key.generator}/{key.checkpoint}{twin}", board, runs, pool))
+    order = {name: place for place, name in enumerate(SHOWN)}
+    return made, sorted(groups, key=lambda group: (order.get(group.name, len(order)), group.name))
+
+
+def companion(suite: str, pool: Path) -> list[RunRecord]:
+    """The runs with scores of another suite, in order of seed; empty where the pool has none."""
+    found = suite_runs(read_suite(BENCHMARKS / f"{suite}.yaml"), load_registry(), pool).records
+    return sorted((run for run in found if numbers([run], "recovery", "F1")), key=lambda run: run.cell.seed)
+
+
+def first_k(group: Group, method: str) -> NDArray[np.float64]:
+    """F1 of the first k directions for k = 1..K (seeds, K)."""
+    ending = "at" if method in ORDERED else "any"
+    found = []
+    for run in group.runs[method]:
+        table = read_tables(group.pool / run.id)["recovery"]
+        recall, precision = (table[f"{name}_{ending}"].to_numpy(dtype=float) for name in ("recall", "precision"))
+        whole = recall + precision
+        found.append(np.divide(2 * recall * precision, whole, out=np.zeros_like(whole), where=whole > 0))
+    return np.array(found)
+
+
+def counted(group: Group) -> int:
+    """J, the number of known factors that count on this generator."""
+    return round(next(value for method in group.methods for value in group.column(method, "counted")))
+
+
+def intervals(scores: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
+    """Mean of each method with its interval; the variance between seeds is that of all of them together."""
+    spread = pooled(scores.values())
+    return {name: interval(Sample(mean_of(each), len(each), spread), (0.0, 1.0)) for name, each in scores.items()}
+
+
+def leaders(scores: Mapping[str, Sequence[float]], least: float) -> list[str]:
+    """The methods that no other is clearly better than, as a board ranks them; the largest mean first."""
+    spread = pooled(scores.values())
+    samples = {name: Sample(mean_of(each), len(each), spread) for name, each in scores.items()}
+    placed = ranks(samples, "higher", list(samples), least)
+    return sorted((name for name, rank in placed.items() if rank == 1), key=lambda name: -samples[name].mean)
