@@ -31,7 +31,7 @@ from scipy.stats import spearmanr
 
 from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Entry, Leaderboard
-from gdbench.boards.statistics import Interval
+from gdbench.boards.statistics import Interval, paired
 from gdbench.files import write_text
 from gdbench.record import RunRecord
 
@@ -188,6 +188,25 @@ def anew(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
             yield f"Asked for {place + 1} directions from the start on {group.name} (in brackets: {first}): {listed}."
 
 
+def reuse(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Whether serving five pairs from one base image costs voynov anything, at equal images."""
+    for group in groups:
+        key = group.board.key
+        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
+        once = [run for run in here if run.cell.method_params.get("reuse") == 1]
+        five = [run for run in here if run not in once]
+        if len(once) > 1 and len(once) == len(five):
+            said = []
+            for column in ("precision", "F1"):
+                apart = paired(*(numbers(each, "recovery", column) for each in (five, once)))
+                assert apart is not None  # of two pairs or more
+                said.append(f"{column} {apart.mean:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})")
+            yield (
+                f"voynov on {group.name} that serves five pairs from each base image, against once as published, at "
+                f"equal images and the same {len(once)} seeds: {', '.join(said)}."
+            )
+
+
 def told_apart(groups: Sequence[Group]) -> Iterator[str]:
     """Whether learned directions are easier to tell apart than random ones at equal visible change."""
     for group in groups:
@@ -259,6 +278,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     """The whole page."""
     shown = [group for group in groups if group.name in SHOWN]
     budgets, factors = companion("budget-curves", pool), companion("factors-quick", pool)
+    spared = list(reuse(shown, companion("voynov-reuse", pool)))
     parts = [
         "# What gdbench found",
         "Written by `docs/findings.py` from the records in `results/runs`; do not edit. The question: of 32 directions "
@@ -286,6 +306,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "*What a smaller K would say: F1 of the first k directions, mean over seeds; of methods without an order of "
         "their own the mean over random orders.*",
         *(BUDGET if enough(budgets) else ()),
+        *(("## Does it cost anything to render less?", _bullets(spared)) if spared else ()),
         "## Are learned directions easier to tell apart than random ones?",
         _bullets(told_apart(groups)),
         "What a reader can tell apart, the reward of many methods and a metric of many papers, need not be one known "

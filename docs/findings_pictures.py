@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from findings_runs import RANDOM, SUPERVISED, Group, counted, first_k, numbers
@@ -13,6 +14,9 @@ from gdbench.evaluation.pictures import strip
 from gdbench.files import atomic_write
 from gdbench.record import RunRecord
 from gdbench.runs.tables import read_tables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#4aa3df", "#7b3fa0", "#8c564b", "#111111", "#5f8a00")
 """One a method, the same in every picture; told apart by colour-blind readers too, and every line bears its name."""
@@ -30,6 +34,7 @@ def scatter(groups: Sequence[Group], path: Path) -> None:
     colours = _colours(groups)
     figure, axes = pyplot.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.4), dpi=110, layout="constrained")
     for axis, group in zip(np.atleast_1d(axes), groups, strict=True):
+        names: dict[str, tuple[float, float]] = {}
         for method in group.methods:
             recall, precision = (np.array(group.column(method, name)) for name in ("recall", "precision"))
             if method == RANDOM:
@@ -45,12 +50,32 @@ def scatter(groups: Sequence[Group], path: Path) -> None:
                 colour = colours[method]
                 axis.plot(recall, precision, "-o", color=colour, markersize=3.5, lw=0.8, alpha=0.75)
                 axis.plot(recall.mean(), precision.mean(), "o", color=colour, markersize=8)
-                axis.annotate(method, (recall.mean(), precision.mean()), (5, 4), textcoords="offset points", fontsize=8)
+                names[method] = (float(recall.mean()), float(precision.mean()))
         axis.set(title=f"{group.name}, 10⁵ images, K = 32", xlabel="recall of known factors", ylabel="precision")
+        figure.draw_without_rendering()  # so that places on paper are known
+        _name(axis, names)
         axis.legend(fontsize=8, loc="upper left")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
     pyplot.close(figure)
+
+
+def _name(axis: Axes, places: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its point, higher where another name stands already."""
+    taken: list[tuple[float, float, float]] = []
+    for name, place in sorted(places.items(), key=lambda pair: pair[1][1]):
+        x, y = (float(value) for value in axis.transData.transform(place) * 72 / axis.figure.dpi)
+        x, y, width = x + 5, y + 4, 4.6 * len(name)
+        for left, low, wide in sorted(taken, key=lambda label: label[1]):
+            if x < left + wide and left < x + width and abs(y - low) < LINE:
+                y = low + LINE
+        taken.append((x, y, width))
+        origin = axis.transData.transform(place) * 72 / axis.figure.dpi
+        axis.annotate(name, place, (x - origin[0], y - origin[1]), textcoords="offset points", fontsize=8)
+
+
+LINE = 9.0
+"""Points from one line of a name to the next."""
 
 
 def _colours(groups: Sequence[Group]) -> dict[str, str]:
