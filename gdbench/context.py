@@ -89,7 +89,10 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a stage keeps its state, so that a process that was ended can be continued by another one."""
+    """Where a stage keeps its state, so that a process that was ended can be continued by another one.
+
+    The state before the last is kept too, beside it, for the day when the last one cannot be read.
+    """
 
     path: Path | None = None
     """The file, which is replaced as a whole, never half; None keeps nothing."""
@@ -103,7 +106,7 @@ class ResumePoint:
     """Is called with one line where a state cannot be read and was set aside."""
 
     def load(self) -> dict[str, Any] | None:
-        """The last state, or None. A file that cannot be read is set aside, with a warning."""
+        """The last state, or None. One that cannot be read is set aside with a warning; the one before it counts."""
         return self._read("state")
 
     def spent(self) -> dict[str, Any]:
@@ -113,25 +116,42 @@ class ResumePoint:
     def save(self, state: Mapping[str, Any]) -> None:
         """Replace the state that is kept. state: tensors and plain values, by name."""
         if self.path is not None:
-            with atomic_write(self.path) as file:
+            fresh = self._beside("new")
+            with atomic_write(fresh) as file:
                 torch.save({"state": dict(state), "cost": dict(self.cost())}, file)
+            if self.path.exists():
+                self.path.replace(self._beside("before"))
+            fresh.replace(self.path)
 
     def _read(self, part: str) -> dict[str, Any] | None:
         """Read with ``weights_only``: no code from a file is ever run."""
-        if self.path is None or not self.path.exists():
+        if self.path is None or not self._found():
             return None
         try:
             kept: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)[part]
         except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError, OSError) as error:
-            aside = self.path.with_name(f".{self.path.name}.unreadable")
+            aside = self._beside("unreadable")
             self.path.replace(aside)
-            self.warn(f"{self.path}: cannot be resumed ({type(error).__name__}), kept as {aside.name}; starting afresh")
-            return None
+            then = "going on from the state before it" if self._found() else "starting afresh"
+            self.warn(f"{self.path}: cannot be resumed ({type(error).__name__}), kept as {aside.name}; {then}")
+            return self._read(part)
         return kept
+
+    def _found(self) -> bool:
+        """Whether there is a state; the one before the last takes its place where that is gone."""
+        assert self.path is not None
+        if not self.path.exists() and self._beside("before").exists():
+            self._beside("before").replace(self.path)
+        return self.path.exists()
+
+    def _beside(self, what: str) -> Path:
+        assert self.path is not None
+        return self.path.with_name(f".{self.path.name}.{what}")
 
     def clear(self) -> None:
         """Forget the state: the stage is done."""
         if self.path is not None:
+            self._beside("before").unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
 
 

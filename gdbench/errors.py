@@ -46,7 +46,7 @@ EXIT_CODES = {
     2: "usage: unknown name, ill-typed value, unreadable file",
     3: "missing weights or data",
     4: "the run folder is held by another process",
-    5: "integrity: a file does not match its hash",
+    5: "integrity: a file does not match its hash, or runs were left off a leaderboard",
     130: "interrupted; the same command resumes",
     143: "terminated; the same command resumes",
 }

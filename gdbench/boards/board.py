@@ -205,11 +205,15 @@ class Across:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The boards of all keys, ranks across generators, and notes on what is not on them."""
+    """The boards of all keys, ranks across generators, and notes on what is not on them.
+
+    refused: how many records of changed code are not on them.
+    """
 
     boards: tuple[Board, ...]
     notes: tuple[str, ...] = ()
     across: tuple[Across, ...] = field(default=())
+    refused: int = 0
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One mapping for each number: the table behind frame, CSV and plots. A mean rank has the generator "all"."""

@@ -122,6 +122,7 @@ def to_csv(leaderboard: Leaderboard) -> str:
 def to_json(leaderboard: Leaderboard) -> str:
     """The whole value as JSON; every row holds the key of its board, every board its sentences."""
     data = dataclasses.asdict(leaderboard)
+    del data["refused"]  # its notes say so
     for board, made in zip(leaderboard.boards, data["boards"], strict=True):
         del made["unranked"]  # its notes say so
         made["sentences"] = list(answer(board).sentences)

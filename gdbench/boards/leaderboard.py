@@ -37,7 +37,7 @@ def leaderboard(
         replace(board, title=f"{board.title}, weights {board.key.weights}") if titles[board.title] > 1 else board
         for board in boards
     ]
-    return Leaderboard(tuple(named), chosen.notes, across(named, rules))
+    return Leaderboard(tuple(named), chosen.notes, across(named, rules), chosen.refused)
 
 
 def leaderboard_of(

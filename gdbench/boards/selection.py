@@ -16,11 +16,15 @@ WEIGHTS = 12
 
 @dataclass(frozen=True)
 class Selection:
-    """The records of each board, finished ones first, then by id; versions that count; lines on what is left out."""
+    """The records of each board, finished ones first, then by id; versions that count; lines on what is left out.
+
+    refused: how many are left out since their code was changed.
+    """
 
     groups: tuple[tuple[Key, tuple[RunRecord, ...]], ...]
     versions: Versions
     notes: tuple[str, ...]
+    refused: int = 0
 
 
 def select(records: Iterable[RunRecord], rules: Rules) -> Selection:
@@ -40,7 +44,7 @@ def select(records: Iterable[RunRecord], rules: Rules) -> Selection:
         notes.append(f"{_records(others)} that the suite does not ask for left out")
     if rules.changed and (shown := sum(map(_changed, fresh))):
         notes.append(f"{_records(shown)} of changed code among these: nobody can make them again")
-    return Selection(tuple(groups), versions, tuple(notes))
+    return Selection(tuple(groups), versions, tuple(notes), refused)
 
 
 def _records(n: int) -> str:

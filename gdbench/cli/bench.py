@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
-from gdbench.errors import UsageError
+from gdbench.errors import IntegrityError, UsageError
 from gdbench.registry import Registry
 
 
@@ -37,10 +37,15 @@ def _add_bench(app: typer.Typer, registry: Registry) -> None:
         threads: int = options.THREADS,
         max_memory: str = options.MAX_MEMORY,
         offline: bool = options.OFFLINE,
+        changed: bool = options.CHANGED,
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
-        """Run what a suite lacks, and write its leaderboard. Each cell runs in a process of its own."""
+        """Run what a suite lacks, and write its leaderboard. Each cell runs in a process of its own.
+
+        Exits with 1 where a cell failed, else with 5 where a run was left off the leaderboard: it cannot be believed,
+        or is of changed code.
+        """
         from gdbench.cli import boards, grids
         from gdbench.runs import process_group
 
@@ -52,9 +57,8 @@ def _add_bench(app: typer.Typer, registry: Registry) -> None:
             raise UsageError(f"--submit-only: the jobs of engine {engine} end with the bench; leave it running")
         started = grids.start(grid, offers, engine, options.assignments(parameter), jobs, timeout)
         failures = grids.work(grid, started, plugin or (), submits=submit_only)
-        if not submit_only:
-            boards.write_leaderboard(grid.out, offers, grid.suite, as_json=as_json)
-        raise typer.Exit(1 if failures else 0)
+        left = 0 if submit_only else boards.write_leaderboard(grid.out, offers, grid.suite, as_json, changed)
+        raise typer.Exit(1 if failures else IntegrityError.exit_code if left else 0)
 
 
 def _add_work(app: typer.Typer, registry: Registry) -> None:

@@ -47,14 +47,35 @@ def read_leaderboard(
     return replace(made, notes=(runs.note, *made.notes)), list(runs.problems)
 
 
-def write_leaderboard(folder: Path, registry: Registry, suite: Suite, as_json: bool = False) -> None:
-    """Compute the leaderboard of a suite's runs in ``folder``, write its files where the suite's lie, and show it."""
+def write_leaderboard(
+    folder: Path, registry: Registry, suite: Suite, as_json: bool = False, changed: bool = False
+) -> int:
+    """Compute the leaderboard of a suite's runs in ``folder``, write its files where the suite's lie, and show it.
 
-    made, problems = read_leaderboard(folder, registry, suite)
+    Returns how many runs were left off it, as ``left_off`` counts them.
+    """
+
+    made, problems = read_leaderboard(folder, registry, suite, changed)
     home = board_folder(folder, suite)
     home.mkdir(parents=True, exist_ok=True)
     write(made, home)
     show_leaderboard(made, problems, as_json)
+    return left_off(made, problems, folder)
+
+
+def left_off(leaderboard: Leaderboard, problems: Sequence[str], folder: Path) -> int:
+    """How many runs of ``folder`` were left off a leaderboard; says so on stderr.
+
+    They cannot be believed, or nobody can make them again: both exit with 5.
+    """
+    if problems:
+        complain(f"{len(problems)} of the runs in {folder} cannot be believed, so they are not counted")
+    if leaderboard.refused:
+        complain(
+            f"{leaderboard.refused} of the runs in {folder} are of changed code, so they are not counted; --changed "
+            "counts them"
+        )
+    return len(problems) + leaderboard.refused
 
 
 def show_leaderboard(

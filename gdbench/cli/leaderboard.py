@@ -26,15 +26,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
             False, "--write", help="Also write leaderboard.md, .csv, .json, .tex and .parquet into the folder."
         ),
         check: bool = typer.Option(False, "--check", help="Only say whether these files are what the records give."),
-        changed: bool = typer.Option(
-            False, "--changed", help="Show runs of changed code too, which nobody can repeat."
-        ),
+        changed: bool = options.CHANGED,
         plugin: list[Path] = options.PLUGIN,
         as_json: bool = options.JSON,
     ) -> None:
         """Rank the methods of each generator, from records alone.
 
-        Exits with 5 where a run cannot be believed, or with --check where a file differs.
+        Exits with 5 where a run was left off: it cannot be believed, or is of changed code; with --check where a
+        file differs.
         """
         from gdbench.boards import exports
         from gdbench.cli import boards
@@ -60,7 +59,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
             home.mkdir(parents=True, exist_ok=True)
             exports.write(made, home)
         boards.show_leaderboard(made, problems, as_json, everything)
-        if problems:
-            complain(f"{len(problems)} of the runs in {folder} cannot be believed, so they are not counted")
+        if boards.left_off(made, problems, folder):
             raise typer.Exit(IntegrityError.exit_code)
         return None

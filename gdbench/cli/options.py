@@ -112,6 +112,7 @@ def space_of(registry: Registry, gan: str, space: str | None, layers: str | None
 
 
 PLUGIN = typer.Option(None, "--plugin", help="A Python file with hooks, loaded beside the installed plugins.")
+CHANGED = typer.Option(False, "--changed", help="Show runs of changed code too, which nobody can repeat.")
 JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 PARAMETER = typer.Option(
     None,

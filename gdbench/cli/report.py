@@ -26,9 +26,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         out: Path = typer.Option(
             None, metavar="FOLDER", help="Where the pages go; the default is report, beside leaderboard.md or the run."
         ),
-        changed: bool = typer.Option(
-            False, "--changed", help="Show runs of changed code too, which nobody can repeat."
-        ),
+        changed: bool = options.CHANGED,
         figures: bool = typer.Option(
             False, "--figures", help="Also draw every chart as SVG, PDF and PNG into figures, with matplotlib."
         ),

@@ -19,6 +19,7 @@ from pathlib import Path
 from gdbench.context import Reporter, Stopped
 from gdbench.engines import Engine, Job, JobState, Resources
 from gdbench.errors import Busy, GdbenchError
+from gdbench.runs.logs import cut
 from gdbench.runs.planning import Plan
 from gdbench.runs.process import terminable
 from gdbench.runs.request import RunRequest
@@ -145,6 +146,7 @@ class _AtWork:
         """Take note of the jobs that are over."""
         states = {name: state for name, state in self.engine.states().items() if name in self.active}
         for name, state in states.items():
+            cut(log_of(self.active[name]))
             if state.phase == "ended":
                 plan = self.active.pop(name)
                 limit = self.bench.resources.get(name, Resources()).seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import secrets
 import shutil
@@ -11,15 +12,19 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gdbench.engines import Job
+from gdbench.runs.logs import cut
 
 GRACE = 10.0
 """Seconds that a child has to end when it is asked to."""
+LOOK = 1.0
+"""Seconds between two looks at how much a child has printed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ def carried(job: Job, files: Mapping[str, bytes], folder: bytes, environment: Ma
         for path, content in files.items():
             Path(here[path]).write_bytes(content)
         command = [here.get(word, word) for word in _words(job)]
-        with (Path(place) / "input").open("w+") as source, (Path(place) / "log").open("w+b") as log:
+        said = Path(place) / "log"
+        with (Path(place) / "input").open("w+") as source, said.open("ab") as log:
             source.write(job.input_at(out))
             source.seek(0)
             child = subprocess.Popen(
@@ -88,12 +94,11 @@ def carried(job: Job, files: Mapping[str, bytes], folder: bytes, environment: Ma
                 env={**os.environ, **environment},
             )
             try:
-                late = _ended(child, job.resources.seconds)
+                late = _ended(child, said, job.resources.seconds)
             except BaseException:  # somebody cancels the job
-                _ended(child, 0)
+                _ended(child, said, 0)
                 raise
-            log.seek(0)
-            return Carried(child.returncode, log.read(), packed(out / job.name), late)
+        return Carried(child.returncode, said.read_bytes(), packed(out / job.name), late)
 
 
 def _words(job: Job) -> list[str]:
@@ -103,17 +108,23 @@ def _words(job: Job) -> list[str]:
     return [*leash, first if Path(first).exists() else sys.executable, *rest]
 
 
-def _ended(child: subprocess.Popen[bytes], limit: float | None) -> bool:
-    """Wait for a child and its children to end; after ``limit`` seconds make them. Whether that was needed."""
-    late = False
-    try:
-        child.wait(limit)
-    except subprocess.TimeoutExpired:
-        late = True
+def _ended(child: subprocess.Popen[bytes], said: Path, limit: float | None) -> bool:
+    """Wait for a child and its children to end; after ``limit`` seconds make them. Whether that was needed.
+
+    said: what it prints; only the end of much is kept.
+    """
+    until = math.inf if limit is None else time.monotonic() + limit
+    while child.poll() is None and (left := until - time.monotonic()) > 0:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(min(left, LOOK))
+        cut(said)
+    late = child.poll() is None
+    if late:
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.wait(GRACE)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    cut(said)
     return late

@@ -20,7 +20,7 @@ from gdbench.testing.results import Check, Skipped, expect
 
 PATIENCE = 300.0
 MEMBERS = ("poll", "room", "submit", "states", "forget", "cancel", "close")
-READS = "import sys; print('read', sys.stdin.read().count('out')); sys.exit(int(sys.argv[1]))"
+READS = "import json, sys; print('read', *json.load(sys.stdin)); sys.exit(int(sys.argv[1]))"
 SLEEPS = "import time; print('asleep', flush=True); time.sleep(600)"
 
 
@@ -51,7 +51,7 @@ def check_engine_tells_how_jobs_end(case: EngineCase) -> None:
             expect(state.code == code, f"a job that exits with {code}: state {state}")
             expect(state.mark == job.name, f"mark: got {state.mark!r}, expected {job.name!r}, handed back")
             log = job.log.read_text() if job.log.exists() else "nothing"
-            expect("read 1" in log, f"the log holds {log[-200:]!r}, expected the job's output, which read its input")
+            expect("read out" in log, f"the log holds {log[-200:]!r}, expected the job's output, which read its input")
             engine.forget(job.name)
         expect(dict(engine.states()) == {}, f"states() after forget: {dict(engine.states())}")
 

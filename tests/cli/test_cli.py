@@ -11,9 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from gdbench.runs.store import open_run
 
 ENVIRONMENT = {**os.environ, "XDG_DATA_HOME": "nowhere", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
@@ -221,9 +224,9 @@ def test_a_suite_runs_in_children_skips_what_is_done_and_makes_a_leaderboard(tmp
         "name: tiny\ntier: smoke\nk: 4\nseeds: [0, 1]\nmetrics: [cost, diversity]\n"
         "generators: [toy]\nmethods: [random, dead]\n"
     )
-    first = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1)
+    first = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1, "--changed")
     assert first.returncode == 0, first.stderr
-    second = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1)
+    second = gdbench("bench", suite, "--out", tmp_path / "out", "--threads", 1, "--changed")
     assert "4 cells, 4 of them done already" in second.stderr
     assert (tmp_path / "out" / "tiny" / "leaderboard.md").read_text().startswith("# Leaderboard")
     # A changed checkout makes records of changed code, which boards refuse without --changed.
@@ -241,7 +244,7 @@ def test_two_suites_share_a_pool_in_which_each_run_lies_once(tmp_path: Path) -> 
         (tmp_path / f"{name}.yaml").write_text(text.format(name, methods))
     pool = tmp_path / "results" / "runs"
     pool.parent.mkdir()
-    assert gdbench("bench", "first.yaml", cwd=tmp_path).returncode == 0
+    assert gdbench("bench", "first.yaml", "--changed", cwd=tmp_path).returncode == 0
     board = json.loads(gdbench("leaderboard", "--suite", "second.yaml", "--json", cwd=tmp_path).stdout)
     assert board["notes"][0] == "suite second: 1 of 2 runs are there; missing: toy/none (z) x dead, seed 0, K 4"
     second = gdbench("bench", "second.yaml", cwd=tmp_path)
@@ -262,13 +265,37 @@ def test_two_suites_share_a_pool_in_which_each_run_lies_once(tmp_path: Path) -> 
     assert {row["run"] for row in listed} == ids
 
 
+def test_runs_that_are_left_off_the_leaderboard_are_told_by_the_exit_code(tmp_path: Path) -> None:
+    """A run of the suite whose code was changed, and one that lost its end and that the suite asks for no longer."""
+    text = "name: s\ntier: smoke\nk: 4\nseeds: [0, 1]\nmetrics: [cost]\ngenerators: [toy]\nmethods: [{}]\n"
+    (tmp_path / "s.yaml").write_text(text.format("random"))
+    bench = ("bench", "s.yaml", "--out", "out")
+    assert gdbench(*bench, "--changed", cwd=tmp_path).returncode == 0
+    first, second = sorted((tmp_path / "out").glob("toy-*"))
+    for run, changed in ((first, False), (second, True)):
+        with open_run(run.parent, run.name) as folder:
+            record = folder.read()
+            folder.write(replace(record, environment={**record.environment, "changed": changed}))
+    for command in (bench, ("leaderboard", "out", "--suite", "s.yaml")):
+        done = gdbench(*command, cwd=tmp_path)
+        assert done.returncode == 5, done.stderr
+        assert "1 of the runs in out are of changed code, so they are not counted; --changed counts them" in done.stderr
+        assert gdbench(*command, "--changed", cwd=tmp_path).returncode == 0
+    (first / "done").unlink()
+    (tmp_path / "s.yaml").write_text(text.format("random").replace("[0, 1]", "[1]"))
+    lost = gdbench("leaderboard", "out", "--changed", cwd=tmp_path)
+    assert (lost.returncode, "1 of the runs in out cannot be believed" in lost.stderr) == (5, True)
+    again = gdbench(*bench, "--changed", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr  # a run that the suite does not ask for is none of its own
+
+
 def test_a_suite_leaves_a_finished_run_whose_new_metric_fails_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "answer.py").write_text(ANSWER.replace("return", "raise ValueError('no answer')\n    return"))
     suite = "name: s\ntier: smoke\nk: 4\nseeds: [0]\nmetrics: [cost{}]\ngenerators: [toy]\nmethods: [random]\n"
     records = []
     for more, code in (("", 0), (", answer", 1)):
         (tmp_path / "s.yaml").write_text(suite.format(more))
-        result = gdbench("bench", "s.yaml", "--plugin", "answer.py", "--out", "out", cwd=tmp_path)
+        result = gdbench("bench", "s.yaml", "--plugin", "answer.py", "--out", "out", "--changed", cwd=tmp_path)
         assert result.returncode == code, result.stderr
         (file,) = (tmp_path / "out").glob("*/record.json")
         records.append(json.loads(file.read_text()))

@@ -72,6 +72,31 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path: 
     assert state["step"] == 50
 
 
+@pytest.mark.parametrize("length", [0, 1, 1000])
+def test_a_state_that_cannot_be_read_is_followed_by_the_one_before_it(length: int, tmp_path: Path) -> None:
+    said: list[str] = []
+    path = tmp_path / "resume.pt"
+    point = ResumePoint(path, warn=said.append)
+    for step in (1, 2, 3):
+        point.save({"step": step, "weights": torch.full((1000,), float(step))})
+    path.write_bytes(path.read_bytes()[:length])
+    assert point.spent() == {}
+    state = point.load()
+    assert state is not None
+    assert (state["step"], state["weights"].tolist()) == (2, [2.0] * 1000)
+    (line,) = said
+    assert line.endswith("kept as .resume.pt.unreadable; going on from the state before it")
+    path.unlink()  # killed between two renames of ``save``
+    point.save({"step": 4})
+    point.save({"step": 5})
+    path.unlink()
+    assert point.load() == {"step": 4}
+    point.save({"step": 6})
+    point.clear()
+    assert point.load() is None
+    assert [file.name for file in tmp_path.iterdir()] == [".resume.pt.unreadable"]
+
+
 class Own:
     """A part that is neither a module nor a tensor."""
 

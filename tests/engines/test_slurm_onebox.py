@@ -49,7 +49,7 @@ class Session:
         """Exit code of a bench and what it said, without what changes from one time to the next."""
         settings = ("-p", "poll=1", "-p", "lag=2") if engine == "slurm" else ()
         command = [sys.executable, "-m", "gdbench", "bench", str(self.suite), "--out", str(self.out)]
-        command += ["--plugin", str(self.plugin), "--engine", engine, "--threads", "1", *settings, *more]
+        command += ["--plugin", str(self.plugin), "--engine", engine, "--threads", "1", "--changed", *settings, *more]
         environment = {**os.environ, **self.box.environment, "GDBENCH_TEST_GO": str(self.go)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
         said = [line for line in done.stderr.splitlines() if re.match(r"slurm-trial|toy-|\d+ cells stay", line)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -75,10 +78,50 @@ def test_each_cell_sees_gpus_of_its_own(engines: Engines) -> None:
     engine.submit([engines.job("none", SAYS.format(0))])
     for name in ("one", "two", "none"):
         assert ended(engine, name).code == 0
-    assert [(engines.folder / f"{name}.log").read_text().strip() for name in ("one", "two", "none")][:2] == [
-        "3",
-        "5,GPU-x",
-    ]
+    said = [(engines.folder / f"{name}.log").read_text().strip() for name in ("one", "two", "none")]
+    assert said == ["3", "5,GPU-x", str(os.environ.get("CUDA_VISIBLE_DEVICES"))]
+
+
+SEES = """import json, os, pathlib, time
+from gdbench import MethodSpec, LinearDirections, hookimpl, normal
+
+def discover(generator, params, context):
+    seen = pathlib.Path(os.environ['GDBENCH_TEST_SEEN'])
+    began = time.time()
+    time.sleep(1)
+    told = {'gpus': os.environ.get('CUDA_VISIBLE_DEVICES'), 'from': began, 'to': time.time()}
+    (seen / str(context.seed)).write_text(json.dumps(told))
+    return LinearDirections(normal(context.stream('x').at(), context.k, 64), context.space)
+
+@hookimpl
+def gdbench_methods():
+    yield MethodSpec('sees', 'says which GPUs it sees', discover)
+"""
+
+
+def test_cells_of_a_bench_never_share_a_gpu(tmp_path: Path) -> None:
+    """No GPU is needed: two are pretended by the variable that names them, and cells say what they see."""
+    (tmp_path / "sees.py").write_text(SEES)
+    (tmp_path / "s.yaml").write_text(
+        "name: s\ntier: smoke\nk: 4\nseeds: [0, 1, 2, 3]\nmetrics: [cost]\ngenerators: [toy]\n"
+        "resources: {gpus: 1}\nmethods: [sees]\n"
+    )
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "4,GPU-7", "GDBENCH_TEST_SEEN": str(tmp_path)}
+    command = [sys.executable, "-m", "gdbench", "bench", "s.yaml", "--plugin", "sees.py", "--jobs", "3", "--out", "o"]
+    command += ["--device", "cpu", "--threads", "1", "--changed"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = [json.loads((tmp_path / str(seed)).read_text()) for seed in range(4)]
+    assert {one["gpus"] for one in seen} == {"4", "GPU-7"}
+    for gpu in ("4", "GPU-7"):
+        times = sorted((one["from"], one["to"]) for one in seen if one["gpus"] == gpu)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(times))
+    none = subprocess.run([*command, "-p", "gpus=0"], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert none.returncode == 0  # all is done: no cell needs one
+    (tmp_path / "s.yaml").write_text((tmp_path / "s.yaml").read_text().replace("[0, 1, 2, 3]", "[4]"))
+    none = subprocess.run([*command, "-p", "gpus=0"], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert none.returncode == 2
+    assert b"a cell needs 1 GPUs, the engine local has 0: change its resources" in none.stderr
 
 
 def test_what_this_machine_never_has_is_said_at_once(engines: Engines) -> None:

@@ -21,7 +21,8 @@ from gdbench.context import SILENT, Reporter, Task
 from gdbench.errors import GdbenchError
 from gdbench.record import RunRecord
 from gdbench.registry import load_registry
-from gdbench.runs.bench import Bench
+from gdbench.runs.bench import Bench, log_of
+from gdbench.runs.logs import cut
 from gdbench.runs.pipeline import blank
 from gdbench.runs.planning import Plan, plan
 from gdbench.runs.request import RunRequest
@@ -55,6 +56,10 @@ with open_run(out, name) as folder:
     if do in ('good', 'wait'):
         print('computed')
         finish(folder, scores={'m': {'a': Score(1.0)}})
+    if do == 'chatty':
+        for number in range(20_000):
+            print(f'line {number}', flush=number % 100 == 0)
+        finish(folder)
 sys.exit({'term': 143, 'raise': 1}.get(do, 0))
 """
 """What a child process may do to its parent, without the weight of a run."""
@@ -125,6 +130,22 @@ def test_a_process_that_leaves_no_result_failed_and_keeps_its_row(benches: Bench
         (outcome,) = benches.run(benches.cell("a", do))
         assert (outcome.status, reason in outcome.reason) == ("failed", True)
         assert [(record.status, record.reason) for record in benches.records()] == [("failed", reason)]
+
+
+def test_of_a_long_log_the_end_is_kept(benches: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbench.runs.logs.LARGEST", 8_000)
+    chatty = benches.cell("a", "chatty")
+    (outcome,) = benches.run(chatty)
+    assert outcome.status == "done"
+    lines = log_of(chatty).read_text().splitlines()
+    assert lines[0] == "(what was printed before is left out)"
+    assert lines[-1] == "line 19999"
+    assert set(lines[1:]) <= {f"line {number}" for number in range(20_000)}
+    assert log_of(chatty).stat().st_size <= 8_000
+    (benches.folder / "short.log").write_text("x" * 8_000)
+    cut(benches.folder / "short.log")
+    cut(benches.folder / "none.log")
+    assert (benches.folder / "short.log").read_text() == "x" * 8_000
 
 
 def test_a_child_that_was_asked_to_stop_did_not_fail(benches: Benches) -> None:
