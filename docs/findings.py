@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import spaces
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -207,6 +208,23 @@ def reuse(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
             )
 
 
+def elsewhere(groups: Sequence[Group], pool: Path) -> Iterator[str]:
+    """The spaces of stylegan2 beside one another, and the best of them beside the leader of the board in w."""
+    found = {key: spaces.values(runs, "recovery", "F1") for key, runs in spaces.read(pool).items()}
+    made = intervals(found)
+    method, space = max(made, key=lambda key: made[key].mean)
+    yield f"Directions of stylegan2/scenes32 in w, of single layers (w+) and of style channels (s): {SPACES}"
+    yield spaces.table(spaces.read(pool))
+    for group in groups:
+        if group.name == "stylegan2/scenes32" and (first := group.rivals[:1]):
+            board = intervals({name: group.column(name, "F1") for name in group.methods})
+            best = f"{first[0]}, {_said(board[first[0]])}"
+            yield f"The best here, {method} in {space}, has F1 {_said(made[method, space])}; the best in w, {best}."
+
+
+SPACES = "[what the spaces are](bring-your-own-gan.md#spaces-of-stylegan2-and-3-and-layers)."
+
+
 def told_apart(groups: Sequence[Group]) -> Iterator[str]:
     """Whether learned directions are easier to tell apart than random ones at equal visible change."""
     for group in groups:
@@ -307,14 +325,14 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "their own the mean over random orders.*",
         *(BUDGET if enough(budgets) else ()),
         *(("## Does it cost anything to render less?", _bullets(spared)) if spared else ()),
+        *(("## Does the space decide?", *elsewhere(shown, pool)) if spaces.read(pool) else ()),
         "## Are learned directions easier to tell apart than random ones?",
         _bullets(told_apart(groups)),
         "What a reader can tell apart, the reward of many methods and a metric of many papers, need not be one known "
         "thing: compare with precision above.",
         "## How far do labels go?",
         _bullets(supervision(groups)),
-        "More: [spaces of stylegan2](bring-your-own-gan.md#spaces-of-stylegan2-and-3-and-layers), "
-        "[the width of the latent](ablation.md), [saliency](saliency.md), "
+        "More: [the width of the latent](ablation.md), [saliency](saliency.md), "
         "[how much of this an exact edit could reach](../results/ceiling.md).",
     ]
     for group in groups:

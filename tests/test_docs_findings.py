@@ -27,3 +27,8 @@ def test_the_page_and_the_first_screen_say_what_the_records_say(findings: Module
     )
     shown = [group for group in there if group.name in findings.SHOWN]
     assert findings.readme(shown) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_spaces_is_what_the_records_say(findings: ModuleType) -> None:
+    page = (ROOT / "docs" / "bring-your-own-gan.md").read_text(encoding="utf-8")
+    assert findings.spaces.table(findings.spaces.read(POOL)) in page, "run: python docs/spaces.py"
