@@ -135,8 +135,9 @@ class Registry:
         return MappingProxyType({kind.removesuffix("s"): getattr(self, kind) for kind in KINDS})
 
     def extra_files(self) -> Mapping[str, ExtraFile]:
-        """Name -> file, of all that domains need and do not ship; several domains may need the same one."""
-        return {extra.name: extra for offer in self.domains.values() for extra in offer.spec.files}
+        """Name -> file, of all that domains need or can use and do not ship; several may need the same one."""
+        specs = [offer.spec for offer in self.domains.values()]
+        return {extra.name: extra for spec in specs for extra in (*spec.files, *spec.extras)}
 
     def _answering(self, hook: str) -> Iterator[Implementation]:
         return (implementation for implementation in self._implementations if implementation.hook == hook)

@@ -304,6 +304,8 @@ class DomainSpec:
     """What metrics may need of it: ``factors``, ``masks``, ``images``, or names of the plugin's own."""
     files: tuple[ExtraFile, ...] = ()
     """What it needs and does not ship; a run that lacks one stops before anything is computed."""
+    extras: tuple[ExtraFile, ...] = ()
+    """What may be fetched for it and what no run needs unless it is asked for."""
     version: int = 1
     """Raised when a change alters what oracles read, or the distance."""
     citation: str = ""

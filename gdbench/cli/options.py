@@ -123,12 +123,12 @@ PARAMETER = typer.Option(
 )
 LAYERS = typer.Option(None, metavar="0-3", help="Let directions act on these layers alone; the others stay.")
 ATTRIBUTES = typer.Option(
-    None, metavar="FILE.onnx", help="A classifier or regressor that reads factors off the images."
+    None, metavar="FILE", help="What reads factors off the images: a model.onnx, or a text file of prompts for CLIP."
 )
 ATTRIBUTE_NAMES = typer.Option(
     None, metavar="FILE", help="The names of its outputs, one a line; the default is FILE.txt beside it."
 )
-ATTRIBUTE_CHECK = typer.Option(None, metavar="FILE.onnx", help="A second model that must agree with it.")
+ATTRIBUTE_CHECK = typer.Option(None, metavar="FILE", help="A second model that must agree with it.")
 REAL_IMAGES = typer.Option(None, metavar="FOLDER", help="Real images: how far factors vary in the data.")
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:N.")
 THREADS = typer.Option(None, min=1, help="Torch threads; what is fastest now, if not given.")

@@ -1,4 +1,5 @@
 """Factors of real images: a classifier or regressor in an ONNX file, with a file of names, reads them for any domain.
+So does CLIP by prompts (``prompts``).
 
 Nobody knows the truth here, so what stands for it is agreement: of a second model, or of the same one on the image
 shifted, softened and paled a little. Agreement shows that a reading is stable; it does not show that it is right. What
@@ -7,9 +8,10 @@ moves a reading and no person would see, both models of one kind may share.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,10 +23,12 @@ from torch.nn.functional import avg_pool2d, pad
 
 from gdbench.errors import IntegrityError, MissingFile, UsageError
 from gdbench.evaluation.perception import fitted
+from gdbench.evaluation.prompts import FACTOR, Fetched, Prompts, prompts
 from gdbench.files import sha256
 from gdbench.offers import Offer
 from gdbench.protocols import Domain, Factor, Oracle, hand_on
 from gdbench.specs import DomainSpec, resolve
+from gdbench.streams import Stream
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -40,12 +44,16 @@ BATCH = 64
 SHIFT = 1 / 32  # of the image's sides: how far the second look is moved
 PALED = 0.9  # its contrast
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+REAL = 256  # real images on which two models' units are compared
 SIDE = 256  # pixels to which real images are brought
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """The files behind ``--attributes``: the model, the names of its outputs, a second model, real images."""
+    """The files behind ``--attributes``: the model, the names of its outputs, a second model, real images.
+
+    A model is an ONNX file, or a text file of prompts.
+    """
 
     model: Path
     names: Path | None = None
@@ -84,7 +92,7 @@ def read_names(path: Path) -> Names:
                 raise UsageError(f"{path.name}:{number}: input {rest!r}: known: {', '.join(INPUTS)}")
         elif name:
             classes = tuple(part.strip() for part in rest.split(",")) if colon else ()
-            if not re.fullmatch(r"\w[\w .-]{0,63}", name) or name in factors or (colon and len(classes) < 2):
+            if not FACTOR.fullmatch(name) or name in factors or (colon and len(classes) < 2):
                 raise UsageError(
                     f"{path.name}:{number}: {raw.strip()[:60]!r}: a new name, or name: two classes or more"
                 )
@@ -100,6 +108,11 @@ class Model:
 
     path: Path
     names: Names
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """Those of the names."""
+        return self.names.factors
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -183,11 +196,15 @@ def second_look(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class AttributedOracle:
-    """An oracle of a domain that reads the attributes; everything else is the domain's own."""
+    """An oracle of a domain that reads the attributes; everything else is the domain's own.
+
+    units: factor -> the slope and offset that bring its readings into other units.
+    """
 
     base: Oracle
-    model: Model
+    model: Model | Prompts
     look: Literal["once", "again"] = "once"
+    units: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         hand_on(self, self.base, ("channel_weights", "features"))
@@ -195,11 +212,12 @@ class AttributedOracle:
     @property
     def passed(self) -> Mapping[str, bool]:
         """All: nobody knows a truth to hold against them, so agreement has to do."""
-        return {factor.name: True for factor in self.model.names.factors}
+        return {factor.name: True for factor in self.model.factors}
 
     def read(self, images: Tensor) -> Mapping[str, Tensor]:
         """Factor name -> readings."""
-        return self.model.read(second_look(images) if self.look == "again" else images)
+        read = self.model.read(second_look(images) if self.look == "again" else images)
+        return read | {name: slope * read[name] + offset for name, (slope, offset) in self.units.items()}
 
     def embed(self, images: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """Those of the domain."""
@@ -216,9 +234,11 @@ class AttributedDomain:
     Oracle A, which gives labels, reads with the second model, or with the first on a second look at the image.
     """
 
-    def __init__(self, base: Domain, name: str, model: Model, check: Model | None, real: Path | None) -> None:
+    def __init__(
+        self, base: Domain, name: str, model: Model | Prompts, check: Model | Prompts | None, real: Path | None
+    ) -> None:
         self.base, self.name, self.model, self.check, self.real = base, name, model, check, real
-        self.distance, self.factors = base.distance, model.names.factors
+        self.distance, self.factors = base.distance, model.factors
         self.licence = getattr(base, "licence", "")
 
     def images(self, n: int, rng: np.random.Generator) -> Tensor:
@@ -242,8 +262,30 @@ class AttributedDomain:
         """``a`` labels, ``b`` scores."""
         if which == "b":
             return AttributedOracle(self.base.oracle("b"), self.model)
-        second = self.check is not None
-        return AttributedOracle(self.base.oracle("a"), self.check or self.model, "once" if second else "again")
+        if self.check is None:
+            return AttributedOracle(self.base.oracle("a"), self.model, "again")
+        return AttributedOracle(self.base.oracle("a"), self.check, units=self._units)
+
+    @cached_property
+    def _units(self) -> dict[str, tuple[float, float]]:
+        """Linear factor -> the line from the second model's readings of real images to the first's.
+
+        Only readings by prompts need one: how far two sentences are apart depends on their words.
+        """
+        linear = [factor.name for factor in self.factors if factor.kind == "linear"]
+        if not isinstance(self.model, Prompts) and not isinstance(self.check, Prompts):
+            return {}
+        assert self.check is not None
+        images = self.images(REAL, Stream(0, "attributes/units").at())
+        first, second = self.model.read(images), self.check.read(images)
+        return {name: _line(second[name].double(), first[name].double()) for name in linear}
+
+
+def _line(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Slope and offset of the rising line of least squares of y (n,) on x (n,); slope 0 where none rises."""
+    varied = float((x - x.mean()).square().sum())
+    slope = max(0.0, float(((x - x.mean()) * (y - y.mean())).sum()) / varied) if varied > 0 else 0.0
+    return slope, float(y.mean()) - slope * float(x.mean())
 
 
 def _pictures(folder: Path, n: int, rng: np.random.Generator) -> Tensor:
@@ -262,18 +304,23 @@ def _pictures(folder: Path, n: int, rng: np.random.Generator) -> Tensor:
     return torch.stack([made[path] for path in chosen])
 
 
-def attributed(domain: Offer[DomainSpec], given: Attributes) -> Offer[DomainSpec]:
-    """The domain with the factors that a model reads; its name tells the model, by the first digits of its hash.
+def attributed(domain: Offer[DomainSpec], given: Attributes, fetched: Fetched = lambda name: None) -> Offer[DomainSpec]:
+    """The domain with the factors that a model reads; its name tells the models and what their outputs mean, by the
+    first digits of their hashes. fetched: gives files that ``gdbench checkpoint fetch`` gets.
 
     Raises UsageError, MissingFile or IntegrityError about the files.
     """
-    names = read_names(given.names or given.model.with_suffix(".txt"))
-    models = [Model(path, names) for path in (given.model, given.check) if path is not None]
+    paths = [path for path in (given.model, given.check) if path is not None]
+    texts = [_text_of(path, given) for path in paths]
+    models = [_model(path, text, fetched) for path, text in zip(paths, texts, strict=True)]
+    if len({tuple((one.name, len(one.classes)) for one in model.factors) for model in models}) > 1:
+        raise UsageError(f"{paths[1].name} reads other factors than {paths[0].name}")
     for model in models:
         model.read(torch.zeros(2, 3, 64, 64))
-    digest = "-".join(sha256(model.path)[:8] for model in models)
+    said = hashlib.sha256("".join(sha256(text) for text in texts).encode()).hexdigest()
+    digest = "-".join(part[:8] for part in (*(sha256(model.path) for model in models), said))
     stem = re.sub(r"[^a-z0-9]+", "-", given.model.stem.lower()).strip("-")[:20]
-    name = f"{domain.spec.name}-{stem}-{digest}"[:64]
+    name = f"{domain.spec.name[:14]}-{stem}-{digest}"[:64]
 
     def load(device: torch.device) -> AttributedDomain:
         base: Domain = resolve(domain.spec.load)(device)
@@ -282,3 +329,17 @@ def attributed(domain: Offer[DomainSpec], given: Attributes) -> Offer[DomainSpec
     offers = tuple(dict.fromkeys((*domain.spec.offers, "factors", *(["images"] if given.real else []))))
     summary = f"{domain.spec.name} with the attributes that {given.model.name} reads"
     return replace(domain, spec=replace(domain.spec, name=name, summary=summary, load=load, offers=offers))
+
+
+def _text_of(path: Path, given: Attributes) -> Path:
+    """The file that says what a model's outputs mean: prompts do so themselves."""
+    if path.suffix == ".onnx":
+        own = given.names if given.model.suffix == ".onnx" else None
+        return own or (given.model if given.model.suffix == ".onnx" else path).with_suffix(".txt")
+    if path == given.model and given.names is not None:
+        raise UsageError(f"--attribute-names belongs to an ONNX model; {path.name} names its factors itself")
+    return path
+
+
+def _model(path: Path, text: Path, fetched: Fetched) -> Model | Prompts:
+    return Model(path, read_names(text)) if path.suffix == ".onnx" else prompts(path, fetched)

@@ -19,7 +19,7 @@ from gdbench.runs.device import pick_device
 from gdbench.runs.request import FILES, RunRequest
 from gdbench.specs import CAPABILITIES, OFFERS, DomainSpec, GeneratorSpec, MethodSpec, MetricSpec, resolve
 from gdbench.weights import checkpoints as store
-from gdbench.weights.extra_files import all_present
+from gdbench.weights.extra_files import all_present, checked
 
 if TYPE_CHECKING:
     from gdbench.weights.checkpoints import Resolved
@@ -95,7 +95,7 @@ def plan(
     found = found or _weights(request, registry, checkpoints)
     domain = domain_of(registry, generator.spec, found, request.domain)
     _has_files(domain.spec, registry, checkpoints)
-    domain = _attributed(domain, request)
+    domain = _attributed(domain, request, registry)
     metrics = _metrics(registry, request.metrics)
     generator_params, method_params = _typed(request, registry)
     cell = replace(cell_of(request, registry, found.name), domain=_other_domain(generator.spec, found, domain.spec))
@@ -188,16 +188,19 @@ def domain_of(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: s
     return registry.domain(name)
 
 
-def _attributed(domain: Offer[DomainSpec], request: RunRequest) -> Offer[DomainSpec]:
+def _attributed(domain: Offer[DomainSpec], request: RunRequest, registry: Registry) -> Offer[DomainSpec]:
     """The domain, with the factors that the request's model reads where there is one."""
     model, *others = (None if value is None else Path(value) for value in (getattr(request, name) for name in FILES))
     if model is None:
         if any(others):
-            raise UsageError("--attribute-names, --attribute-check and --real-images belong to --attributes FILE.onnx")
+            raise UsageError("--attribute-names, --attribute-check and --real-images belong to --attributes FILE")
         return domain
     from gdbench.evaluation.attributes import Attributes, attributed
 
-    return attributed(domain, Attributes(model, *others))
+    extras = registry.extra_files()
+    return attributed(
+        domain, Attributes(model, *others), lambda name: checked(extras[name]) if name in extras else None
+    )
 
 
 def _usual_domain(spec: GeneratorSpec, found: Resolved) -> str | None:

@@ -43,8 +43,9 @@ class RunRequest:
 
     checkpoint: a name or a path; None is the generator's first. space: None is the generator's default. domain: what
     its images are taken to show; None is what the card of the weights says.
-    attributes: an ONNX model that reads factors, with a text file of attribute_names, perhaps a second model as
-    attribute_check, and a folder of real_images; see ``gdbench.evaluation.attributes``.
+    attributes: an ONNX model that reads factors, with a text file of attribute_names, or a text file of prompts for
+    CLIP; perhaps a second model as attribute_check, and a folder of real_images; see
+    ``gdbench.evaluation.attributes``.
     metrics: names, or ``("all",)``, or one text as on the command line; empty means those that every run measures.
     device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. max_memory: bound on what the run holds while it renders, in
     bytes or as "2GB"; kept as bytes. out: the folder in which run folders are made. fresh: compute again what is there.

@@ -26,6 +26,17 @@ INCEPTION = ExtraFile(
     summary="the Inception v3 whose features are compared",
 )
 
+CLIP = ExtraFile(
+    name="clip",
+    file="open_clip_model.safetensors",
+    url="https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/"
+    "1a25a446712ba5ee05982a381eed697ef9b435cf/open_clip_model.safetensors",
+    sha256="ac4f8c4b88af6d963118cbf40ad93176d092abbedfcb752601ae1866352656e6",
+    size=605_143_316,
+    licence="MIT (LAION); the weights were trained on LAION-2B",
+    summary="the CLIP ViT-B-32 that reads factors by prompts",
+)
+
 
 @hookimpl
 def gdbench_domains() -> Iterable[DomainSpec]:
@@ -35,5 +46,6 @@ def gdbench_domains() -> Iterable[DomainSpec]:
         summary="photographs (faces, objects, scenes) without known factors; visible change is LPIPS (alex)",
         load="gdbench_lpips.domain:load",
         files=(BACKBONE, INCEPTION),
+        extras=(CLIP,),
         citation="Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018",
     )
