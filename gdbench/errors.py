@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -52,9 +51,16 @@ EXIT_CODES = {
 }
 
 
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """The one of ``known`` that ``word`` is most like, "" where none is at least ``alike`` (0 to 1, of difflib)."""
+    import difflib  # only a mistake pays for it
+
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=alike)), "")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """A one-line error for a name that nothing offers, with the nearest that exists."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, known, 0.5)
+    hint = f"did you mean {near!r}? " if near else ""
     return UsageError(f"unknown {kind} {name!r}: {hint}known: {', '.join(known) or 'none'}")

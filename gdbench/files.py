@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     A full disk, a raised error or a kill leaves the old file as it was.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # numbers of processes mean nothing elsewhere
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")  # numbers of processes mean nothing elsewhere
     try:
         with part.open("wb") as file:
             yield file
@@ -72,6 +70,8 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a regular file, in hex. Raises OSError, also for a pipe or a device, which might never end."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "a folder, a pipe or a device, not a file", str(path))
+    import hashlib  # a library of ciphers, which a list does not need
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from gdbench.errors import GdbenchError, PluginError
+from gdbench.errors import GdbenchError, PluginError, nearest
 from gdbench.places import at, defined_at, raised_at
 from gdbench.specs import KINDS, STANDARD, DomainSpec, EngineSpec, GeneratorSpec, MethodSpec, MetricSpec
 
@@ -151,8 +150,8 @@ def _understood(kind: str, offer: Offer[Any], known: Collection[str], broken: li
     strange = [need for need in offer.spec.needs if need not in known]
     with guard(offer.provider, broken, offer.spec.name, offer.place):
         if strange:
-            near = difflib.get_close_matches(strange[0], known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            near = nearest(strange[0], sorted(known))
+            hint = f"did you mean {near!r}? " if near else ""
             raise PluginError(
                 f"{kind[:-1]} {offer.spec.name!r} needs {strange[0]!r}, which no generator provides and no domain "
                 f"offers: {hint}known: {', '.join(sorted(known))}"

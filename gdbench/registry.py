@@ -7,7 +7,6 @@ plugin is loaded, checked and asked here in a guard of its own. The result is on
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib.util
 import inspect
 import re
@@ -24,7 +23,7 @@ import pluggy
 
 from gdbench import hooks
 from gdbench.chatter import apart
-from gdbench.errors import PluginError, UsageError, unknown
+from gdbench.errors import PluginError, UsageError, nearest, unknown
 from gdbench.offers import (
     BUILT_IN,
     FILE,
@@ -273,12 +272,12 @@ def _check_names(manager: pluggy.PluginManager, plugin: Any, known: Sequence[str
         options = manager.parse_hookimpl_opts(plugin, name) if inspect.isroutine(value) else None
         meant = (options and options.get("specname")) or name
         if options is not None and meant not in known:
-            near = difflib.get_close_matches(meant, known, n=1, cutoff=0)
-            reason = f"unknown hook {meant!r}: did you mean {near[0]!r}? known: {', '.join(known)}"
+            near = nearest(meant, known, 0)
+            reason = f"unknown hook {meant!r}: did you mean {near!r}? known: {', '.join(known)}"
             raise PluginError(at(reason, defined_at(cast(Callable[..., Any], value))))
         if options is None and inspect.isfunction(value) and name.startswith("gdbench_"):
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            reason = f"function {name!r} is no hook: write @hookimpl above it and call it {near[0]!r}"
+            near = nearest(name, known, 0)
+            reason = f"function {name!r} is no hook: write @hookimpl above it and call it {near!r}"
             raise PluginError(at(reason, defined_at(value)))
 
 

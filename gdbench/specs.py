@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from gdbench.errors import PluginError
+from gdbench.errors import PluginError, nearest
 from gdbench.tiers import TIERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -57,9 +56,9 @@ def _check_tiers(kind: str, name: str, tiers: Iterable[str]) -> None:
 def _no_misspelling(kind: str, name: str, field: str, given: Iterable[str]) -> None:
     """Refuse a name that is nearly one of the standard ones: nobody would ever meet what it offers."""
     for word in given:
-        near = difflib.get_close_matches(word, STANDARD, n=1, cutoff=0.8)
+        near = nearest(word, STANDARD, 0.8)
         if near and word not in STANDARD:
-            raise PluginError(f"{kind} {name!r}: {field} has {word!r}: did you mean {near[0]!r}?")
+            raise PluginError(f"{kind} {name!r}: {field} has {word!r}: did you mean {near!r}?")
 
 
 @dataclass(frozen=True)

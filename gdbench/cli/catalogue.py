@@ -7,7 +7,6 @@ from typing import Literal
 
 import typer
 
-from gdbench import progress
 from gdbench.cli import options, views
 from gdbench.registry import Registry
 
@@ -49,10 +48,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Run the contract checks of one offer of a plugin."""
+        from gdbench.progress import reporter
         from gdbench.testing import check_plugin as run_checks
         from gdbench.testing import verdict
 
         offers = options.registry_with(registry, plugin)
-        results = run_checks(name, offers, progress.reporter())
+        results = run_checks(name, offers, reporter())
         views.show_checks(name, results, verdict(name, results), as_json=as_json)
         raise typer.Exit(1 if any(result.status == "failed" for result in results) else 0)

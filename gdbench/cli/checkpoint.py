@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from gdbench import console, progress
+from gdbench import console
 from gdbench.cli import options, views
 from gdbench.errors import UsageError, unknown
 from gdbench.params import parse_assignments
@@ -178,7 +178,9 @@ def _agree(licence: str, yes: bool) -> None:
 def _shown(what: str, size: int) -> Iterator[Callable[[int, int], None]]:
     """A progress bar of ``size`` bytes, to be called with the bytes that are there and their total."""
 
-    with progress.reporter().task(f"fetch {what}", size) as task:
+    from gdbench.progress import reporter
+
+    with reporter().task(f"fetch {what}", size) as task:
         done = 0
 
         def show(now: int, total: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdbench import console, progress
+from gdbench import console
 from gdbench.chatter import apart
 from gdbench.cli import options, views
 from gdbench.errors import GdbenchError, UsageError
@@ -38,6 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         as_json: bool = options.JSON,
     ) -> None:
         """Measure finished runs with more metrics. Nothing is discovered anew."""
+        from gdbench.progress import reporter
         from gdbench.runs import process_group
         from gdbench.runs.pipeline import remeasure
         from gdbench.runs.store import find_runs
@@ -52,7 +53,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             raise UsageError(f"-p {' '.join(parameter)}: here only parameters of metrics can be set, METRIC.NAME=VALUE")
         settings: dict[str, Any] = {"device": device, "threads": threads, "max_memory": max_memory}
         settings["metric_params"] = given["metric_params"]
-        shown = progress.reporter()
+        shown = reporter()
         failures = 0
         measured: list[tuple[RunRecord, Path]] = []
         for folder in folders:

@@ -12,7 +12,6 @@ from gdbench.chatter import apart
 from gdbench.cli import options
 from gdbench.console import complain, print_json, say
 from gdbench.errors import IntegrityError
-from gdbench.progress import reporter
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 def made_again(run: Path, registry: Registry, start: Literal["directions", "scratch"], device: str) -> Verdict:
     """The verdict on one run; what plugins print goes where messages go."""
+    from gdbench.progress import reporter
     from gdbench.runs.reproducing import reproduce
     from gdbench.runs.store import RunFolder
 

@@ -9,7 +9,6 @@ import typer
 
 from gdbench.chatter import apart
 from gdbench.cli import options, views
-from gdbench.progress import reporter
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -88,6 +87,7 @@ def _show(request: RunRequest, offers: Registry, as_json: bool) -> None:
 
 def _executed(request: RunRequest, offers: Registry) -> tuple[RunRecord, RunFolder]:
     """Run the request in this process, and in those that torchrun started with it, which end here with nothing."""
+    from gdbench.progress import reporter
     from gdbench.runs import pipeline, planning, process_group
 
     shown = reporter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gdbench.errors import UsageError
+from gdbench.errors import UsageError, nearest
 
 Part = dict[str, Any]
 
@@ -49,8 +48,8 @@ def _no_part(key: str, names: list[str]) -> str:
     """Why no part is meant: the one with the nearest last word, and the outermost there are."""
     outermost = sorted(names, key=lambda name: (name.count("."), name))
     ends = {name.rpartition(".")[2]: name for name in reversed(outermost)}
-    near = difflib.get_close_matches(key.rpartition(".")[2], ends, n=1)
-    hint = f"did you mean {ends[near[0]]!r}? " if near and ends[near[0]] != key else ""
+    near = ends.get(nearest(key.rpartition(".")[2], ends), key)
+    hint = f"did you mean {near!r}? " if near != key else ""
     more = f" and {len(names) - SHOWN} more inside these" if len(names) > SHOWN else ""
     return f"unknown part {key!r}: {hint}known: {', '.join(outermost[:SHOWN]) or 'none'}{more}"
 
