@@ -123,7 +123,7 @@ Beside each stands what + does, and its share. Discovery took {seconds} CPU seco
 
 
 def finds(runs: Sequence[Run]) -> str:
-    """What the runs find, in a line: how many factors, and by which directions."""
+    """What the runs find, in a line: how many factors, and the purest direction of each."""
     return "; ".join(map(_found, runs)) + f" (seed 0; shares, found above {FOUND})."
 
 
@@ -132,7 +132,7 @@ def _found(run: Run) -> str:
     if (none := scores["found"].value) is None:
         return f"{cell.generator}: void, {scores['found'].void}"
     table = moves(run)
-    purest = table.loc[telling(table)].query("share > @FOUND", local_dict={"FOUND": FOUND})
+    purest = table.loc[telling(table)].drop_duplicates("leading").query("share > @FOUND", local_dict={"FOUND": FOUND})
     names = ", ".join(f"{row.plus} {row.share:.2f}" for row in purest.head(NAMED).itertuples())
     count = f"{cell.generator}: {none:.0f} of {scores['counted'].value:.0f} factors"
     return f"{count} ({names})" if names else count
