@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from gdbench.registry import generator_specs
     from gdbench.runs.api import load_domain, load_generator, read_run, read_runs, run
     from gdbench.runs.carry import Carried, carried, packed
+    from gdbench.spaces import LayeredSpace
     from gdbench.streams import Stream, initialised, integers, normal, unfilled, uniform
     from gdbench.tensors import load_tensors, read_facts, save_tensors, save_weights
     from gdbench.training import falling, train
@@ -169,6 +170,7 @@ _LAZY = {
     "Scores": "protocols",
     "Void": "protocols",
     "generator_specs": "registry",
+    "LayeredSpace": "spaces",
     "Stream": "streams",
     "initialised": "streams",
     "unfilled": "streams",
@@ -226,6 +228,7 @@ __all__ = [
     "IntegrityError",
     "Job",
     "JobState",
+    "LayeredSpace",
     "Leaderboard",
     "Licensed",
     "LinearDirections",

@@ -14,7 +14,7 @@ from gdbench.errors import PluginError, nearest
 from gdbench.tiers import TIERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-CAPABILITIES = ("mapping", "features", "modulation", "program")
+CAPABILITIES = ("mapping", "features", "modulation", "program", "layers")
 OFFERS = ("factors", "masks", "images")
 STANDARD = (*CAPABILITIES, *OFFERS, "domain")
 """What ``needs`` may name in any installation; a plugin's ``provides`` and ``offers`` may add names of its own."""
@@ -112,7 +112,7 @@ class GeneratorSpec:
     checkpoints: tuple[Checkpoint, ...] = ()
     """Its cards, shipped and official; where none is named, the first that is shipped is meant."""
     provides: tuple[str, ...] = ()
-    """Capabilities that methods may need: ``mapping``, ``features``, ``modulation``, or names of the plugin's own."""
+    """Capabilities: ``mapping``, ``features``, ``modulation``, ``program``, ``layers``, or names of its own."""
     spaces: tuple[str, ...] = ("z",)
     """Names of its latent spaces; the first is meant where none is named."""
     domain: str | None = None

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, Program, UsageError, load_weights, normal, read_facts, unfilled
+from gdbench import Codes, LayeredSpace, Program, UsageError, load_weights, normal, read_facts, unfilled
 from gdbench_stylegan2 import Params
 from gdbench_stylegan2.networks import Generator, Noise, infer_config, truncate
 from gdbench_stylegan2.operations import program
-from gdbench_stylegan2.spaces import BASES, Space, affines, channels, held, layered, padded
+from gdbench_stylegan2.spaces import BASES, affines, channels, held, padded
 
 FACTS = ("lr_multiplier", "conv_clamp")  # what the tensors do not tell
 
@@ -133,7 +133,7 @@ class StyleGAN2:
         if space.base == "z" or (space.base == "w" and not space.partial):
             w = self.map(codes).latents if space.base == "z" else codes.latents.to(self._kind)
             return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
-        return layered(space, codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
+        return space.styles(codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
 
     def _synthesised(self, codes: Codes, record: dict[str, Tensor] | None) -> Tensor:
         space = self._space(codes.space)
@@ -152,8 +152,8 @@ class StyleGAN2:
             raise UsageError(f"codes in {codes.space} need the z that they were sampled from, for their other layers")
         return self._styles(Codes(codes.origin, "z", codes.labels))
 
-    def _space(self, name: str) -> Space:
-        return Space.of(name, self.network.config.style_layers)
+    def _space(self, name: str) -> LayeredSpace:
+        return LayeredSpace.of(name, self.network.config.style_layers, "stylegan2", BASES)
 
     def _labels(self, n: int, rng: np.random.Generator) -> Tensor | None:
         classes = self.network.config.label_dim

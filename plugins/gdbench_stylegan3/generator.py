@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gdbench import Codes, UsageError, load_weights, normal, read_facts, unfilled
+from gdbench import Codes, LayeredSpace, UsageError, load_weights, normal, read_facts, unfilled
 from gdbench_stylegan3 import Params
 from gdbench_stylegan3.networks import Dense, Generator, truncate
 from gdbench_stylegan3.shapes import FACTS, infer_config
-from gdbench_stylegan3.spaces import BASES, Space, channels, layered, padded
+from gdbench_stylegan3.spaces import BASES, channels, padded
 
 
 class StyleGAN3:
@@ -123,7 +123,7 @@ class StyleGAN3:
         if space.base == "z" or (space.base == "w" and not space.partial):
             w = self.map(codes).latents if space.base == "z" else codes.latents.to(self._kind)
             return truncate(w, self.network.mapping.w_avg, self.network.config.style_layers)
-        return layered(space, codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
+        return space.styles(codes.latents.to(self._kind), self._whole(codes) if space.partial else None)
 
     def _synthesised(self, codes: Codes, record: dict[str, Tensor] | None) -> Tensor:
         space, styles = self._space(codes.space), None
@@ -142,10 +142,10 @@ class StyleGAN3:
             raise UsageError(f"codes in {codes.space} need the z that they were sampled from, for their other layers")
         return self._styles(Codes(codes.origin, "z", codes.labels))
 
-    def _space(self, name: str) -> Space:
-        return Space.of(name, self.network.config.style_layers)
+    def _space(self, name: str) -> LayeredSpace:
+        return LayeredSpace.of(name, self.network.config.style_layers, "stylegan3", BASES)
 
-    def _held(self, space: Space) -> dict[str, Dense]:
+    def _held(self, space: LayeredSpace) -> dict[str, Dense]:
         """The affines of the layers that codes in a space hold, by name."""
         return {name: affine for i, (name, affine) in enumerate(self.affines.items()) if i in space.layers}
 
