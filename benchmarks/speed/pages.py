@@ -136,39 +136,47 @@ def _dragged(made: Browser, page: Page, name: str, path: Path, first: tuple[floa
     return Drawn(name, path.stat().st_size / 1e6, first, images / seconds, 1000 * own / images, others / clock)
 
 
+def table(head: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as Markdown: the first column is text, the others are numbers."""
+    columns = head.split("; ")
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
 def text_of(loaded: Sequence[Loaded], drawn: Sequence[Drawn], priority: str) -> str:
     """Both tables as Markdown."""
     cores = os.cpu_count() or 2
-    return "\n".join(
+    report = [
+        [one.kind, f"{one.pages}", f"{one.largest:.2f}", f"{LIMITS[one.kind]:g}", *(f"{load:.2f}" for load in one.load)]
+        for one in loaded
+    ]
+    explorer = [
         [
-            "# What pages cost in a browser",
-            "",
-            f"Made by `python benchmarks/speed/pages.py` in headless chromium on {cpu_model()}, {cores} cores, priority "
-            f"{priority}. Times are the median and the longest of {LOADS} loads from disk, the first of them in a browser "
-            "that has just started.",
-            "",
-            "| page of the report | pages | largest, MB | limit, MB | load, s | longest, s |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-            *(
-                f"| {one.kind} | {one.pages} | {one.largest:.2f} | {LIMITS[one.kind]:g} | {one.load[0]:.2f} | "
-                f"{one.load[1]:.2f} |"
-                for one in loaded
-            ),
-            "",
-            f"Explorers on four latents, two sliders moved in every frame of the screen for {SECONDS:g} s. A page draws in "
-            f"up to four workers, one less than there are cores: here in {max(1, min(4, cores - 1))}. CPU is that of all "
-            "processes of the browser. *Others* is how many cores other processes used in these seconds.",
-            "",
-            "| explorer | MB | first frame, s | longest, s | images a second | CPU ms an image | others, cores |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *(
-                f"| {one.generator} | {one.megabytes:.2f} | {one.first[0]:.2f} | {one.first[1]:.2f} | {one.wall:.0f} | "
-                f"{one.cpu:.1f} | {one.others:.2f} |"
-                for one in drawn
-            ),
-            "",
+            one.generator,
+            *(f"{value:.2f}" for value in (one.megabytes, *one.first)),
+            f"{one.wall:.0f}",
+            f"{one.cpu:.1f}",
+            f"{one.others:.2f}",
         ]
-    )
+        for one in drawn
+    ]
+    lines = [
+        "# What pages cost in a browser",
+        "",
+        f"Made by `python benchmarks/speed/pages.py` in headless chromium on {cpu_model()}, {cores} cores, priority",
+        f"{priority}. Times are the median and the longest of {LOADS} loads from disk, the first of them in a browser",
+        "that has just started.",
+        "",
+        *table("page of the report; pages; largest, MB; limit, MB; load, s; longest, s", report),
+        "",
+        f"Explorers on four latents, two sliders moved in every frame of the screen for {SECONDS:g} s. A page draws in",
+        f"up to four workers, one less than there are cores: here in {max(1, min(4, cores - 1))}. CPU is that of all",
+        "processes of the browser. *Others* is how many cores other processes used in these seconds.",
+        "",
+        *table("explorer; MB; first frame, s; longest, s; images a second; CPU ms an image; others, cores", explorer),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -147,13 +147,21 @@ def to_latex(leaderboard: Leaderboard) -> str:
     for board in leaderboard.boards:
         said = answer(board)
         head, body = short_table(said)
-        lines = ["\\begin{table}", f"\\caption{{{latex(said.title)}. {latex(SIGNS.legend(said.baseline))}.}}"]
-        lines += [f"\\begin{{tabular}}{{rl{'r' * len(said.columns)}}}", "\\toprule", _latex_row(head), "\\midrule"]
-        for before, row in zip([None, *said.rows], said.rows, strict=False):
-            lines += ["\\midrule"] if before is not None and before.role != row.role else []
-            lines.append(_latex_row(body[said.rows.index(row)]))
-        parts.append("\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]))
+        caption = f"{said.title}. {SIGNS.legend(said.baseline)}."
+        parts.append(latex_table(caption, f"rl{'r' * len(said.columns)}", head, body, [row.role for row in said.rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def latex_table(
+    caption: str, columns: str, head: Sequence[str], body: Sequence[Sequence[str]], roles: Sequence[str]
+) -> str:
+    """A table for booktabs. columns: how each is set. roles: that of each row; a line stands where it changes."""
+    lines = ["\\begin{table}", f"\\caption{{{latex(caption)}}}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
+    lines += [_latex_row(head), "\\midrule"]
+    for before, role, row in zip([None, *roles], roles, body, strict=False):
+        lines += ["\\midrule"] if before is not None and before != role else []
+        lines.append(_latex_row(row))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"])
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from gdbench.boards.statistics import mean_of
 from gdbench.errors import UsageError
 from gdbench.report import charts
 from gdbench.report.evidence import Evidence
-from gdbench.report.views import Best, Known, coloured, head, shown_direction
+from gdbench.report.images import Verbatim
+from gdbench.report.views import Best, Known, coloured, head, metric_copies, shown_direction
 from gdbench.tiers import CAPS
 
 
@@ -183,12 +184,13 @@ def cost_picture(board: Board, known: Known) -> charts.Picture | None:
 
 @dataclass(frozen=True)
 class Metric:
-    """All columns of a metric as a table. meanings: name -> what it says."""
+    """All columns of a metric as a table. meanings: name -> what it says. copies: kind -> text."""
 
     name: str
     head: tuple[str, ...]
     body: tuple[tuple[str, ...], ...]
     meanings: tuple[tuple[str, str], ...]
+    copies: Mapping[str, Verbatim]
 
 
 def all_metrics(board: Board) -> list[Metric]:
@@ -197,5 +199,7 @@ def all_metrics(board: Board) -> list[Metric]:
     for metric, columns in board.metrics().items():
         titles, body = grid(columns, board.rows)
         meanings = [(head(shown).name, head(shown).meaning) for shown in columns]
-        found.append(Metric(metric, tuple(titles), tuple(map(tuple, body)), tuple(meanings)))
+        found.append(
+            Metric(metric, tuple(titles), tuple(map(tuple, body)), tuple(meanings), metric_copies(board, columns))
+        )
     return found

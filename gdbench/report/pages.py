@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,7 +25,7 @@ from gdbench.report import gallery, images
 from gdbench.report.charts import Picture
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
-from gdbench.report.places import INDEX, chart_name, generator_page, run_page
+from gdbench.report.places import INDEX, chart_name, generator_page, run_page, score_place
 from gdbench.report.views import BoardView, Known, board_view, links, picture_of
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -205,6 +206,7 @@ def run_text(one: Evidence, view: BoardView | None = None) -> str:
         living=living,
         dead=[direction.index for direction in one.directions if direction.dead],
         factors=factors,
+        explore=f"gdbench explore {shlex.quote(one.record.id)}" if one.directions else "",
         bars=sorted(one.best, key=lambda factor: (-one.best[factor][1], factor)),
     )
 
@@ -227,6 +229,7 @@ def _environment() -> Environment:
     )
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     made.globals |= {"style": Markup(style), "script": Markup(script), "csp": _policy(style, script)}
+    made.globals |= {"score_place": score_place}
     made.filters |= {"px": _pixels, "short": short}
     return made
 

@@ -22,6 +22,11 @@ def run_page(run: str) -> str:
     return f"run-{slug(run)}.html"
 
 
+def score_place(metric: str, column: str) -> str:
+    """The place of a score in the page of a run."""
+    return f"score-{slug(f'{metric}.{column}')}"
+
+
 def generator_page(key: Key) -> str:
     """The file of the page of a generator: all boards of one checkpoint."""
     return f"generator-{slug('-'.join(filter(None, (key.generator, key.checkpoint, key.weights))))}.html"

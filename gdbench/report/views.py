@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from gdbench.boards.answer import Answer, AnswerRow, answer
 from gdbench.boards.board import Board, Entry, Leaderboard, Row, Shown
-from gdbench.boards.cells import ARROWS, SIGNS, markdown, markdown_table, name, short
-from gdbench.boards.exports import short_table, to_csv, to_latex
+from gdbench.boards.cells import ARROWS, SIGNS, grid, markdown, markdown_table, name, short
+from gdbench.boards.exports import latex_table, short_table, to_csv, to_latex
+from gdbench.boards.statistics import mean_of
 from gdbench.report import charts, images
 from gdbench.report.evidence import Direction, Evidence
 from gdbench.report.images import Verbatim
-from gdbench.report.places import anchor, generator_page, run_page
+from gdbench.report.places import anchor, generator_page, run_page, score_place
 
 Known = Mapping[str, Evidence]
 """Id of a run -> its evidence."""
@@ -20,13 +21,17 @@ Known = Mapping[str, Evidence]
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as a page shows it. value: all its digits, "" where there is none. note: interval, seeds and reasons."""
+    """A number as a page shows it. value: all its digits, "" where there is none. note: interval, seeds and reasons.
+
+    page: the page of a run that has it and the place there, or "".
+    """
 
     text: str
     value: str
     symbol: str
     note: str
     dot: charts.Dot | None
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ class Best:
 
 @dataclass(frozen=True)
 class RowView:
-    """A row of the short table. rank: as text, "=" where it is shared. paper: where the method was published, or ""."""
+    """A row of the short table. rank: as text, "=" where it is shared. paper: where the method was published, or "".
+
+    minutes: of CPU that the discovery of one run took, the mean over runs, as text, or "".
+    """
 
     role: str
     method: str
@@ -60,6 +68,7 @@ class RowView:
     runs: tuple[RunLink, ...]
     best: Best | None
     failures: tuple[str, ...]
+    minutes: str
 
 
 @dataclass(frozen=True)
@@ -167,11 +176,26 @@ def _row(
         method=name(row.method),
         rank=SIGNS.none if row.rank is None else f"{row.rank}{'=' if row.tied else ''}",
         paper=papers.get(method, ""),
-        cells=tuple(cell(*each) for each in zip(row.entries, axes, behind, strict=True)),
+        cells=tuple(
+            replace(cell(*each), page=_page_of(each[0], runs)) for each in zip(row.entries, axes, behind, strict=True)
+        ),
         runs=tuple(RunLink(one.record.cell.seed, one.record.status, run_page(one.record.id)) for one in runs),
         best=_best(runs, most),
         failures=failures,
+        minutes=_minutes(runs),
     )
+
+
+def _page_of(entry: Entry, runs: Sequence[Evidence]) -> str:
+    """The first run that has a number for the entry, else the first that says why there is none."""
+    there = [one.record for one in runs if entry.column in one.record.scores.get(entry.metric, {})]
+    there.sort(key=lambda record: record.scores[entry.metric][entry.column].value is None)
+    return f"{run_page(there[0].id)}#{score_place(entry.metric, entry.column)}" if there else ""
+
+
+def _minutes(runs: Sequence[Evidence]) -> str:
+    seconds = [cost.cpu_seconds for one in runs if (cost := one.record.costs.get("discover")) is not None]
+    return short(mean_of(seconds) / 60) if seconds else ""
 
 
 def cell(entry: Entry, axis: charts.Axis | None, baseline: Entry | None) -> Cell:
@@ -207,14 +231,33 @@ def shown_direction(one: Evidence, direction: Direction, label: str, most: int) 
 
 
 def _copies(board: Board, said: Answer) -> dict[str, Verbatim]:
-    rows = [replace(row, entries=tuple(row.entry(*shown.name) for shown in said.columns)) for row in board.rows]
-    brief = Leaderboard((replace(board, columns=said.columns, rows=tuple(rows)),))
     titles, body = short_table(said)
+    brief = _only(board, said.columns)
     return {
         "CSV": Verbatim(to_csv(brief)),
-        "Markdown": Verbatim(markdown_table([markdown(title) for title in titles], body) + "\n"),
+        "Markdown": _markdown(titles, body),
         "LaTeX": Verbatim(to_latex(brief)),
     }
+
+
+def metric_copies(board: Board, columns: Sequence[Shown]) -> dict[str, Verbatim]:
+    """The full table of a metric as texts to copy. columns: those of the metric."""
+    titles, body = grid(columns, board.rows)
+    caption, roles = f"{board.title}: {name(columns[0].metric)}", [row.role for row in board.rows]
+    return {
+        "CSV": Verbatim(to_csv(_only(board, columns))),
+        "Markdown": _markdown(titles, body),
+        "LaTeX": Verbatim(latex_table(caption, "l" * len(titles), titles, body, roles) + "\n"),
+    }
+
+
+def _only(board: Board, columns: Sequence[Shown]) -> Leaderboard:
+    rows = [replace(row, entries=tuple(row.entry(*shown.name) for shown in columns)) for row in board.rows]
+    return Leaderboard((replace(board, columns=tuple(columns), rows=tuple(rows)),))
+
+
+def _markdown(titles: Sequence[str], body: Sequence[Sequence[str]]) -> Verbatim:
+    return Verbatim(markdown_table([markdown(title) for title in titles], body) + "\n")
 
 
 def picture_of(board: Board, said: Answer, known: Known) -> charts.Picture | None:
