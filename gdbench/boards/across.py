@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from gdbench.boards.board import Across, Board, Entry, MeanRank, Row
+from gdbench.boards.board import Across, Board, Critical, Entry, MeanRank, Row
 from gdbench.boards.rules import Rules
 from gdbench.boards.statistics import (
+    LEVEL,
     MIN_GENERATORS,
+    Better,
     Interval,
     Sample,
+    critical_difference,
     friedman,
     holm_wilcoxon,
     interval,
     mean_of,
+    mean_ranks,
     pooled,
+    runs_within,
 )
 
 
@@ -66,6 +71,8 @@ def _table(group: Sequence[Board], metric: str, column: str, rules: Rules) -> Ac
         return None
     complete = [name for name in names if all(_rank(entries, name) is not None for entries in found)]
     rows = [_mean_rank(name, [entries[name] for entries in found]) for name in complete]
+    scores = [[_mean(entries[name]) for name in complete] for entries in found]
+    critical = _critical(scores, complete, _better(boards, metric, column))
     return Across(
         metric=metric,
         column=column,
@@ -74,11 +81,40 @@ def _table(group: Sequence[Board], metric: str, column: str, rules: Rules) -> Ac
         generators=tuple(_names(boards)),
         rows=tuple(sorted(rows, key=lambda row: (row.mean.mean, row.method))),
         notes=(
-            *_notes(found, complete, [name for name in names if name not in complete]),
+            *_notes(scores, complete, [name for name in names if name not in complete]),
+            *([_told_apart(critical)] if critical else []),
             *_architectures(boards),
             *(f"each checkpoint counts once: {board.title} is left out" for board in others),
         ),
+        critical=critical,
     )
+
+
+def _better(boards: Sequence[Board], metric: str, column: str) -> Better:
+    """What is better in a column that ranks."""
+    shown = (one for board in boards for one in board.columns if one.name == (metric, column))
+    return "lower" if next(shown).column.better == "lower" else "higher"
+
+
+def _critical(scores: Sequence[Sequence[float]], names: Sequence[str], better: Better) -> Critical | None:
+    """Which methods differ in mean scores (generators, methods); None where there are too few of either."""
+    if len(scores) < MIN_GENERATORS or len(names) < 3:
+        return None
+    ranks = sorted(zip(mean_ranks(scores, better), names, strict=True))
+    ordered = [name for _, name in ranks]
+    p, reach = friedman(scores), critical_difference(len(names), len(scores))
+    stretches = runs_within([rank for rank, _ in ranks], reach) if p < 1 - LEVEL else [(0, len(names) - 1)]
+    together = tuple(tuple(ordered[first : last + 1]) for first, last in stretches)
+    return Critical(tuple((name, rank) for rank, name in ranks), reach, together, p)
+
+
+def _told_apart(critical: Critical) -> str:
+    """What Nemenyi's test says, in a line."""
+    if critical.p >= 1 - LEVEL:
+        return "Nemenyi: not asked, since Friedman's test finds no difference"
+    sets = "; ".join(", ".join(names) for names in critical.together)
+    apart = f"cannot be told apart: {sets}" if sets else "all differ"
+    return f"Nemenyi: mean ranks of scores differ from {critical.difference:.3g} on; {apart}"
 
 
 def _methods(board: Board, metric: str, column: str) -> dict[str, Entry]:
@@ -106,13 +142,14 @@ def _names(boards: Sequence[Board]) -> list[str]:
     return [f"{name} ({names[:i].count(name) + 1})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def _notes(found: Sequence[Mapping[str, Entry]], complete: Sequence[str], left_out: Sequence[str]) -> Iterator[str]:
+def _notes(scores: Sequence[Sequence[float]], complete: Sequence[str], left_out: Sequence[str]) -> Iterator[str]:
+    """Who is left out, and tests on mean scores (generators, methods), or why there are none."""
     if left_out:
         yield f"not complete on every generator, so not ranked across them: {', '.join(left_out)}"
-    if len(found) < MIN_GENERATORS:
-        yield f"intervals and tests across generators need {MIN_GENERATORS} generators, there are {len(found)}"
+    if len(scores) < MIN_GENERATORS:
+        yield f"intervals and tests across generators need {MIN_GENERATORS} generators, there are {len(scores)}"
     elif len(complete) > 1:
-        yield from _tests([[_mean(entries[name]) for name in complete] for entries in found], complete)
+        yield from _tests(scores, complete)
 
 
 def _architectures(boards: Sequence[Board]) -> Iterator[str]:

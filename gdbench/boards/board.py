@@ -156,8 +156,25 @@ class MeanRank:
 
 
 @dataclass(frozen=True)
+class Critical:
+    """Which methods differ over generators: the values of a critical-difference diagram (Demšar 2006).
+
+    ranks: method and mean rank of its mean scores, the best first. difference: how far two of them must lie apart.
+    together: methods that cannot be told apart, the largest sets; all of them where p is not below .05. p: Friedman's.
+    """
+
+    ranks: tuple[tuple[str, float], ...]
+    difference: float
+    together: tuple[tuple[str, ...], ...]
+    p: float
+
+
+@dataclass(frozen=True)
 class Across:
-    """The ranks in one column on all generators of a tier and K. notes: who is left out; tests, or why none."""
+    """The ranks in one column on all generators of a tier and K. notes: who is left out; tests, or why none.
+
+    critical: None below six generators, or three methods that are ranked on all of them.
+    """
 
     metric: str
     column: str
@@ -166,6 +183,7 @@ class Across:
     generators: tuple[str, ...]
     rows: tuple[MeanRank, ...]
     notes: tuple[str, ...]
+    critical: Critical | None = None
 
     @property
     def title(self) -> str:

@@ -127,6 +127,9 @@ def to_json(leaderboard: Leaderboard) -> str:
         del made["unranked"]  # its notes say so
         made["sentences"] = list(answer(board).sentences)
         made["rows"] = [{**board.key.as_row(), **row} for row in made["rows"]]
+    for table in data["across"]:
+        if table["critical"] is None:
+            del table["critical"]
     return _outlined({"format": FORMAT, "sentences": list(summary(leaderboard)), **data})
 
 

@@ -209,6 +209,38 @@ def friedman(scores: ArrayLike) -> float:
     return float(friedmanchisquare(*table.T).pvalue)
 
 
+def mean_ranks(scores: ArrayLike, better: Better) -> list[float]:
+    """The mean rank of each method over generators, 1 the best; scores (generators, methods), equal ones share it."""
+    from scipy.stats import rankdata
+
+    table = np.asarray(scores, dtype=np.float64) * -_sign(better)
+    return [float(rank) for rank in rankdata(table, axis=1).mean(axis=0)]
+
+
+def critical_difference(methods: int, generators: int) -> float:
+    """How far two mean ranks must lie apart to differ at a level of .05, all pairs of ``methods`` (2 or more) at once.
+
+    Nemenyi's test as Demšar (2006, section 3.2.2) has it: the quantile of the range of ``methods`` standard normal
+    numbers, by the square root of k (k + 1) / 12 N.
+    """
+    from scipy.stats import studentized_range
+
+    quantile = float(studentized_range.ppf(LEVEL, methods, np.inf))
+    return quantile * math.sqrt(methods * (methods + 1) / (12 * generators))
+
+
+def runs_within(values: Sequence[float], reach: float) -> list[tuple[int, int]]:
+    """The longest stretches (first, last) of two or more rising values whose ends lie less than ``reach`` apart."""
+    found: list[tuple[int, int]] = []
+    for first, low in enumerate(values):
+        last = max(
+            index for index, high in enumerate(values) if index >= first and (index == first or high - low < reach)
+        )
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found
+
+
 def holm_wilcoxon(scores: ArrayLike) -> Array:
     """p (methods, methods) of signed-rank tests between methods, corrected by Holm; scores (generators, methods).
 

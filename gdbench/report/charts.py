@@ -6,26 +6,29 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from gdbench.boards.board import Entry
-from gdbench.boards.cells import short
+from gdbench.boards.board import Critical, Entry
+from gdbench.boards.cells import name, short
 
 COLOURS = 10
 WIDE, HIGH = 640.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 136.0, 12.0, 44.0
 LINE = 13.0
 """Pixels between two labels that would else lie upon one another."""
+ROW = 24.0
+"""Pixels between two methods of a diagram of ranks."""
 DOT_WIDE, DOT_PAD = 92.0, 5.0
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values low to high on pixels start to stop; with ``log`` in decades."""
+    """Values low to high on pixels start to stop; with ``log`` in decades, and ``bare`` without ticks."""
 
     low: float
     high: float
     start: float
     stop: float
     log: bool = False
+    bare: bool = False
 
     def at(self, value: float) -> float:
         """The pixel of a value; what lies beyond the axis lies at its end."""
@@ -36,6 +39,8 @@ class Axis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Pixel and text of about five round values."""
+        if self.bare:
+            return []
         if self.log:
             first, last = (math.log10(max(one, 1.0)) for one in (self.low, self.high))
             values = [10.0**power for power in range(math.ceil(first), math.floor(last) + 1)]
@@ -181,6 +186,41 @@ def over_budget(title: str, labels: tuple[str, str], curves: Sequence[Sequence[t
     lines = [(marks[0].colour, " ".join(f"{one.x:.1f},{one.y:.1f}" for one in marks)) for marks in drawn]
     named = _apart([marks[-1] for marks in drawn])
     return Picture(title, *labels, x, y, (*unnamed, *named), curves=tuple(lines))
+
+
+def of_ranks(title: str, critical: Critical) -> Picture:
+    """A critical-difference diagram: a row for each method at its mean rank, the best above.
+
+    Left of the axis a line for each set that cannot be told apart; the uppermost row is as long as what tells apart.
+    """
+    count = len(critical.ranks)
+    high = TOP + BOTTOM + ROW * (count + 1)
+    x = Axis(1.0, float(count), LEFT, WIDE - RIGHT)
+    y = Axis(0.0, count + 1.0, high - BOTTOM, TOP, bare=True)
+    rows = {method: count - 0.5 - place for place, (method, _) in enumerate(critical.ranks)}
+    marks = [
+        _of_rank(method, place % COLOURS, rank, x.at(rank), y.at(rows[method]))
+        for place, (method, rank) in enumerate(critical.ranks)
+    ]
+    between = min(8.0, (LEFT - 12.0) / max(len(critical.together), 1))
+    bars = [
+        _line(LEFT - 8.0 - between * place, y.at(rows[names[0]] + 0.25), y.at(rows[names[-1]] - 0.25))
+        for place, names in enumerate(critical.together)
+    ]
+    far, above = x.at(1.0 + critical.difference), y.at(count + 0.5)
+    said = f"critical difference {short(critical.difference)}"
+    ruler = Mark(said, said, far, above, far + 10, above + 4, (), None, "control", 0)
+    bars.append((0, f"{x.start:.1f},{above:.1f} {far:.1f},{above:.1f}"))
+    return Picture(title, "mean rank", "", x, y, (ruler, *marks), curves=tuple(bars), high=high)
+
+
+def _line(x: float, upper: float, lower: float) -> tuple[int, str]:
+    return 0, f"{x:.1f},{upper:.1f} {x:.1f},{lower:.1f}"
+
+
+def _of_rank(method: str, colour: int, rank: float, x: float, y: float) -> Mark:
+    said = f"{name(method)}: mean rank {short(rank)}"
+    return Mark(name(method), said, x, y, x + 10, y + 4, (), None, "method", colour)
 
 
 def _costly(one: Point, cost: float, x: Axis, y: Axis, labels: tuple[str, str]) -> Mark:

@@ -17,15 +17,15 @@ from markupsafe import Markup
 
 from gdbench.boards.acceptance import Tests
 from gdbench.boards.answer import answer, summary
-from gdbench.boards.board import Board, Leaderboard
-from gdbench.boards.cells import short
+from gdbench.boards.board import Across, Board, Leaderboard
+from gdbench.boards.cells import name, short
 from gdbench.boards.joined import joined
 from gdbench.console import clean
 from gdbench.report import gallery, images
-from gdbench.report.charts import Picture
+from gdbench.report.charts import Picture, of_ranks
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
-from gdbench.report.places import INDEX, chart_name, generator_page, run_page, score_place
+from gdbench.report.places import INDEX, chart_name, generator_page, run_page, score_place, slug
 from gdbench.report.views import BoardView, Known, board_view, links, picture_of
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -72,7 +72,15 @@ def charts_of(leaderboard: Leaderboard, runs: Sequence[Evidence]) -> dict[str, P
             "budget": gallery.budget_picture(board, boards),
         }
         found |= {chart_name(board.key, kind): picture for kind, picture in made.items() if picture is not None}
+    for table in leaderboard.across:
+        if (picture := _ranks(table)) is not None:
+            found[slug(f"ranks-{table.metric}-{table.column}-{table.tier}-k{table.k}")] = picture
     return found
+
+
+def _ranks(table: Across) -> Picture | None:
+    title = f"{name(table.column)}: mean ranks over {len(table.generators)} generators"
+    return of_ranks(title, table.critical) if table.critical else None
 
 
 def _by_generator(views: Sequence[BoardView]) -> dict[str, list[BoardView]]:
@@ -97,7 +105,7 @@ def _index(
         lists=_lists(leaderboard, known),
         views=views,
         filters=_filters(views, [head.metric for view in views for head in view.heads]),
-        across=leaderboard.across,
+        across=[(table, _ranks(table)) for table in leaderboard.across],
         tests=tests,
     )
 

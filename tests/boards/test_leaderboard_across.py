@@ -121,6 +121,50 @@ def test_two_methods_have_no_friedman_test():
     assert [note.split(":")[0] for note in notes] == ["Wilcoxon, corrected by Holm"]
 
 
+PLAIN = {name: [0.1 * place + 0.001 * (gan % 3) for gan in range(6)] for place, name in enumerate("edcba")}
+"""Five methods in one order on six generators."""
+
+
+def test_a_critical_difference_needs_six_generators_and_three_methods():
+    """Mean ranks 1 to 5; Demšar's table 5 (a): 2.728 * sqrt(5 * 6 / (6 * 6)) = 2.49, so that 1, 2, 3 are joined."""
+    table = tables(runs(PLAIN))[KEY]
+    found = table.critical
+    assert found.ranks == tuple(zip("abcde", (1, 2, 3, 4, 5), strict=True))
+    assert found.difference == pytest.approx(2.728 * (5 / 6) ** 0.5, abs=2e-3)
+    assert found.together == (("a", "b", "c"), ("b", "c", "d"), ("c", "d", "e"))
+    assert found.p == pytest.approx(friedmanchisquare(*PLAIN.values()).pvalue)
+    assert table.notes[-1] == (
+        "Nemenyi: mean ranks of scores differ from 2.49 on; cannot be told apart: a, b, c; b, c, d; c, d, e"
+    )
+    assert tables(runs({name: values[:5] for name, values in PLAIN.items()}))[KEY].critical is None
+    assert tables(runs({name: PLAIN[name] for name in "ab"}))[KEY].critical is None
+
+
+def test_where_friedman_finds_nothing_no_pair_differs():
+    turned = {name: [0.1 + 0.1 * ((place + gan) % 3) for gan in range(6)] for place, name in enumerate("abc")}
+    found = tables(runs(turned))[KEY].critical
+    assert found.p > 0.05
+    assert [set(names) for names in found.together] == [set("abc")]
+    assert "not asked" in tables(runs(turned))[KEY].notes[-1]
+
+
+def test_ranks_of_a_column_that_should_be_low_begin_with_the_lowest():
+    records = runs(PLAIN)
+    mirrored = [
+        replace(one, scores={"rec": {**one.scores["rec"], "leak": replace(one.scores["rec"]["leak"], value=value)}})
+        for one in records
+        if (value := -one.scores["rec"]["kappa"].value) is not None
+    ]
+    found = tables(mirrored)[("rec", "leak", "standard", 4)].critical
+    assert [name for name, _ in found.ranks] == list("abcde")
+
+
+def test_the_files_hold_a_critical_difference_where_there_is_one():
+    told = json.loads(to_json(leaderboard(runs(PLAIN), COLUMNS, Rules(seeds=lambda cell: range(2)))))["across"]
+    assert [dict(one["critical"]["ranks"])["a"] for one in told if one["column"] == "kappa"] == [1]
+    assert "critical" not in json.loads(to_json(leaderboard(HAND, COLUMNS)))["across"][0]
+
+
 def test_exports_hold_the_mean_ranks():
     made = leaderboard(HAND, COLUMNS)
     rows = [row for row in csv.DictReader(io.StringIO(to_csv(made))) if row["generator"] == "all"]

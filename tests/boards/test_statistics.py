@@ -13,6 +13,7 @@ from gdbench.boards.statistics import (
     Sample,
     Spread,
     against,
+    critical_difference,
     difference,
     friedman,
     gap,
@@ -20,9 +21,11 @@ from gdbench.boards.statistics import (
     holm_wilcoxon,
     interval,
     mean_of,
+    mean_ranks,
     paired,
     pooled,
     ranks,
+    runs_within,
 )
 
 
@@ -266,3 +269,53 @@ def test_friedman_by_its_formula():
     sums = (table.argsort(1).argsort(1) + 1).sum(0)
     statistic = 12 / (7 * 4 * 5) * (sums**2).sum() - 3 * 7 * 5
     assert friedman(table) == pytest.approx(stats.chi2.sf(statistic, 3))
+
+
+DEMSAR = (
+    (0.763, 0.768, 0.771, 0.798),
+    (0.599, 0.591, 0.590, 0.569),
+    (0.954, 0.971, 0.968, 0.967),
+    (0.628, 0.661, 0.654, 0.657),
+    (0.882, 0.888, 0.886, 0.898),
+    (0.936, 0.931, 0.916, 0.931),
+    (0.661, 0.668, 0.609, 0.685),
+    (0.583, 0.583, 0.563, 0.625),
+    (0.775, 0.838, 0.866, 0.875),
+    (1.000, 1.000, 1.000, 1.000),
+    (0.940, 0.962, 0.965, 0.962),
+    (0.619, 0.666, 0.614, 0.669),
+    (0.972, 0.981, 0.9751, 0.975),
+    (0.957, 0.978, 0.946, 0.970),
+)
+"""AUC of four variants of C4.5 on 14 data sets: table 6 of Demšar, JMLR 7 (2006). Its last but one row prints .975
+twice, under the ranks 2 and 3."""
+
+
+def test_mean_ranks_and_the_critical_difference_of_a_published_example():
+    """Demšar 2006: mean ranks in table 6; section 3.2.4: CD = 2.569 * sqrt(4 * 5 / (6 * 14)) = 1.25."""
+    assert mean_ranks(DEMSAR, "higher") == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    assert mean_ranks(-np.array(DEMSAR), "lower") == mean_ranks(DEMSAR, "higher")
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("methods", "q"),
+    [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (6, 2.850), (7, 2.949), (8, 3.031), (9, 3.102), (10, 3.164)],
+)
+def test_critical_values_are_the_published_ones_and_those_of_the_integral(methods, q):
+    """Table 5 (a) of Demšar 2006; and P(range of k normals <= r) = k int phi(z) (Phi(z) - Phi(z - r))^(k - 1) dz."""
+    generators = 6
+    reach = critical_difference(methods, generators)
+    found = reach / np.sqrt(methods * (methods + 1) / (6 * generators))
+    assert found == pytest.approx(q, abs=1e-3)
+    z = np.linspace(-9, 9, 20_001)
+    inner = (stats.norm.cdf(z) - stats.norm.cdf(z - found * np.sqrt(2))) ** (methods - 1)
+    assert np.trapezoid(methods * stats.norm.pdf(z) * inner, z) == pytest.approx(0.95, abs=1e-6)
+
+
+def test_stretches_within_reach_are_the_longest_ones():
+    assert runs_within([1.0, 1.5, 2.2, 4.0, 4.4], 1.0) == [(0, 1), (1, 2), (3, 4)]
+    assert runs_within([1.0, 2.0, 3.0], 1.0) == []  # apart by the reach itself: they differ
+    assert runs_within([1.0, 2.0, 3.0], 9.0) == [(0, 2)]
+    assert runs_within([2.0, 2.0], 0.5) == [(0, 1)]
+    assert runs_within([], 1.0) == []

@@ -20,7 +20,7 @@ from gdbench.boards.joined import joined
 from gdbench.boards.leaderboard import leaderboard
 from gdbench.report.evidence import Direction, Evidence
 from gdbench.report.gallery import budget_picture
-from gdbench.report.pages import pages
+from gdbench.report.pages import charts_of, pages
 from gdbench.report.places import run_page, slug
 from tests.boards.test_exports import NASTY
 from tests.report.synthetic import COLUMNS, RULES, K, board_of, hostile, made_in, record
@@ -233,6 +233,43 @@ def test_budgets_are_a_curve_where_a_method_has_several(runs: list[Evidence]) ->
     (start, stop) = (float(point.split(",")[0]) for point in first.curves[0][1].split())
     assert start < stop
     assert budget_picture(board.boards[0], board.boards[:1]) is None
+
+
+def on_six_generators(runs: list[Evidence], generators: int = 6) -> Leaderboard:
+    """The suite again and again: on each generator numbers differ a little, and the order is the same."""
+    records = [one.record for one in runs if one.record.cell.k == K and one.record.cell.method in ("alpha", "beta")]
+    records += [replace(one, cell=replace(one.cell, method="omega"), id=f"{one.id}-o") for one in records[-3:]]
+    return leaderboard(
+        [
+            replace(one, cell=replace(one.cell, generator=f"gan{number}"), id=f"{number}-{one.id}")
+            for number in range(generators)
+            for one in records
+        ],
+        COLUMNS,
+        RULES,
+    )
+
+
+def test_a_critical_difference_is_drawn_from_six_generators_on(runs: list[Evidence]) -> None:
+    """Ranks 1, 2.5, 2.5: Nemenyi's difference of three methods on six generators is 2.343 * sqrt(1 / 3) = 1.35."""
+    text = pages(on_six_generators(runs), [], [], {})["index.html"]
+    picture = text.split('aria-label="both: mean ranks over 6 generators"')[1].split("</svg>")[0]
+    assert re.findall(r"<title>(\w+): mean rank ([\d.]+)</title>", picture) == [
+        ("alpha", "1"),
+        ("beta", "2.5"),
+        ("omega", "2.5"),
+    ]
+    bars = re.findall(r'<polyline class="curve c\d" points="([^"]+)"', picture)
+    assert len(bars) == 2  # how far it is, and beta with omega
+    assert "critical difference 1.35" in picture
+    assert "Demšar 2006" in text
+    fewer = pages(on_six_generators(runs, 5), [], [], {})["index.html"]
+    assert "mean ranks over" not in fewer
+    assert "Demšar" not in fewer
+    charts = charts_of(on_six_generators(runs), [])
+    assert [name for name in charts if name.startswith("ranks-")] == [
+        f"ranks-known-{column}-standard-k4" for column in ("reach", "purity", "both")
+    ]
 
 
 def test_the_tests_behind_columns_are_a_table(runs: list[Evidence], tmp_path: Path) -> None:
