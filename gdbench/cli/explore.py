@@ -33,6 +33,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
             False, "--serve", help="Serve the page on this machine until Ctrl-C; what it cannot draw is rendered here."
         ),
         port: int = typer.Option(0, min=0, max=65535, help="Where to serve; 0 is a free one."),
+        inverted: Path = typer.Option(
+            None, metavar="FOLDER", help="What gdbench invert made: its pictures come before random latents."
+        ),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Write one page with sliders for the directions of runs; it opens from disk, without server or network.
@@ -48,7 +51,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         if not serve:
             refuse_strangers(out)
-        made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind, serve)
+        made = explorer_of(runs, options.registry_with(registry, plugin), latents, blind, serve, inverted)
         for letter, run in made.names:
             say(f"{letter}: {run}")
         if serve:

@@ -30,6 +30,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         figures: bool = typer.Option(
             False, "--figures", help="Also draw every chart as SVG, PDF and PNG into figures, with matplotlib."
         ),
+        inverted: Path = typer.Option(
+            None,
+            metavar="FOLDER",
+            help="What gdbench invert made with this one run: its pictures, edited, in the page.",
+        ),
         plugin: list[Path] = options.PLUGIN,
     ) -> None:
         """Write pages that open from disk, without server or network: index.html, one for each generator and run.
@@ -47,8 +52,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         alone = (folder / RECORD).is_file()
         if not find_runs(folder):
             raise UsageError(f"{folder}: holds no run; make one with: gdbench run --out {folder} ...")
+        if inverted and not alone:
+            raise UsageError("--inverted is for the page of one run: name its folder in place of one with many")
         if alone:
-            made, home = page_of_run(folder), folder.absolute().parent
+            made, home = page_of_run(folder, inverted), folder.absolute().parent
         else:
             made = report_of(folder, options.registry_with(registry, plugin), asked, changed)
             home = board_folder(folder, asked) if asked else folder

@@ -36,6 +36,8 @@ BATCH = 128
 DESCRIPTION = 0x010E
 """The EXIF field in which an atlas says its geometry."""
 LARGEST_ATLAS, MOST_ROWS, STEPS = 60_000, 250, 5
+LONGEST = 16_383
+"""Pixels of a side of a WebP at most."""
 SIDES, QUALITIES = (48, 32, 24, 16, 12, 8), (90, 80, 70, 60, 50)
 
 
@@ -136,9 +138,14 @@ def sheet(images: Tensor, columns: int = 8, title: str = "") -> Image.Image:
 
 
 def save_atlas(
-    generator: Generator, directions: Directions, calibration: Calibration, codes: Codes, path: Path
+    generator: Generator,
+    directions: Directions,
+    calibration: Calibration,
+    codes: Codes,
+    path: Path,
+    most: int = LARGEST_ATLAS,
 ) -> Atlas:
-    """Draw the strips of all directions as one WebP of at most 60 kB, so that pages need no generator.
+    """Draw the strips of all directions as one WebP of at most ``most`` bytes, so that pages need no generator.
 
     A row for each of the first 250 directions, a block of 5 images for each of ``codes``: -t, -t/2, 0, t/2, t at the
     headline visible change, or at the end of the range where that is not reached. The quality is lowered, then the size
@@ -146,18 +153,24 @@ def save_atlas(
     """
     rows = list(range(min(len(directions), MOST_ROWS)))
     images = _sweep(generator, directions, codes, rows, calibration.usable()[rows].cpu(), STEPS)
+    return save_tiles(images, len(codes), STEPS, path, most)
+
+
+def save_tiles(images: Tensor, codes: int, steps: int, path: Path, most: int = LARGEST_ATLAS) -> Atlas:
+    """Write images (rows * codes * steps, 1 to 4, h, w) in [-1, 1] as an atlas of at most ``most`` bytes."""
     pixels = _bytes(images)
+    rows = len(pixels) // (codes * steps)
     native = min(max(pixels.shape[1:3]), SMALLEST)
     for side in (native, *(side for side in SIDES if side < native)):
         tiles = _within(pixels, side)
-        atlas = Atlas(len(rows), len(codes), STEPS, tiles.shape[2], tiles.shape[1])
-        for quality in QUALITIES:
+        atlas = Atlas(rows, codes, steps, tiles.shape[2], tiles.shape[1])
+        for quality in QUALITIES if max(atlas.size) <= LONGEST else ():
             data = _webp(tiles, atlas, quality)
-            if len(data) <= LARGEST_ATLAS:
+            if len(data) <= most:
                 with atomic_write(path) as file:
                     file.write(data)
                 return atlas
-    raise ValueError(f"strips of {len(rows)} directions do not fit in {LARGEST_ATLAS} bytes")
+    raise ValueError(f"strips of {rows} directions do not fit in {most} bytes")
 
 
 def read_atlas(path: Path) -> Atlas:

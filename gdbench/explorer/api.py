@@ -35,15 +35,19 @@ class Explorer:
         return f'<iframe title="gdbench explorer" {kept} srcdoc="{page}"></iframe>'
 
 
-def explore(*runs: Run | str | Path, latents: int = LATENTS, blind: bool = False) -> Explorer:
+def explore(
+    *runs: Run | str | Path, latents: int = LATENTS, blind: bool = False, inverted: str | Path | None = None
+) -> Explorer:
     """A page with sliders for the directions of runs of one generator, as ``gdbench explore`` writes it.
 
     runs: as ``gdbench.run`` and ``read_run`` give them, or their folders. latents: how many are rendered beforehand
-    where a page cannot draw. blind: name no method. Raises UsageError, MissingFile and IntegrityError in one line.
+    where a page cannot draw. blind: name no method. inverted: a folder of ``gdbench invert``, whose pictures come
+    before random latents. Raises UsageError, MissingFile and IntegrityError in one line.
     """
     if not runs:
         raise UsageError("explore(run, ...): name at least one run")
     folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
     files = dict.fromkeys(file for run in runs if isinstance(run, Run) for file in run.plugins)
-    made = explorer_of(folders, load_registry(tuple(files)), latents, blind)
+    mine = None if inverted is None else Path(inverted)
+    made = explorer_of(folders, load_registry(tuple(files)), latents, blind, inverted=mine)
     return Explorer(made.text, made.names)

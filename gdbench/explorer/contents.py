@@ -47,13 +47,14 @@ def contents(
     frozen = 0 if served else live.count(False)
     most = (LARGEST_PAGE - SCRIPTS - 4 * len(tensors) // 3) // max(frozen, 1)
     runs = []
+    pictures = _pictures(subject)
     for place, number in enumerate(order_of(subject, blind)):
         run = subject.runs[number]
         told = _run(run, columns) | {"index": place, "why": run.why or "the generator is too large to run in a page."}
         if blind:
             told |= {"name": _letter(place), "id": "", "seed": 0, "role": "method", "scores": []}
         if not live[number] and not served:
-            told["frames"] = asdict(frames_of(subject, run, latents, most))
+            told["frames"] = asdict(frames_of(subject, run, max(latents, len(pictures)), most))
         runs.append(told)
     generator = {
         "name": clean(subject.name),
@@ -61,8 +62,23 @@ def contents(
         "classes": max((one.classes for one in subject.programs.values()), default=0) if programs or served else 0,
         "programs": programs,
         "tensors": base64.b64encode(tensors).decode(),
+        "pictures": pictures,
     }
     return {"generator": generator, "runs": runs, "factors": _factors(subject), "blind": blind, "served": served}
+
+
+def _pictures(subject: Subject) -> list[dict[str, Any]]:
+    """Pictures of one's own: name, how faithful the code is, the code, and its class or class vector, or None."""
+    if subject.pictures is None:
+        return []
+    codes = subject.pictures.codes
+    labels = [None] * len(codes) if codes.labels is None else codes.labels.tolist()
+    return [
+        {"name": clean(name), "note": note, "code": _digits(latent.flatten()), "label": label}
+        for name, note, latent, label in zip(
+            subject.pictures.names, subject.pictures.notes, codes.latents, labels, strict=True
+        )
+    ]
 
 
 def shuffled_names(subject: Subject) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdbench.errors import UsageError
-from gdbench.explorer.latents import code_of
 
 if TYPE_CHECKING:
     from gdbench.codes import Codes
@@ -45,8 +44,7 @@ def frames_of(subject: Subject, run: Explored, latents: int, most: int) -> Frame
     Raises UsageError where they do not fit.
     """
     space = run.directions.space
-    program = subject.programs.get(space)
-    codes = [code_of(subject.generator, program, space, number) for number in range(latents)]
+    codes = [subject.code(space, number) for number in range(latents)]
     tiles = [_tiles(subject, run, code) for code in codes]
     height, width = tiles[0].shape[2:4]
     for side in (max(height, width), *(side for side in SIDES if side < max(height, width))):

@@ -30,10 +30,18 @@ class Made:
 
 
 def explorer_of(
-    folders: Sequence[Path], registry: Registry, latents: int = LATENTS, blind: bool = False, served: bool = False
+    folders: Sequence[Path],
+    registry: Registry,
+    latents: int = LATENTS,
+    blind: bool = False,
+    served: bool = False,
+    inverted: Path | None = None,
 ) -> Made:
-    """The page of the runs in ``folders``. Raises what ``subject_of`` and ``contents`` raise."""
-    subject = subject_of(folders, registry)
+    """The page of the runs in ``folders``, on pictures of one's own first where there are any.
+
+    Raises what ``subject_of`` and ``contents`` raise.
+    """
+    subject = subject_of(folders, registry, inverted)
     told = contents(subject, columns_of(registry), latents, blind, served)
     names = tuple(shuffled_names(subject)) if blind else ()
     return Made(page_text(told), subject, order_of(subject, blind), names)

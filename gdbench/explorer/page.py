@@ -21,6 +21,7 @@ OURS = b'<meta name="generator" content="gdbench explore">'
 TEMPLATES = Path(__file__).with_name("templates")
 LIVE = "The generator itself runs in this page: straight directions are drawn as you move a slider."
 FROZEN = "Curved and code-dependent directions, and generators too large for a page, are frames rendered beforehand."
+MINE = "The first latents are the codes of pictures of one's own, with how faithful they are; random ones come after."
 SERVED = "What this page cannot draw itself, the process that serves it renders."
 
 
@@ -29,6 +30,7 @@ def page_text(contents: Mapping[str, Any]) -> str:
     style, script = _text("style.css"), _text("interpreter.js") + _text("page.js")
     live = [run["frames"] is None for run in contents["runs"]]
     told = [LIVE] if contents["generator"]["programs"] else []
+    told += [MINE] if contents["generator"]["pictures"] else []
     told += [SERVED] if contents["served"] else [] if all(live) else [FROZEN]
     return (
         _environment()

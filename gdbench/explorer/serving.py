@@ -16,7 +16,7 @@ import torch
 
 from gdbench.errors import GdbenchError
 from gdbench.explorer.frames import TAUS, moved, pixels
-from gdbench.explorer.latents import BITS, code_of
+from gdbench.explorer.latents import BITS
 
 if TYPE_CHECKING:
     from gdbench.explorer.making import Made
@@ -74,7 +74,7 @@ def image_of(wish: Wish, subject: Subject) -> bytes:
     """RGBA bytes of the image, row by row."""
     run = subject.runs[wish.run]
     space = run.directions.space
-    codes = code_of(subject.generator, subject.programs.get(space), space, wish.latent, wish.label)
+    codes = subject.code(space, wish.latent, wish.label)
     for k, tau in wish.taus.items():
         codes = moved(run, codes, torch.tensor([k]), torch.tensor([tau]))
     rgb = pixels(subject.generator.render(codes))[0]

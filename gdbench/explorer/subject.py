@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from gdbench.directions import load_directions
 from gdbench.errors import IntegrityError, MissingFile, UsageError
 from gdbench.evaluation.calibration import TENSORS, Calibration
+from gdbench.explorer.latents import code_of
 from gdbench.params import build
 from gdbench.protocols import CodeDependent, Directions, Generator, Programmed, StraightDirections
 from gdbench.report.evidence import Evidence, evidence
 from gdbench.runs.device import pick_device
+from gdbench.runs.inverted import codes_of, read_kept
 from gdbench.runs.store import RunFolder
 from gdbench.specs import resolve
 from gdbench.weights.checkpoints import default_folder, find
@@ -21,8 +25,9 @@ from gdbench.weights.checkpoints import default_folder, find
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gdbench.codes import Codes
     from gdbench.programs import Program
-    from gdbench.record import Cell
+    from gdbench.record import Cell, RunRecord
     from gdbench.registry import Registry
 
 
@@ -39,6 +44,15 @@ class Explored:
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """Pictures of one's own, which come before random latents. notes: how faithful the code of each is."""
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    codes: Codes
+
+
+@dataclass(frozen=True)
 class Subject:
     """Runs of one generator. programs: space -> program, for those spaces of the runs that have one."""
 
@@ -46,10 +60,21 @@ class Subject:
     name: str
     runs: tuple[Explored, ...]
     programs: dict[str, Program]
+    pictures: Pictures | None = None
+
+    def code(self, space: str, number: int, chosen: int | None = None) -> Codes:
+        """The code (1, dim) of a latent by number: of a picture, where there are as many, else a random one.
+
+        chosen: the class, in place of its own.
+        """
+        if self.pictures is None or number >= len(self.pictures.names):
+            return code_of(self.generator, self.programs.get(space), space, number, chosen)
+        own = self.pictures.codes[number : number + 1].to(self.generator.device)
+        return own if chosen is None else replace(own, labels=torch.tensor([chosen], device=self.generator.device))
 
 
-def subject_of(folders: Sequence[Path], registry: Registry) -> Subject:
-    """The runs in ``folders`` and their generator, on a CPU.
+def subject_of(folders: Sequence[Path], registry: Registry, inverted: Path | None = None) -> Subject:
+    """The runs in ``folders`` and their generator, on a CPU. inverted: what ``gdbench invert`` made on that generator.
 
     Raises UsageError where they are of different generators or not calibrated, MissingFile and IntegrityError where
     something is missing or was changed.
@@ -72,7 +97,22 @@ def subject_of(folders: Sequence[Path], registry: Registry) -> Subject:
     if isinstance(generator, Programmed):
         made = {run.directions.space: generator.program(run.directions.space) for run in runs}
         programs = {space: program for space, program in made.items() if program is not None}
-    return Subject(generator, f"{first.cell.generator}/{first.cell.checkpoint}", runs, programs)
+    pictures = None if inverted is None else _pictures(inverted, first, runs)
+    return Subject(generator, f"{first.cell.generator}/{first.cell.checkpoint}", runs, programs, pictures)
+
+
+def _pictures(folder: Path, first: RunRecord, runs: Sequence[Explored]) -> Pictures:
+    kept = read_kept(folder)
+    if kept.weights != first.checkpoint_sha256:
+        raise UsageError(f"{folder}: its codes are of other weights than those of {first.id}")
+    for run in runs:
+        if run.directions.space != kept.space:
+            raise UsageError(
+                f"{folder}: its codes are in {kept.space}, the directions of {run.evidence.record.id} in "
+                f"{run.directions.space}"
+            )
+    notes = tuple(f"{one.psnr:.1f} dB" for one in kept.pictures)
+    return Pictures(tuple(one.file for one in kept.pictures), notes, codes_of(kept))
 
 
 def _weights(cell: Cell) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from gdbench.report.charts import Picture
 from gdbench.report.evidence import evidence
 from gdbench.report.pages import charts_of, pages, run_text
 from gdbench.report.places import run_page
+from gdbench.runs.inverted import fitting, read_kept
 from gdbench.runs.pool import suite_runs
 from gdbench.runs.store import RunFolder, find_runs, read_records
 
@@ -61,10 +62,14 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
     return Made(pages(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
 
 
-def page_of_run(folder: Path) -> Made:
-    """The page of one run, which leads nowhere. Raises IntegrityError for a run that cannot be believed."""
+def page_of_run(folder: Path, inverted: Path | None = None) -> Made:
+    """The page of one run, which leads nowhere. inverted: what ``gdbench invert`` made with this run, shown there too.
+
+    Raises IntegrityError for a run that cannot be believed, MissingFile and UsageError for another folder of pictures.
+    """
     record = RunFolder(folder).read(verify=True)
-    return Made({run_page(record.id): run_text(evidence(record, folder))}, [], {})
+    kept = None if inverted is None else fitting(read_kept(inverted), record)
+    return Made({run_page(record.id): run_text(evidence(record, folder), None, kept)}, [], {})
 
 
 def write(made: Mapping[str, str], folder: Path, sweep: bool = True) -> list[Path]:

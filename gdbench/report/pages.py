@@ -21,12 +21,14 @@ from gdbench.boards.board import Across, Board, Leaderboard
 from gdbench.boards.cells import name, short
 from gdbench.boards.joined import joined
 from gdbench.console import clean
+from gdbench.evaluation.pictures import Atlas
 from gdbench.report import gallery, images
 from gdbench.report.charts import Picture, of_ranks
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
 from gdbench.report.places import INDEX, chart_name, generator_page, run_page, score_place, slug
 from gdbench.report.views import BoardView, Known, board_view, links, picture_of
+from gdbench.runs.inverted import Kept
 
 TEMPLATES = Path(__file__).with_name("templates")
 STRIP, STRIPS_OF_INDEX, STRIPS_OF_GENERATOR = 6_000, 700_000, 1_800_000
@@ -198,8 +200,8 @@ def _beyond(board: Board, boards: Sequence[Board], known: Known, most: int) -> d
     }
 
 
-def run_text(one: Evidence, view: BoardView | None = None) -> str:
-    """The page of one run. view: the board that it stands on, None where it stands alone."""
+def run_text(one: Evidence, view: BoardView | None = None, inverted: Kept | None = None) -> str:
+    """The page of one run. view: the board that it stands on, if any. inverted: pictures that it edited, if any."""
     cell = one.record.cell
     living = [direction for direction in one.sorted if not direction.dead]
     factors = list(dict.fromkeys(factor for direction in one.directions for factor in direction.shares))
@@ -215,8 +217,25 @@ def run_text(one: Evidence, view: BoardView | None = None) -> str:
         dead=[direction.index for direction in one.directions if direction.dead],
         factors=factors,
         explore=f"gdbench explore {shlex.quote(one.record.id)}" if one.directions else "",
+        mine=inverted and _mine(inverted),
         bars=sorted(one.best, key=lambda factor: (-one.best[factor][1], factor)),
     )
+
+
+@dataclass(frozen=True)
+class Mine:
+    """Pictures of one's own: what is known of them, and their inversions and edits as atlases with their geometry."""
+
+    kept: Kept
+    pairs: str
+    pair: Atlas
+    edits: str
+    edit: Atlas
+
+
+def _mine(kept: Kept) -> Mine:
+    (pairs, pair), (edits, edit) = kept.pairs, kept.edits
+    return Mine(kept, images.atlas(pairs), pair, images.atlas(edits), edit)
 
 
 def _render(template: str, **values: Any) -> str:

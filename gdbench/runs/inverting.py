@@ -24,6 +24,7 @@ from gdbench.params import build
 from gdbench.protocols import CodeDependent, Directions, Domain, Generator
 from gdbench.registry import Registry
 from gdbench.runs.device import pick_device
+from gdbench.runs.inverted import CODES, EDITS, FACTS, MOST, PAIRS
 from gdbench.runs.planning import domain_of
 from gdbench.runs.process import terminable
 from gdbench.runs.store import RunFolder
@@ -81,7 +82,7 @@ def run_inversion(request: InvertRequest, registry: Registry, reporter: Reporter
     generator: Generator = resolve(spec.load)(found.path, typed, device)
     domain: Domain = resolve(known.load)(device)
     edits = _edits(request, registry, generator, found.sha256)
-    space = edits[0].space if edits else request.space or spec.spaces[0]
+    space = edits.directions.space if edits else request.space or spec.spaces[0]
     targets = torch.stack([picture(path, generator.image_shape) for path in request.images])
     request.out.mkdir(parents=True, exist_ok=True)
     with terminable() as stop:
@@ -90,10 +91,12 @@ def run_inversion(request: InvertRequest, registry: Registry, reporter: Reporter
         result = invert(
             generator, domain.oracle("a"), targets, space, moments(generator, space), request.steps, context
         )
-        _save(request, result, targets, found.name, space, known.name)
+        _save(request, result, targets)
         made = Inversion(request.out, tuple(path.name for path in request.images), result)
         if edits:
-            made = _edited(made, generator, domain, *edits, request)
+            made = _edited(made, generator, domain, edits, request)
+        facts = {"gan": Path(request.gan).name, "checkpoint": found.name, "weights": found.sha256, "space": space}
+        _tell(request, made, facts | {"domain": known.name, "run": edits.run if edits else ""})
         resume.clear()
     return made
 
@@ -116,9 +119,16 @@ def picture(path: Path, shape: Sequence[int]) -> Tensor:
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1).contiguous()
 
 
-def _edits(
-    request: InvertRequest, registry: Registry, generator: Generator, weights: str
-) -> tuple[Directions, Calibration] | None:
+@dataclass(frozen=True)
+class _Edits:
+    """The directions that are to edit the pictures: of which run, and how far they go."""
+
+    run: str
+    directions: Directions
+    calibration: Calibration
+
+
+def _edits(request: InvertRequest, registry: Registry, generator: Generator, weights: str) -> _Edits | None:
     """The directions of the run that is to edit the pictures, and their calibration."""
     if request.run is None:
         return None
@@ -134,42 +144,42 @@ def _edits(
     directions = load_directions(request.run, registry.packages, generator)
     if isinstance(directions, CodeDependent) and directions.code_dependent:
         raise UsageError(f"{request.run}: its directions differ from code to code, and mean nothing for a picture")
-    return directions, Calibration.load(request.run)
+    return _Edits(record.id, directions, Calibration.load(request.run))
 
 
-def _save(request: InvertRequest, result: Inverted, targets: Tensor, checkpoint: str, space: str, domain: str) -> None:
+def _save(request: InvertRequest, result: Inverted, targets: Tensor) -> None:
+    """The codes, and each picture beside its inversion: for people, and for pages."""
     codes = result.codes
     tensors = {"latents": codes.latents, "labels": codes.labels, "origin": codes.origin}
-    save_tensors(
-        request.out / "codes.safetensors", {n: t.cpu().contiguous() for n, t in tensors.items() if t is not None}
-    )
-    images = [
-        {"file": path.name, "sha256": sha256(path), "distance": float(d), "psnr": float(p)}
-        for path, d, p in zip(request.images, result.distance, result.psnr, strict=True)
-    ]
-    facts: dict[str, object] = {
-        "gan": Path(request.gan).name,
-        "checkpoint": checkpoint,
-        "space": space,
-        "domain": domain,
-    }
-    facts |= {"steps": request.steps, "seed": request.seed}
-    write_text(request.out / "inversion.json", json.dumps({**facts, "images": images}, indent=1))
+    save_tensors(request.out / CODES, {n: t.cpu().contiguous() for n, t in tensors.items() if t is not None})
     pairs = torch.stack([targets.cpu(), result.images], 1).flatten(0, 1)
     pictures.save(pictures.sheet(pairs, columns=2, title="picture, inversion"), request.out / "inverted.png")
+    pictures.save_tiles(pairs, 1, 2, request.out / PAIRS, MOST)
+
+
+def _tell(request: InvertRequest, made: Inversion, facts: Mapping[str, object]) -> None:
+    """What was inverted and how well, and how edits transfer, as ``gdbench.runs.inverted`` reads it."""
+    images = [
+        {"file": path.name, "sha256": sha256(path), "distance": float(d), "psnr": float(p)}
+        for path, d, p in zip(request.images, made.result.distance, made.result.psnr, strict=True)
+    ]
+    compared = made.transfer and {"correlation": made.transfer.correlation, "size": made.transfer.size}
+    told = {**facts, "steps": request.steps, "seed": request.seed, "transfer": compared, "images": images}
+    write_text(request.out / FACTS, json.dumps(told, indent=1))
 
 
 def _edited(
     made: Inversion,
     generator: Generator,
     domain: Domain,
-    directions: Directions,
-    calibration: Calibration,
+    edits: _Edits,
     request: InvertRequest,
 ) -> Inversion:
     """Strips of every direction on the pictures; and where factors are read, whether edits do as on samples."""
     path, codes = made.folder / "strips.png", made.result.codes
+    directions, calibration = edits.directions, edits.calibration
     with torch.no_grad():
+        pictures.save_atlas(generator, directions, calibration, codes, made.folder / EDITS, MOST)
         grid = pictures.direction_grid(generator, directions, calibration, codes, title=f"{request.gan}: -t to +t")
     pictures.save(grid, path)
     compared = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gdbench import LinearDirections, Stream, normal
+from gdbench import Codes, LinearDirections, Stream, normal
 from gdbench.evaluation.calibration import Calibration
+from gdbench.files import write_text
 from gdbench.protocols import Directions
 from gdbench.record import DISCOVERY, EVALUATION, Cell, RunRecord, Score
+from gdbench.runs.inverted import CODES, FACTS
 from gdbench.runs.store import RunFolder
 from gdbench.runs.tables import write_tables
+from gdbench.tensors import save_tensors
 
 K = 5
 FACTORS = ("hue", "size")
@@ -57,4 +61,15 @@ def write_run(
     scores = {"recovery": {"recall": Score(0.25), "precision": Score(0.5)}}
     record = RunRecord(f"{gan}-{method}-s3", cell, "done", versions=versions, scores=scores)
     RunFolder(folder).write(record)
+    return folder
+
+
+def write_inverted(folder: Path, codes: Codes, weights: str, run: str = "") -> Path:
+    """What ``gdbench invert`` leaves of pictures "mine 0.png" on, with codes and fidelity made up."""
+    folder.mkdir(parents=True)
+    tensors = {"latents": codes.latents} | ({} if codes.labels is None else {"labels": codes.labels})
+    save_tensors(folder / CODES, tensors)
+    images = [{"file": f"mine {number}.png", "distance": 0.1, "psnr": 30.0 + number} for number in range(len(codes))]
+    told = {"weights": weights, "space": codes.space, "run": run, "transfer": None, "images": images}
+    write_text(folder / FACTS, json.dumps(told))
     return folder

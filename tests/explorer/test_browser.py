@@ -21,7 +21,7 @@ from gdbench.explorer.making import explorer_of
 from gdbench.registry import Registry, load_registry
 from tests.boards.test_exports import NASTY
 from tests.browser import CHROMIUM, MISSING, Browser, Page, address, browser
-from tests.explorer.made import FACTORS, K, planted, write_run
+from tests.explorer.made import FACTORS, K, planted, write_inverted, write_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
@@ -335,4 +335,36 @@ def test_shares_and_what_plus_does_stand_beside_the_image(chromium: Browser, wri
     assert all(factor in seen for factor in FACTORS)
     assert "+ 2.19, − 1.10" in seen  # 4 sqrt(.3), and half of it
     assert page.run("document.querySelectorAll('.dead .row').length") == 1
+    page.close()
+
+
+@pytest.mark.parametrize(("gan", "space"), [("sngan", "z"), ("biggan", "z"), ("stylegan2", "w")])
+def test_pictures_of_ones_own_come_before_random_latents(
+    gan: str, space: str, tmp_path: Path, chromium: Browser, registry: Registry
+) -> None:
+    """They and their edits are what torch renders of these codes; biggan has a class with each."""
+    generator: Any = gdbench.load_generator(gan)
+    codes = generator.sample(2, space, Stream(77, "mine").at())
+    run = write_run(tmp_path / "a", planted(generator.dim(space), space), gan)
+    mine = write_inverted(tmp_path / "mine", codes, weights="")  # as in the record
+    path = tmp_path / "page.html"
+    path.write_text(explorer_of([run], registry, inverted=mine).text, encoding="utf-8")
+    page = opened(chromium, path)
+    assert page.run("[...document.querySelectorAll('.images figcaption')].map((one) => one.textContent)") == [
+        "mine 0.png, 30.0 dB",
+        "mine 1.png, 31.0 dB",
+    ]
+    slide(page, 1, 0.3)
+    directions = planted(generator.dim(space), space)
+    with torch.no_grad():
+        moved = directions.displace(codes, torch.tensor([1, 1]), torch.full((2,), 4 * 0.3**0.5))
+        wanted = generator.render(moved).clamp(-1, 1)
+        third = generator.render(code_of(generator, generator.program(space), space, 2))[0].clamp(-1, 1)
+    for place in (0, 1):
+        assert float((shown(page, place) - wanted[place]).abs().max()) < 0.01
+    page.run("document.querySelector('#reset').click()")
+    page.run("document.querySelector('#next').click()")
+    page.until(QUIET, 60)
+    assert float((shown(page, 0) - third).abs().max()) < 0.01  # latent 2 is what it is in any page
+    assert page.complaints() == []
     page.close()

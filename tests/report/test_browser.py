@@ -11,12 +11,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
 from gdbench.boards.board import Leaderboard
 from gdbench.boards.cells import short
 from gdbench.boards.exports import to_json, to_markdown
+from gdbench.evaluation.pictures import save_tiles
 from gdbench.report.evidence import Evidence
-from gdbench.report.pages import pages
+from gdbench.report.pages import pages, run_text
+from gdbench.runs.inverted import EDITS, PAIRS, Kept, Picture
 from tests.boards.test_exports import NASTY
 from tests.browser import CHROMIUM, MISSING, Browser, Page, address, browser
 from tests.report.synthetic import board_of, hostile, made_in
@@ -268,4 +271,71 @@ def test_tables_are_tables_with_heads_and_names(chromium: Browser, report: Path)
     assert roles.count("rowheader") > 10
     controls = [node for node in nodes if node.get("role", {}).get("value") in ("button", "combobox", "link", "img")]
     assert all(node.get("name", {}).get("value") for node in controls if not node.get("ignored"))
+    page.close()
+
+
+def test_pictures_of_ones_own_are_shown_with_their_edits(
+    chromium: Browser, runs: list[Evidence], tmp_path: Path
+) -> None:
+    one = runs[0]
+    images = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16).expand(4, -1, -1, -1)
+    save_tiles(images, 1, 2, tmp_path / PAIRS)
+    save_tiles(images.repeat(10, 1, 1, 1), 2, 5, tmp_path / EDITS)
+    mine = (Picture("<b>me.png", 0.02, 31.4), Picture("you.png", 0.3, 18.0))
+    kept = Kept(tmp_path, "", "z", one.record.id, mine, (0.9, 1.1))
+    (tmp_path / "page.html").write_text(run_text(one, None, kept), encoding="utf-8")
+    page = chromium.open(address(tmp_path / "page.html"), 375)
+    assert page.run("[...document.querySelectorAll('.mine tbody th')].map((one) => one.textContent)") == [
+        "<b>me.png",
+        "you.png",
+    ]
+    seen = page.run("document.body.innerText")
+    for words in (".020", "31.4", "correlation .900, size 1.1", "on 2 pictures of one's own"):
+        assert words in seen
+    for name, size in (("pairs", [32, 32]), ("edits", [160, 64])):
+        found = page.run(
+            f"(async () => {{ const image = new Image(); image.src = document.querySelector('#{name}').href.baseVal; "
+            "await image.decode(); return [image.naturalWidth, image.naturalHeight]; })()"
+        )
+        assert found == size
+    drawn = "[...document.querySelectorAll('svg.strip use')].map((one) => one.href.baseVal)"
+    assert sorted(page.run(drawn)) == ["#atlas"] * 3 + ["#edits"] * 3 + ["#pairs"] * 2
+    wide, window = page.run(LOOK)
+    assert wide <= window == 375
+    assert page.complaints() == []
+    page.close()
+
+
+def test_all_metrics_copy_on_the_second_tab(chromium: Browser, report: Path, board: Leaderboard) -> None:
+    """The button puts the text into the clipboard; CSV holds each number of the metric, the others as many rows."""
+    page = chromium.open(address(report / PAGES[1]) + "#tab=all")
+    page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    copied = page.run(
+        """(async () => {
+        const taken = []; document.execCommand = () => { taken.push(document.activeElement.value); return true; };
+        Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => { taken.push(text); } } });
+        const boxes = [...document.querySelector(".everything").querySelectorAll("details[data-metric]")];
+        for (const box of boxes) for (const button of box.querySelectorAll(".copy button")) button.click();
+        await new Promise((done) => setTimeout(done, 50));
+        return boxes.map((box, i) => [box.dataset.metric, ...taken.slice(3 * i, 3 * i + 3)]); })()"""
+    )
+    shown = board.boards[0]
+    assert [metric for metric, *_ in copied] == ["known", "effort"]
+    for metric, text, markdown, latex in copied:
+        entries = [(row.method, one) for row in shown.rows for one in row.entries if one.metric == metric]
+        lines = list(csv.DictReader(io.StringIO(text)))
+        assert [(line["method"], line["column"], line["mean"]) for line in lines] == [
+            (method, one.column, "" if one.mean is None else str(one.mean)) for method, one in entries
+        ]
+        assert len(markdown.strip().splitlines()) == 2 + len(shown.rows)
+        assert latex.count("\\\\\n") == 1 + len(shown.rows)
+        assert latex.startswith("\\begin{table}")
+    page.close()
+
+
+def test_a_number_leads_to_the_score_of_its_run(index: Page, chromium: Browser, report: Path) -> None:
+    place = index.run("document.querySelector('tr[data-role=method] td.number a').getAttribute('href')")
+    page = chromium.open(address(report / "index.html").replace("index.html", place))
+    row = page.run("document.querySelector('tr:target').innerText.replaceAll('\\t', ' ').split(/\\s+/)")
+    assert row == ["known", "reach", ".600"]
     page.close()

@@ -2,7 +2,7 @@
 (() => {
   const DATA = JSON.parse(document.getElementById("data").textContent);
   const { generator, runs, factors, served } = DATA;
-  const { shape: [, height, width], programs, classes } = generator;
+  const { shape: [, height, width], programs, classes, pictures } = generator;
   const LIVE = Object.keys(programs).length > 0, REACH = 0.6, LETTERS = "AB";
   const engine = interpreter();
   const bytes = LIVE ? engine.bytesOf(generator.tensors) : null;
@@ -51,10 +51,11 @@
     const key = `${space} ${number} ${state.label}`;
     if (!known.has(key)) {
       if (known.size > 400) known.clear();
-      const program = programs[space], { normals, drawn } = numbers(number, program.normals);
-      const which = state.label !== "" ? Number(state.label) : program.label ?? Math.floor(drawn * classes);
-      const label = classes ? Float32Array.from({ length: classes }, (_, i) => (i === which ? 1 : 0)) : null;
-      known.set(key, { code: machines[space].draw(normals, label).d.slice(), label, which });
+      const program = programs[space], { normals, drawn } = numbers(number, program.normals), mine = pictures[number];
+      const own = mine && mine.label !== null ? mine.label : program.label ?? Math.floor(drawn * classes);
+      const which = state.label !== "" ? Number(state.label) : own;
+      const label = !classes ? null : Array.isArray(which) ? Float32Array.from(which) : Float32Array.from({ length: classes }, (_, i) => (i === which ? 1 : 0));
+      known.set(key, { code: mine ? Float32Array.from(mine.code) : machines[space].draw(normals, label).d.slice(), label, which });
     }
     return known.get(key);
   }
@@ -207,6 +208,7 @@
     return frozen.length ? Math.min(...frozen.map((run) => run.frames.images.length)) : Infinity;
   }
   const latents = () => Math.min(state.count, kept());
+  const captionOf = (number) => (pictures[number] ? `${pictures[number].name}, ${pictures[number].note}` : `${number}`);
   const numberAt = (i) => (kept() < Infinity ? (state.first + i) % kept() : state.first + i);
   let held = false;
 
@@ -220,13 +222,13 @@
 
   function buildSide(side, s) {
     const run = runs[side.run];
-    side.canvases = Array.from({ length: latents() }, (_, i) => el("canvas", { width, height, role: "img", "aria-label": `latent ${numberAt(i)}` }));
+    side.canvases = Array.from({ length: latents() }, (_, i) => el("canvas", { width, height, role: "img", "aria-label": `latent ${captionOf(numberAt(i))}` }));
     const pick = el("select", { "aria-label": `method on side ${LETTERS[s]}`, onchange: (event) => choose(s, Number(event.target.value)) });
     for (const index of order()) pick.append(el("option", { value: index, selected: index === side.run, textContent: nameOf(runs[index]) }));
     side.mix = el("div", { class: "mix", "aria-live": "polite" });
     side.focus = el("div", { class: "focus" });
     side.list = el("div", { class: "list", role: "group", "aria-label": `directions of ${nameOf(run)}` });
-    side.images = el("div", { class: "images" }, ...side.canvases.map((canvas, i) => el("figure", {}, canvas, el("figcaption", {}, `${numberAt(i)}`))));
+    side.images = el("div", { class: "images" }, ...side.canvases.map((canvas, i) => el("figure", {}, canvas, el("figcaption", { class: pictures[numberAt(i)] ? "mine" : "" }, captionOf(numberAt(i))))));
     side.images.dataset.count = latents();
     const hidden = state.blind || DATA.blind, facts = hidden ? `${run.directions.length} directions` : `${run.directions.length} directions in ${run.space}, seed ${run.seed}${run.role === "method" ? "" : `, ${run.role}`}`;
     const chips = hidden ? [] : run.scores.map(([name, value, meaning]) => el("span", { class: "chip", title: meaning }, `${name} `, el("b", {}, value)));
@@ -416,7 +418,8 @@
   function restore() {
     const kept = new URLSearchParams(location.hash.slice(1));
     state.first = whole(kept.get("n"), 4294967290, 0);
-    state.count = [1, 2, 4, 6, 9].includes(Number(kept.get("c"))) ? Number(kept.get("c")) : 4;
+    const counts = [1, 2, 4, 6, 9], usual = pictures.length ? counts.find((one) => one >= pictures.length) || 9 : 4;
+    state.count = counts.includes(Number(kept.get("c"))) ? Number(kept.get("c")) : usual;
     state.label = classes && kept.get("label") ? String(whole(kept.get("label"), classes - 1, "")) : "";
     state.blind = DATA.blind ? 0 : whole(kept.get("blind"), 4294967295, 0);
     state.sort = ["index", "factor"].includes(kept.get("sort")) ? kept.get("sort") : "share";
