@@ -73,6 +73,15 @@ def test_a_job_sees_its_folder_and_files_and_gives_the_folder_back(tmp_path: Pat
     assert again.log.decode().startswith("saw ['made']")
 
 
+def test_the_end_of_a_long_output_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbench.runs.logs.LARGEST", 1_000)
+    one = job(tmp_path)
+    (tmp_path / "plugin.py").write_text("y" * 50_000)
+    log = carried(one, {str(path): path.read_bytes() for path in one.files}, b"", {}).log
+    assert len(log) <= 1_000
+    assert log.endswith(b"yyy\n")
+
+
 def test_a_job_whose_time_is_over_gives_back_what_it_has(tmp_path: Path) -> None:
     one = job(tmp_path, sleep=600, time=3)
     found = carried(one, {str(path): path.read_bytes() for path in one.files}, b"", {})

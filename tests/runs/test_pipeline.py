@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -30,7 +31,7 @@ from gdbench import (
     tensors,
     train,
 )
-from gdbench.context import SILENT, Context, Reporter, Task
+from gdbench.context import SILENT, Context, Reporter, Stopped, Task
 from gdbench.record import RunRecord, Score
 from gdbench.registry import Offer, Registry, load_registry
 from gdbench.runs.pipeline import execute, remeasure
@@ -459,6 +460,57 @@ def test_a_signal_saves_the_step_that_is_just_done(
     execute(whole, mine, SILENT)
     found = [(tmp_path / out / made.id / "directions.safetensors").read_bytes() for out in ("stopped", "whole")]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once_what_would_save_first(
+    tmp_path: Path, registry: Registry, number: signal.Signals, restored: ExitStack
+) -> None:
+    default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    restored.callback(signal.signal, number, signal.signal(number, default))
+    reached: list[int] = []
+
+    def learns(generator: Any, params: Any, context: Context) -> LinearDirections:
+        def step(n: int) -> torch.Tensor:
+            os.kill(os.getpid(), number)
+            reached.append(1)  # the first one waits for the step
+            os.kill(os.getpid(), number)
+            reached.append(2)
+            return torch.zeros(1)
+
+        train(context, 60, step, {"weights": torch.zeros(context.k, 64)})
+        raise AssertionError
+
+    made = plan(request(tmp_path, "mine"), with_method(registry, learns))
+    with pytest.raises((KeyboardInterrupt, Stopped)):
+        execute(made, with_method(registry, learns), SILENT)
+    folder = RunFolder(tmp_path / made.id)
+    assert reached == [1]
+    assert (folder.read(verify=True).status, folder.resume.exists(), folder.held) == ("interrupted", False, False)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_is_raised_in_a_thread_or_a_destructor_costs_nothing(tmp_path: Path, registry: Registry) -> None:
+    """Nobody waits for it: Python tells it, the run goes on."""
+
+    class Leaves:
+        def __del__(self) -> None:
+            raise ValueError("in a destructor")
+
+    def careless(generator: Any, params: Any, context: Context) -> LinearDirections:
+        def fails() -> None:
+            raise ValueError("in a thread")
+
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+        Leaves()
+        return good(generator, params, context)
+
+    record, _ = run(tmp_path / "careless", with_method(registry, careless), "mine")
+    usual, _ = run(tmp_path / "usual", with_method(registry, good), "mine")
+    assert (record.status, record.scores["diversity"]) == ("done", usual.scores["diversity"])
 
 
 @pytest.mark.parametrize("way", [sys.exit, os._exit], ids=["sys.exit", "os._exit"])
