@@ -92,7 +92,7 @@ def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
     }
     free = next((name for name, offer in offers.domains.items() if offer.spec.unranked and not offer.spec.files), "")
     if free and facts["needs"] != "nothing more":
-        facts["or now"] = f"{facts['next']} --domain {free}  (needs nothing, is not ranked)"
+        facts["or now"] = f"{facts['next']} --domain {free}  # needs nothing, is not ranked"
     done = f"{path.name} is {card.name}, which ships with {family}" if card.shipped else ""
     console.say(done or f"imported {path.name} as {card.name}")
     for name, value in facts.items():
@@ -100,12 +100,13 @@ def _show_imported(path: Path, card: Checkpoint, offers: Registry) -> None:
 
 
 def _quick_method(offers: Registry, generator: GeneratorSpec, domain: DomainSpec | None) -> str:
-    """A method to begin with: the first that trains nothing and needs no more than the generator and domain have."""
+    """A method to begin with: the first published one that trains nothing and needs no more than generator and domain
+    have."""
     has = {*generator.provides, *(domain.offers if domain else ())}
     fit = [
         offer.spec
         for offer in offers.methods.values()
-        if offer.spec.role == "method" and has >= {*offer.spec.needs} and offer.spec.shape == "linear"
+        if offer.spec.role == "method" and offer.spec.citation and has >= {*offer.spec.needs} and offer.spec.shape == "linear"
     ]
     fit.sort(key=lambda spec: (spec.learned, not spec.deterministic))
     return next((spec.name for spec in fit if not spec.spaces or generator.spaces[0] in spec.spaces), "NAME")
