@@ -103,11 +103,9 @@ def _quick_method(offers: Registry, generator: GeneratorSpec, domain: DomainSpec
     """A method to begin with: the first published one that trains nothing and needs no more than generator and domain
     have."""
     has = {*generator.provides, *(domain.offers if domain else ())}
-    fit = [
-        offer.spec
-        for offer in offers.methods.values()
-        if offer.spec.role == "method" and offer.spec.citation and has >= {*offer.spec.needs} and offer.spec.shape == "linear"
-    ]
+    specs = [offer.spec for offer in offers.methods.values()]
+    published = [spec for spec in specs if spec.role == "method" and spec.citation and spec.shape == "linear"]
+    fit = [spec for spec in published if has >= {*spec.needs}]
     fit.sort(key=lambda spec: (spec.learned, not spec.deterministic))
     return next((spec.name for spec in fit if not spec.spaces or generator.spaces[0] in spec.spaces), "NAME")
 
