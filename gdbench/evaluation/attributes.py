@@ -239,7 +239,7 @@ class AttributedDomain:
     ) -> None:
         self.base, self.name, self.model, self.check, self.real = base, name, model, check, real
         self.distance, self.factors = base.distance, model.factors
-        self.licence = getattr(base, "licence", "")
+        hand_on(self, base, ("licence",))
 
     def images(self, n: int, rng: np.random.Generator) -> Tensor:
         """``n`` of the user's real images, or the domain's own. Raises UsageError where there are none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -13,7 +14,16 @@ from torch.nn.functional import interpolate
 from gdbench.errors import GdbenchError, MissingFile
 from gdbench.evaluation.factors import visible
 from gdbench.evaluation.perception import distance, embed, fitted
-from gdbench.protocols import Domain, Factor, Oracle
+from gdbench.protocols import (
+    ChannelWeights,
+    Domain,
+    Factor,
+    FiniteImages,
+    Licensed,
+    Oracle,
+    OwnFeatures,
+    TrainingImages,
+)
 from gdbench.streams import Stream, normal
 from gdbench.testing.cases import DomainCase, same
 from gdbench.testing.isolation import observe, seeded
@@ -49,6 +59,7 @@ def checks(subject: str, case: DomainCase) -> Iterator[Check]:
     yield Check(subject, "D12", check_domain_uses_no_global_random_state, case)
     yield Check(subject, "D13", check_domain_leaves_the_process_alone, case)
     yield Check(subject, "D14", check_domain_oracles_take_small_grey_images, case)
+    yield Check(subject, "D15", check_domain_optional_members, case)
 
 
 def check_domain_loads(case: DomainCase) -> None:
@@ -183,6 +194,33 @@ def check_domain_oracles_take_small_grey_images(case: DomainCase) -> None:
             raise Failed(f"oracle {which} raised {describe(error)}") from error
         expect(all(len(values) == N for values in (*maps, pooled, *read.values())), f"oracle {which} loses images")
         expect(tuple(mask.shape) == (N, 24, 24), f"oracle {which} gives masks of shape {tuple(mask.shape)}")
+
+
+def check_domain_optional_members(case: DomainCase) -> None:
+    """What it has beside fits: channel weights for each map, own features (n, d), training images, count, licence."""
+    domain = case.load()
+    images = _images(case, domain, N)
+    for which in WHICH:
+        _expect_optional_oracle(which, domain.oracle(which), images)
+    if isinstance(domain, FiniteImages):
+        count = domain.real_images
+        expect(isinstance(count, int) and count > 0, f"real_images is {count!r}, expected how many there are")
+    if isinstance(domain, Licensed):
+        line = domain.licence
+        expect(isinstance(line, str) and len(line.splitlines()) == 1, f"licence is {line!r}, expected one line")
+    if isinstance(domain, TrainingImages):
+        with contextlib.suppress(MissingFile):
+            _expect_images(domain.training_images(N, _rng()), N)
+
+
+def _expect_optional_oracle(which: str, oracle: Oracle, images: Tensor) -> None:
+    if isinstance(oracle, ChannelWeights) and (weights := oracle.channel_weights) is not None:
+        given, wanted = ([tuple(one.shape) for one in weights], [(one.shape[1],) for one in oracle.embed(images)[0]])
+        expect(given == wanted, f"oracle {which} has channel_weights of shapes {given}, its maps ask for {wanted}")
+        expect(all(bool((one >= 0).all()) for one in weights), f"oracle {which} has channel_weights below 0")
+    if isinstance(oracle, OwnFeatures):
+        shape = tuple(oracle.features(images).shape)
+        expect(len(shape) == 2 and shape[0] == N, f"oracle {which}: features of {N} images have shape {shape}")
 
 
 def check_domain_uses_no_global_random_state(case: DomainCase) -> None:

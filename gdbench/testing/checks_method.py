@@ -17,7 +17,7 @@ from gdbench.codes import Codes
 from gdbench.context import Context, ResumePoint, Task
 from gdbench.directions import load_directions
 from gdbench.errors import GdbenchError
-from gdbench.protocols import Directions, Generator
+from gdbench.protocols import CodeDependent, Directions, Generator, StepLengths
 from gdbench.runs.counting import Counted
 from gdbench.streams import Stream
 from gdbench.testing.cases import Interrupt, K, MethodCase, Small, cheapest, load_generator, same
@@ -60,6 +60,7 @@ def checks(subject: str, case: MethodCase) -> Iterator[Check]:
     if spec.spaces:
         yield Check(subject, "M17", check_method_spaces, case)
     yield Check(subject, "M18", check_method_takes_small_grey_images, case)
+    yield Check(subject, "M19", check_method_optional_members, case)
 
 
 def check_method_discovers(case: MethodCase) -> None:
@@ -151,6 +152,16 @@ def check_method_takes_small_grey_images(case: MethodCase) -> None:
         raise Failed(f"on images of 1 x 24 x 24 discover raised {error}") from error
     if len(case.found) == K:
         expect(len(found) == K, f"on images of 1 x 24 x 24 it finds {len(found)} directions")
+
+
+def check_method_optional_members(case: MethodCase) -> None:
+    """What the directions have beside fits: unit is None or a finite length for each, code_dependent is True."""
+    found = case.found
+    if isinstance(found, StepLengths) and (unit := found.unit) is not None:
+        expect(tuple(unit.shape) == (len(found),), f"unit has shape {tuple(unit.shape)}, expected ({len(found)},)")
+        expect(bool((unit >= 0).all() and torch.isfinite(unit).all()), "unit holds lengths below 0 or not finite")
+    if isinstance(found, CodeDependent):
+        expect(found.code_dependent is True, f"code_dependent is {found.code_dependent!r}: leave it out where not True")
 
 
 def check_method_repeats(case: MethodCase) -> None:

@@ -18,6 +18,7 @@ from gdbench import (
     FiniteImages,
     Generator,
     LinearDirections,
+    MapsToW,
     Oracle,
     Stream,
     calibrate,
@@ -80,7 +81,7 @@ def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dic
         "steered_factors": sum(value >= STEERED for value in steered.values()),
     }
     latents = {codes.space: codes.latents}
-    if "w" in generator.spaces and hasattr(generator, "map"):
+    if "w" in generator.spaces and isinstance(generator, MapsToW):
         latents["w"] = generator.map(codes).latents
     missed = [name for name, value in gates.items() if not holds(name, value, len(domain.factors))]
     lacking = {name for name, value in steered.items() if value < STEERED}
