@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -52,6 +52,14 @@ class Edits:
     """Of the originals: leading shape (n,)."""
     edited: Readings
     """Of the edits: leading shape (k, 2, n)."""
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The table in a file. Raises OSError or ValueError where there is none."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: no table")
+    return found
 
 
 @dataclass(eq=False)
@@ -135,7 +143,7 @@ class Subject:
             return build()
         path = self.cache / f"{name}.json"
         try:
-            kept: dict[str, float] = json.loads(path.read_text())
+            kept: dict[str, float] = _table(path)
         except (OSError, ValueError):
             kept = dict(build())
             self.cache.mkdir(parents=True, exist_ok=True)
@@ -144,7 +152,7 @@ class Subject:
 
     def _shipped(self) -> Mapping[str, Mapping[str, float]]:
         try:
-            tables: Mapping[str, Mapping[str, float]] = json.loads(self.shipped.read_text()) if self.shipped else {}
+            tables: Mapping[str, Mapping[str, float]] = _table(self.shipped) if self.shipped else {}
         except (OSError, ValueError):
             return {}
         return tables
