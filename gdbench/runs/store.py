@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -199,17 +199,21 @@ def _belongs(file: str, metric: str) -> bool:
 def open_run(out: Path, run_id: str, wait: float = 0.0) -> Iterator[RunFolder]:
     """The folder of a run, made and held: a second process waits ``wait`` seconds, then learns who holds it.
 
-    Its path is absolute, so that a plugin which changes the working directory moves nothing.
+    Its path is absolute, so that a plugin which changes the working directory moves nothing. A folder in which nothing
+    was written goes with the claim.
     Raises Busy (who holds it) and GdbenchError (folder cannot be written).
     """
     path = (out / run_id).absolute()
     with cannot_write(path):
         path.mkdir(parents=True, exist_ok=True)
         claim = _claimed(path, wait)
+        path.mkdir(exist_ok=True)  # who held it before may have left nothing
     try:
         with claim.beating():
             yield RunFolder(path, claim)
     finally:
+        with suppress(OSError):  # it is not empty
+            path.rmdir()
         claim.release()
 
 
