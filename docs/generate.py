@@ -150,29 +150,7 @@ def draw() -> None:
             pictures.save(image, DOCS / "pictures" / f"{family}-{card.name}.png")
 
 
-FRONT = "sngan-scenes32-voynov-s0-b0474809"
-"""The run of the README's picture."""
-
-
-def front() -> None:
-    """The README's picture: the first ten directions, unselected, of a committed run of the original method."""
-    import gdbench
-    from gdbench import Stream
-    from gdbench.evaluation import pictures
-    from gdbench.evaluation.calibration import Calibration
-
-    folder = DOCS.parent / "results" / "runs" / FRONT
-    run = gdbench.read_run(folder)
-    generator = gdbench.load_generator(run.record.cell.generator, run.record.cell.checkpoint)
-    codes = generator.sample(3, run.record.cell.space, Stream(0, "pictures").at())
-    image = pictures.direction_grid(
-        generator, run.directions, Calibration.load(folder), codes, rows=range(10), title=run.record.command
-    )
-    pictures.save(image, DOCS / "pictures" / "directions.png")
-
-
 if __name__ == "__main__":
     for page in (cli, contract, zoo):
         (DOCS / f"{page.__name__}.md").write_text(page(), encoding="utf-8")
     draw()
-    front()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from gdbench.errors import GdbenchError
@@ -33,12 +33,13 @@ class Shown:
 
 def strip(path: Path, row: int, most: int) -> Shown | None:
     """The first block of the strip of direction ``row``, in ``most`` bytes of address; None where that cannot be."""
-
     try:
-        tiles = pictures.strip(path, row).tiles[0]
+        seen = path.stat()
+        atlas, image = _opened(path, seen.st_mtime_ns, seen.st_size)
+        left, upper, _, lower = atlas.box(row)
     except (GdbenchError, IndexError, OSError):
         return None
-    image = Image.fromarray(np.ascontiguousarray(np.concatenate(list(tiles), axis=1)))
+    image = image.crop((left, upper, left + atlas.steps * atlas.width, lower))
     for quality in QUALITIES:
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)
@@ -46,6 +47,14 @@ def strip(path: Path, row: int, most: int) -> Shown | None:
         if len(address) <= most:
             return Shown(address, image.width, image.height)
     return None
+
+
+@lru_cache(maxsize=64)
+def _opened(path: Path, changed: int, size: int) -> tuple[pictures.Atlas, Image.Image]:
+    """An atlas in pixels: a page shows many strips of one. changed, size: of the file, so that another one is read."""
+    atlas = pictures.read_atlas(path)
+    with Image.open(path) as image:
+        return atlas, image.convert("RGB")
 
 
 def atlas(path: Path) -> Verbatim:

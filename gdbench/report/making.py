@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ from gdbench.columns import columns_of
 from gdbench.files import read_bytes, write_text
 from gdbench.report.charts import Picture
 from gdbench.report.evidence import evidence
-from gdbench.report.pages import charts_of, pages, run_text
+from gdbench.report.pages import charts_of, each_page, run_text
 from gdbench.report.places import run_page
 from gdbench.runs.inverted import fitting, read_kept
 from gdbench.runs.pool import suite_runs
@@ -29,9 +29,9 @@ HEAD = 1 << 26
 
 
 class Made(NamedTuple):
-    """Pages by file, a line for each run that cannot be believed, and the charts of the pages by name."""
+    """Pages (file and text, made as one asks for them), a line for each run that cannot be believed, charts by name."""
 
-    pages: dict[str, str]
+    pages: Iterator[tuple[str, str]]
     problems: list[str]
     charts: dict[str, Picture]
 
@@ -59,7 +59,7 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
     papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
     tests = read_tests(suite.acceptance) if suite and suite.acceptance else None
     shown = [evidence(record, path) for record, path in found]
-    return Made(pages(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
+    return Made(each_page(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
 
 
 def page_of_run(folder: Path, inverted: Path | None = None) -> Made:
@@ -69,15 +69,21 @@ def page_of_run(folder: Path, inverted: Path | None = None) -> Made:
     """
     record = RunFolder(folder).read(verify=True)
     kept = None if inverted is None else fitting(read_kept(inverted), record)
-    return Made({run_page(record.id): run_text(evidence(record, folder), None, kept)}, [], {})
+    return Made(iter([(run_page(record.id), run_text(evidence(record, folder), None, kept))]), [], {})
 
 
-def write(made: Mapping[str, str], folder: Path, sweep: bool = True) -> list[Path]:
-    """Write pages into ``folder``, each atomically. sweep: pages of an earlier report that are no longer made go."""
+def write(made: Iterable[tuple[str, str]], folder: Path, sweep: bool = True) -> list[Path]:
+    """Write pages into ``folder``, each atomically, one after another; their paths are returned.
+
+    sweep: pages of an earlier report that are no longer made go.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in made.items():
+    written = []
+    for file, text in made:
         write_text(folder / file, text)
+        written.append(folder / file)
+    kept = set(written)
     for path in folder.glob("*.html") if sweep else ():
-        if path.name not in made and OURS in read_bytes(path, HEAD)[:1000]:
+        if path not in kept and OURS in read_bytes(path, HEAD)[:1000]:
             path.unlink()
-    return [folder / file for file in made]
+    return written

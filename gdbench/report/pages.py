@@ -43,7 +43,19 @@ def pages(
     missing: Sequence[str] = (),
     tests: Tests | None = None,
 ) -> dict[str, str]:
-    """File -> its text: the index, a page for each generator, a page for each run.
+    """File -> its text, of all that ``each_page`` makes."""
+    return dict(each_page(leaderboard, runs, problems, papers, missing, tests))
+
+
+def each_page(
+    leaderboard: Leaderboard,
+    runs: Sequence[Evidence],
+    problems: Sequence[str],
+    papers: Mapping[str, str],
+    missing: Sequence[str] = (),
+    tests: Tests | None = None,
+) -> Iterator[tuple[str, str]]:
+    """File and text, one after another: the index, a page for each generator, a page for each run.
 
     problems: a line for each run that is not believed. papers: method -> where it was published. missing: the runs that
     a suite asks for and that are not there. tests: what was found of the columns that rank.
@@ -53,13 +65,12 @@ def pages(
     rows = sum(len(board.rows) for board in boards)
     most = min(STRIP, STRIPS_OF_INDEX // max(rows, 1))
     views = [board_view(board, known, papers, most) for board in boards]
-    made = {INDEX: _index(leaderboard, views, known, _coverage(known, problems, missing), tests)}
+    yield INDEX, _index(leaderboard, views, known, _coverage(known, problems, missing), tests)
     for page, own in _by_generator(views).items():
-        made[page] = _generator(own, known)
+        yield page, _generator(own, known)
     boards_of = {run: view for view in views for row in view.board.rows for run in row.runs}
     for run, one in known.items():
-        made[run_page(run)] = run_text(one, boards_of.get(run))
-    return made
+        yield run_page(run), run_text(one, boards_of.get(run))
 
 
 def charts_of(leaderboard: Leaderboard, runs: Sequence[Evidence]) -> dict[str, Picture]:

@@ -24,6 +24,7 @@ from gdbench.params import build
 from gdbench.protocols import CodeDependent, Directions, Domain, Generator
 from gdbench.registry import Registry
 from gdbench.runs.device import pick_device
+from gdbench.runs.drawing import best_first, said
 from gdbench.runs.inverted import CODES, EDITS, FACTS, MOST, PAIRS
 from gdbench.runs.planning import domain_of
 from gdbench.runs.process import terminable
@@ -124,6 +125,7 @@ class _Edits:
     """The directions that are to edit the pictures: of which run, and how far they go."""
 
     run: str
+    folder: Path
     directions: Directions
     calibration: Calibration
 
@@ -144,7 +146,7 @@ def _edits(request: InvertRequest, registry: Registry, generator: Generator, wei
     directions = load_directions(request.run, registry.packages, generator)
     if isinstance(directions, CodeDependent) and directions.code_dependent:
         raise UsageError(f"{request.run}: its directions differ from code to code, and mean nothing for a picture")
-    return _Edits(record.id, directions, Calibration.load(request.run))
+    return _Edits(record.id, request.run, directions, Calibration.load(request.run))
 
 
 def _save(request: InvertRequest, result: Inverted, targets: Tensor) -> None:
@@ -180,7 +182,9 @@ def _edited(
     directions, calibration = edits.directions, edits.calibration
     with torch.no_grad():
         pictures.save_atlas(generator, directions, calibration, codes, made.folder / EDITS, MOST)
-        grid = pictures.direction_grid(generator, directions, calibration, codes, title=f"{request.gan}: -t to +t")
+        rows, dead = best_first(edits.folder, calibration)
+        title, names = f"{request.gan}: -t to +t{dead}", said(edits.folder)
+        grid = pictures.direction_grid(generator, directions, calibration, codes, rows=rows, names=names, title=title)
     pictures.save(grid, path)
     compared = None
     if domain.factors:

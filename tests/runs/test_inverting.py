@@ -89,7 +89,7 @@ def test_pictures_are_inverted_and_edited_by_a_run(files: list[Path], tmp_path: 
     there = torch.from_numpy(np.asarray(Image.open(files[0]), np.float32)) / 127.5 - 1
     assert float((first[0] - there).abs().mean()) < 0.05  # WebP loses a little
     assert float((first[1] - made.result.images[0].permute(1, 2, 0)).abs().mean()) < 0.05
-    text = next(iter(page_of_run(run.folder, tmp_path / "out").pages.values()))
+    text = next(page_of_run(run.folder, tmp_path / "out").pages)[1]
     for words in ("0.png", "picture, inversion", "on 2 pictures", f"correlation {short(kept.transfer[0])}"):
         assert words in text
     other = gdbench.run("toy", "random", k=8, tier="smoke", metrics=("cost",), out=tmp_path / "runs")
