@@ -66,13 +66,17 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     """Show a run: scores, cost, pictures, and what to type next."""
     if as_json:
         return show_records([(record, folder)], single=True)
-    screen = console()
+    from gdbench.boards.beside import baselines_near, beside
+
+    screen, columns = console(), columns_of(registry)
     if record.scores:
-        screen.print(score_table(record, columns_of(registry)))
+        screen.print(score_table(record, columns))
         screen.print(cost_table(record))
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
     if best := _best_directions(folder):
         notes.append(("found", best))
+    if record.scores and (numbers := beside(record, columns, baselines_near(record, folder, registry))):
+        notes.append(("scores", numbers))
     if record.checkpoint_status == "preview":
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
     if record.checkpoint_lacks:
