@@ -9,11 +9,13 @@ from gdbench.boards.answer import Answer, AnswerRow, answer
 from gdbench.boards.board import Board, Entry, Leaderboard, Row, Shown
 from gdbench.boards.cells import ARROWS, SIGNS, grid, markdown, markdown_table, name, short
 from gdbench.boards.exports import latex_table, short_table, to_csv, to_latex
+from gdbench.boards.selection import beyond_cap
 from gdbench.boards.statistics import mean_of
 from gdbench.report import charts, images
 from gdbench.report.evidence import Direction, Evidence
 from gdbench.report.images import Verbatim
 from gdbench.report.places import anchor, generator_page, run_page, score_place
+from gdbench.tiers import CAPS
 
 Known = Mapping[str, Evidence]
 """Id of a run -> its evidence."""
@@ -57,7 +59,8 @@ class Best:
 class RowView:
     """A row of the short table. rank: as text, "=" where it is shared. paper: where the method was published, or "".
 
-    minutes: of CPU that the discovery of one run took, the mean over runs, as text, or "".
+    minutes: of CPU that the discovery of one run took, the mean over runs, as text, or "". over: images that a run
+    rendered, where they are more than its tier allows, else 0.
     """
 
     role: str
@@ -69,6 +72,7 @@ class RowView:
     best: Best | None
     failures: tuple[str, ...]
     minutes: str
+    over: int
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ def _row(
         best=_best(runs, most),
         failures=failures,
         minutes=_minutes(runs),
+        over=max((beyond_cap(one.record, CAPS.get(one.record.cell.tier)) for one in runs), default=0),
     )
 
 

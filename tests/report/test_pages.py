@@ -18,6 +18,7 @@ from gdbench.boards.board import Leaderboard
 from gdbench.boards.cells import short
 from gdbench.boards.joined import joined
 from gdbench.boards.leaderboard import leaderboard
+from gdbench.record import Cost
 from gdbench.report.evidence import Direction, Evidence
 from gdbench.report.gallery import budget_picture
 from gdbench.report.pages import charts_of, pages
@@ -218,6 +219,20 @@ def test_a_reference_with_a_k_of_its_own_stands_below_the_methods(runs: list[Evi
     assert text.count('<path class="reference"') == 1
 
 
+def test_who_rendered_more_than_the_tier_allows_is_marked(runs: list[Evidence]) -> None:
+    """The cap of the tier standard is a million images."""
+    spent = [
+        replace(one, record=replace(one.record, costs={"discover": Cost(images=1_000_001)}))
+        if one.record.id == "gan-small-beta-s1-k4"
+        else one
+        for one in runs
+    ]
+    text = pages(board_of(spent), spent, [], {})["index.html"]
+    rows = re.findall(r'<span class="method">(\w+)</span>(.*?)</th>', text, re.DOTALL)
+    assert {name for name, rest in rows if "over budget" in rest} == {"beta"}
+    assert "1,000,001 images, more than the tier allows" in text
+
+
 def test_budgets_are_a_curve_where_a_method_has_several(runs: list[Evidence]) -> None:
     records = [one.record for one in runs if one.record.cell.k == K]
     cheap = [
@@ -233,6 +248,9 @@ def test_budgets_are_a_curve_where_a_method_has_several(runs: list[Evidence]) ->
     (start, stop) = (float(point.split(",")[0]) for point in first.curves[0][1].split())
     assert start < stop
     assert budget_picture(board.boards[0], board.boards[:1]) is None
+    (text,) = [text for page, text in pages(board, [], [], {}).items() if page.startswith("generator-")]
+    assert text.count('aria-label="both over the budget"') == 1
+    assert text.count('<polyline class="curve') == 5
 
 
 def on_six_generators(runs: list[Evidence], generators: int = 6) -> Leaderboard:
