@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gdbench.boards.board import Critical, Entry
 from gdbench.boards.cells import name, short
@@ -12,8 +13,17 @@ from gdbench.boards.cells import name, short
 COLOURS = 10
 WIDE, HIGH = 640.0, 380.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 136.0, 12.0, 44.0
-LINE = 13.0
-"""Pixels between two labels that would else lie upon one another."""
+LINE, LETTER, DOT = 13.0, 6.2, 5.0
+"""Height of a label, width of a letter in it and radius of a point, in pixels."""
+NEAR = ((9.0, 4.0), (-9.0, 4.0), (9.0, -7.0), (9.0, 15.0), (-9.0, -7.0), (-9.0, 15.0))
+FAR = tuple(
+    (right * side, below)
+    for right in (20.0, 36.0, 52.0)
+    for below in (-20.0, 28.0, -36.0, 44.0, -52.0, 60.0)
+    for side in (1, -1)
+)
+PLACES = (*((*one, False) for one in NEAR), *((*one, True) for one in FAR))
+"""Where a label may stand beside its point, the first that is free; a line leads to those that are far."""
 ROW = 24.0
 """Pixels between two methods of a diagram of ranks."""
 DOT_WIDE, DOT_PAD = 92.0, 5.0
@@ -117,7 +127,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point as it is drawn: pixels; label_y: where its label stands. cross: pixels of both intervals."""
+    """A point as it is drawn: pixels; label_y: where its label stands. cross: pixels of both intervals.
+
+    before: the label ends at label_x, else it begins there. led: a line leads from the point to it.
+    """
 
     label: str
     title: str
@@ -129,6 +142,8 @@ class Mark:
     cross: tuple[float, float, float, float] | None
     role: str
     colour: int
+    before: bool = False
+    led: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,22 +270,50 @@ def _bands(one: Point, x: Axis, y: Axis) -> Iterable[tuple[float, float, float, 
 
 
 def _apart(marks: Sequence[Mark]) -> list[Mark]:
-    """The marks, the highest first, with labels right of them that do not lie upon one another."""
+    """The marks, the highest first, each with its label where it covers least: no point, no other label."""
     placed: list[Mark] = []
+    boxes: list[Box] = []
     for mark in sorted(marks, key=lambda one: (one.y, one.x, one.label)):
-        at = mark.y + (-7 if _covered(mark, marks) else 4)
-        for other in placed:
-            near = abs(other.label_x - mark.x - 8) < 8 + 6.2 * max(len(mark.label), len(other.label))
-            if near and at < other.label_y + LINE:
-                at = max(at, other.label_y + LINE)
-        placed.append(replace(mark, label_x=mark.x + 8, label_y=at))
+        points = [Box(one.x - DOT, one.y - DOT, one.x + DOT, one.y + DOT) for one in marks if one is not mark]
+        places = [_named(mark, *offset) for offset in PLACES]
+        best = min(range(len(places)), key=lambda n: (_covered(_box(places[n]), points, boxes), n))
+        placed.append(places[best])
+        boxes.append(_box(places[best]))
     return placed
 
 
-def _covered(mark: Mark, marks: Sequence[Mark]) -> bool:
-    """Whether another point would lie upon the label of this one."""
-    reach = 12 + 6.2 * len(mark.label)
-    return any(0 < other.x - mark.x < reach and abs(other.y - mark.y) < 9 for other in marks)
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def common(self, other: Box) -> float:
+        """The area that both cover."""
+        wide = min(self.right, other.right) - max(self.left, other.left)
+        high = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(wide, 0.0) * max(high, 0.0)
+
+
+def _named(mark: Mark, right: float, below: float, far: bool) -> Mark:
+    """The mark with its label at an offset; left of the point it ends there. far: a line leads to it."""
+    return replace(mark, label_x=mark.x + right, label_y=mark.y + below, before=right < 0, led=far)
+
+
+def _box(mark: Mark) -> Box:
+    """What the label of a mark covers, about."""
+    wide = LETTER * len(mark.label)
+    left = mark.label_x - wide if mark.before else mark.label_x
+    return Box(left, mark.label_y - LINE + 3, left + wide, mark.label_y + 3)
+
+
+def _covered(box: Box, points: Sequence[Box], labels: Sequence[Box]) -> float:
+    """How much a label would cover, in pixels, with what lies beyond the picture."""
+    whole = (box.right - box.left) * (box.bottom - box.top)
+    beyond = whole - box.common(Box(LEFT, TOP, WIDE, HIGH - BOTTOM))
+    return round(sum(map(box.common, points)) + sum(map(box.common, labels)) + beyond, 1)
 
 
 def _front(marks: Sequence[Mark]) -> str:

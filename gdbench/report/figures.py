@@ -51,6 +51,7 @@ def write_figures(pictures: Mapping[str, Picture], folder: Path) -> list[Path]:
 def figure(picture: Picture) -> Figure:
     """The picture, in its own pixels; text is set as it stands."""
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     made = Figure(figsize=(picture.wide / PIXELS, picture.high / PIXELS))
     axes = made.add_axes((0, 0, 1, 1))
@@ -66,7 +67,11 @@ def figure(picture: Picture) -> Figure:
         _behind(axes, picture, mark)
     for mark in picture.marks:
         axes.plot(mark.x, mark.y, "o", color=_colour(mark), markersize=6, markeredgecolor="white", markeredgewidth=0.7)
-        axes.text(mark.label_x, mark.label_y, mark.label, color=INK, fontsize=8.5, parse_math=False)
+        if mark.led:
+            axes.plot([mark.x, mark.label_x], [mark.y, mark.label_y - 4], color=SOFT, linewidth=0.6)
+        side = "right" if mark.before else "left"
+        said = axes.text(mark.label_x, mark.label_y, mark.label, color=INK, fontsize=8.5, ha=side, parse_math=False)
+        said.set_path_effects([withStroke(linewidth=2, foreground="white")])
     return made
 
 
