@@ -85,6 +85,7 @@ class Head:
     better: str
     meaning: str
     headline: bool
+    ranks: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,12 @@ class BoardView:
     legend: str
     preview: bool
     voids: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """What the columns that rank mean, in a sentence: "recall: how many ...; precision: ..."."""
+        meant = [f"{one.name}: {one.meaning}" for one in self.heads if one.ranks]
+        return f"{'; '.join(meant)}." if meant else ""
 
 
 def board_view(board: Board, known: Known, papers: Mapping[str, str], most: int) -> BoardView:
@@ -150,7 +157,8 @@ def head(shown: Shown, headline: bool = False) -> Head:
     column = shown.column
     unit = f" [{column.unit}]" if column.unit else ""
     arrow = ARROWS[column.better].strip()
-    return Head(name(shown.metric), name(column.name), arrow, column.better, f"{column.summary}{unit}", headline)
+    meaning = f"{column.summary}{unit}"
+    return Head(name(shown.metric), name(column.name), arrow, column.better, meaning, headline, shown.ranked)
 
 
 def _axes(said: Answer) -> list[charts.Axis | None]:
@@ -200,7 +208,10 @@ def _page_of(entry: Entry, runs: Sequence[Evidence]) -> str:
 
 def _minutes(runs: Sequence[Evidence]) -> str:
     seconds = [cost.cpu_seconds for one in runs if (cost := one.record.costs.get("discover")) is not None]
-    return short(mean_of(seconds) / 60) if seconds else ""
+    if not seconds:
+        return ""
+    minutes = mean_of(seconds) / 60
+    return short(minutes) if minutes >= 0.01 else "< .01"
 
 
 def cell(entry: Entry, axis: charts.Axis | None, baseline: Entry | None) -> Cell:
