@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdbench.boards.cells import name, short
 from gdbench.boards.statistics import mean_of
-from gdbench.runs.store import RunFolder, read_records
 
 if TYPE_CHECKING:
     from gdbench.record import RunRecord
-    from gdbench.registry import Registry
     from gdbench.specs import Column
 
 
@@ -64,11 +60,3 @@ def _board(one: RunRecord) -> tuple[object, ...]:
         cell.tier,
         dict(cell.generator_params),
     )
-
-
-def baselines_near(record: RunRecord, folder: Path, registry: Registry) -> list[RunRecord]:
-    """The runs of the baseline on the generator of a run, in the folder where ``folder``, its own, lies."""
-    names = [method for method, offer in registry.methods.items() if offer.spec.baseline]
-    starts = [glob.escape(f"{record.cell.generator}-{record.cell.checkpoint}-{one}-s") for one in sorted(names)[:1]]
-    found = [RunFolder(path) for start in starts for path in sorted(folder.parent.glob(f"{start}*")) if path.is_dir()]
-    return read_records(found)[0]

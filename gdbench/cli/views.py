@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,7 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     """Show a run: scores, cost, pictures, and what to type next."""
     if as_json:
         return show_records([(record, folder)], single=True)
-    from gdbench.boards.beside import baselines_near, beside
+    from gdbench.boards.beside import beside
 
     screen, columns = console(), columns_of(registry)
     if record.scores:
@@ -75,7 +76,7 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     notes: list[tuple[str, object]] = [("status", f"{record.status} {record.reason}")]
     if best := _best_directions(folder):
         notes.append(("found", best))
-    if record.scores and (numbers := beside(record, columns, baselines_near(record, folder, registry))):
+    if record.scores and (numbers := beside(record, columns, _baselines(record, folder, registry))):
         notes.append(("scores", numbers))
     if record.checkpoint_status == "preview":
         notes.append(("note", f"checkpoint {record.cell.checkpoint} is a preview: it misses gates that its card names"))
@@ -88,6 +89,16 @@ def show_run(record: RunRecord, folder: Path, registry: Registry, as_json: bool 
     for name, value in notes:
         screen.print(plain(f"{name}:") + " " * max(1, 9 - len(name)) + plain(value), soft_wrap=True)
     return None
+
+
+def _baselines(record: RunRecord, folder: Path, registry: Registry) -> list[RunRecord]:
+    """The runs of the baseline on the generator of a run, in the folder where its own lies."""
+    from gdbench.runs.store import RunFolder, read_records
+
+    names = sorted(method for method, offer in registry.methods.items() if offer.spec.baseline)[:1]
+    starts = [glob.escape(f"{record.cell.generator}-{record.cell.checkpoint}-{one}-s") for one in names]
+    found = [RunFolder(path) for start in starts for path in sorted(folder.parent.glob(f"{start}*")) if path.is_dir()]
+    return read_records(found)[0]
 
 
 def _best_directions(folder: Path) -> str:
