@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 import typer
 
 from gdbench.cli import options
+from gdbench.cli.reproduce import made_again
+from gdbench.console import complain, say
+from gdbench.errors import IntegrityError, UsageError
 from gdbench.registry import Registry
 
 TAR = typer.Option(..., "--to", help="The tar that is written.")
@@ -30,8 +34,6 @@ def _add_pack(app: typer.Typer) -> None:
         to: Path = TAR,
     ) -> None:
         """Pack runs into one tar with a manifest of hashes. A run with a fault is refused."""
-        from gdbench.console import say
-        from gdbench.errors import UsageError
         from gdbench.runs.packing import files_of
         from gdbench.runs.packing import pack as packed
         from gdbench.runs.verifying import run_folders
@@ -56,8 +58,6 @@ def _add_unpack(app: typer.Typer, registry: Registry) -> None:
 
         What goes with the runs (plugin, suite, proof) comes into a folder named after the tar; none of it is run.
         """
-        from gdbench.console import say
-        from gdbench.errors import UsageError
         from gdbench.runs.merging import merge
         from gdbench.runs.packing import MORE, RUNS, contents, opened
 
@@ -86,7 +86,6 @@ def _add_merge(app: typer.Typer, registry: Registry) -> None:
         Of two runs with one id and other bytes the complete and current one stays, and it is said why; what was
         replaced lies in a tar in TARGET/replaced. Exits with 1 where somebody should look.
         """
-        from gdbench.errors import UsageError
         from gdbench.runs.merging import merge as merged
 
         *sources, target = folders
@@ -102,9 +101,6 @@ def _add_merge(app: typer.Typer, registry: Registry) -> None:
 
 def _told(results: list) -> bool:  # type: ignore[type-arg]
     """Say what became of each run that was not simply new or the same, and count; whether somebody should look."""
-    from collections import Counter
-
-    from gdbench.console import complain, say
 
     for one in results:
         if one.why:
@@ -132,9 +128,6 @@ def _add_submit(app: typer.Typer, registry: Registry) -> None:
 
         Nothing is written where a run has a fault or cannot be made again.
         """
-        from gdbench.cli.reproduce import made_again
-        from gdbench.console import complain, say
-        from gdbench.errors import IntegrityError
         from gdbench.runs.packing import files_of
         from gdbench.runs.store import RunFolder
         from gdbench.runs.submitting import submit as bundled
@@ -157,7 +150,6 @@ def _add_submit(app: typer.Typer, registry: Registry) -> None:
 
 def _named(files: list[Path]) -> dict[str, Path]:
     """Files by name. Raises UsageError for one that is not there, and for two of one name."""
-    from gdbench.errors import UsageError
 
     found: dict[str, Path] = {}
     for path in files:

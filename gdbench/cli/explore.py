@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gdbench.cli import options
+from gdbench.console import say
 from gdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
         The generator itself runs in it where its family says how, and draws straight directions as one moves a slider;
         everything else is rendered beforehand. Two methods stand side by side on the same latents.
         """
-        from gdbench.console import say
         from gdbench.explorer.making import explorer_of
         from gdbench.explorer.page import refuse_strangers
         from gdbench.files import write_text
@@ -64,7 +64,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 def _serve(made: Made, port: int) -> None:
     """Serve a page until Ctrl-C."""
-    from gdbench.console import say
     from gdbench.explorer.serving import Server
 
     with Server(made, port) as server:

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
+from gdbench.console import complain, say
 from gdbench.registry import Registry
 
 
@@ -30,7 +31,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         gdbench import-directions reads them back. Drawing needs the generator; MP4 needs ffmpeg on the path.
         """
-        from gdbench.console import complain, say
         from gdbench.report.exporting import export as exported
         from gdbench.runs.api import read_run
         from gdbench.runs.store import cannot_write

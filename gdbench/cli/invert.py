@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from gdbench.cli import options
+from gdbench.console import say
 from gdbench.registry import Registry
 
 
@@ -42,7 +43,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 
 def _show(made: object) -> None:
-    from gdbench.console import say
     from gdbench.runs.inverting import Inversion
 
     assert isinstance(made, Inversion)

@@ -79,7 +79,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 
 def _show(request: RunRequest, offers: Registry, as_json: bool) -> None:
-
     record, folder = _executed(request, offers)
     views.show_run(record, folder.path, offers, as_json=as_json)
     raise typer.Exit(record.status != "done")

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from gdbench.boards.cells import short
@@ -157,7 +158,6 @@ def _scores(run: Explored, columns: Columns) -> list[list[str]]:
 
 def _programs(subject: Subject) -> tuple[bytes, dict[str, Any]]:
     """The tensors of all programs as one safetensors file, and space -> program; none where they are too large."""
-    from safetensors.torch import save
 
     programs = {space: _compact(subject, space, program) for space, program in subject.programs.items()}
     names: dict[tuple[Any, ...], str] = {}

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from gdbench.boards.cells import markdown
 from gdbench.directions import FACTS, TENSORS, LinearDirections
 from gdbench.errors import GdbenchError, UsageError
@@ -63,7 +65,6 @@ def export(run: Run, folder: Path, shown: Sequence[int] = (), codes: int = 4, de
 
 def _straight(directions: LinearDirections, run: Run, folder: Path) -> list[Path]:
     """The vectors three times; each reads back to the same numbers."""
-    import numpy as np
 
     cell, vectors = run.record.cell, directions.vectors
     assert directions.unit is not None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from gdbench.context import Context, Reporter, ResumePoint
@@ -104,8 +105,6 @@ def run_inversion(request: InvertRequest, registry: Registry, reporter: Reporter
 
 def picture(path: Path, shape: Sequence[int]) -> Tensor:
     """The middle of a picture in a generator's shape: (c, h, w) in [-1, 1]. Raises MissingFile or IntegrityError."""
-    from PIL import Image, ImageOps
-
     channels, height, width = shape
     if channels not in (1, 3):
         raise UsageError(f"pictures have 1 or 3 channels, this generator's images {channels}")
