@@ -67,7 +67,8 @@ def read(oracle: Oracle, images: Tensor) -> Readings:
 @torch.no_grad()
 def measure(generator: Generator, domain: Domain, samples: int = SAMPLES) -> dict[str, Any]:
     """All figures of a card: gates, realism, linear readability per space, and the factors that it lacks."""
-    codes = generator.sample(samples, generator.spaces[-1], Stream(0, "gates/samples").at())
+    space = "z" if "z" in generator.spaces else generator.spaces[0]
+    codes = generator.sample(samples, space, Stream(0, "gates/samples").at())
     images = torch.cat([generator.render(chunk) for chunk in codes.chunks(BATCH)])
     a, b = read(domain.oracle("a"), images), read(domain.oracle("b"), images)
     objects = b.area >= PIXELS

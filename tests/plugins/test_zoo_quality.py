@@ -170,3 +170,27 @@ def test_a_planted_generator_gets_its_known_figures() -> None:
     assert figures["r2"]["z"]["shuffled"] < 0.05
     assert figures["realism"]["frechet"] < 0.01
     assert figures["realism"]["precision"] > 0.85
+
+
+@dataclass(frozen=True)
+class Mapped(Planted):
+    """A generator with a mapping, whose last space is none of these: w is z turned round, and images show w."""
+
+    spaces: tuple[str, ...] = ("w", "z", "s")
+
+    def sample(self, n: int, space: str, rng: np.random.Generator) -> Codes:
+        codes = super().sample(n, "z", rng)
+        return codes if space == "z" else replace(self.map(codes), space=space)
+
+    def map(self, codes: Codes) -> Codes:
+        assert codes.space == "z"
+        return Codes(codes.latents.flip(1), "w")
+
+    def render(self, codes: Codes) -> Tensor:
+        return super().render(self.map(codes) if codes.space == "z" else codes)
+
+
+def test_figures_are_of_codes_from_z_and_of_w_whatever_other_spaces_there_are() -> None:
+    figures = measure(Mapped(), Planted(factors=(SHAPE, PLACE)), samples=300)
+    assert list(figures["r2"]) == ["z", "w"]
+    assert figures["r2"]["z"]["x"] == figures["r2"]["w"]["x"] == pytest.approx(1)
