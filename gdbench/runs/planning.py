@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,14 +192,19 @@ def domain_of(registry: Registry, spec: GeneratorSpec, found: Resolved, asked: s
 
 def _attributed(domain: Offer[DomainSpec], request: RunRequest, registry: Registry) -> Offer[DomainSpec]:
     """The domain, with the factors that the request's model reads where there is one."""
-    model, *others = (None if value is None else Path(value) for value in (getattr(request, name) for name in FILES))
-    if model is None:
-        if any(others):
-            raise UsageError("--attribute-names, --attribute-check and --real-images belong to --attributes FILE")
+    given = {name: Path(value) for name in FILES if (value := getattr(request, name)) is not None}
+    if not given:
         return domain
+    if "attributes" not in given:
+        raise UsageError("--attribute-names, --attribute-check and --real-images belong to --attributes FILE")
+    for name, path in given.items():
+        if not path.exists():
+            raise MissingFile(f"--{name.replace('_', '-')} {path}: nothing here has this name")
     from gdbench.evaluation.attributes import Attributes, attributed
 
     extras = registry.extra_files()
+    model, *others = (given.get(name) for name in FILES)
+    assert model is not None
     return attributed(
         domain, Attributes(model, *others), lambda name: checked(extras[name]) if name in extras else None
     )
@@ -282,8 +289,11 @@ def _identity(plan: Plan) -> str:
 
 
 def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunRequest:
-    """The request that repeats a record's cell."""
+    """The request that repeats a record's cell. Files behind its attributes are those of the same names in the working
+    directory: no record knows their folders."""
     cell = record.cell
+    files = _options_of(record.command, FILES)
+    domain = _options_of(record.command, ("domain",)).get("domain") if files else cell.domain or None
     return RunRequest(
         gan=cell.generator,
         method=cell.method,
@@ -296,5 +306,16 @@ def request_of(record: RunRecord, out: Path, metrics: Sequence[str]) -> RunReque
         method_params=cell.method_params,
         generator_params=cell.generator_params,
         out=out,
-        domain=cell.domain or None,
+        domain=domain,
+        **files,
     )
+
+
+def _options_of(command: str, names: Iterable[str]) -> dict[str, Any]:
+    """The values of options in a command that was recorded, without folders, by name of the field."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a stranger's
+        return {}
+    flags = {f"--{name.replace('_', '-')}": name for name in names}
+    return {flags[word]: Path(value).name for word, value in pairwise(words) if word in flags}

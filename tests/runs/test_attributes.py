@@ -13,8 +13,14 @@ from torch import Tensor
 
 import gdbench
 from gdbench import IntegrityError, MissingFile, Stream, UsageError, load_domain
+from gdbench.context import SILENT
 from gdbench.evaluation.attributes import Model, Names, read_names, second_look
 from gdbench.protocols import Factor
+from gdbench.registry import load_registry
+from gdbench.runs.pipeline import remeasure
+from gdbench.runs.planning import request_of
+from gdbench.runs.reproducing import reproduce
+from gdbench.runs.store import RunFolder
 
 SIDE = 32
 
@@ -118,6 +124,28 @@ def test_planted_factors_are_found_and_agreement_is_a_gate(folder: Path, tmp_pat
     fooled = run(folder, tmp_path, attribute_check=str(folder / "fooled.onnx")).record
     assert fooled.id != record.id
     assert fooled.scores["recovery"]["counted"].value == 1
+
+
+def test_a_run_is_measured_and_made_again_where_its_files_lie(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(folder, tmp_path, attribute_check=str(folder / "model2.onnx"))
+    kept, registry = RunFolder(found.folder), load_registry()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFile, match=r"--attributes model1\.onnx: nothing here has this name"):
+        remeasure(kept, ["diversity"], registry, SILENT)
+    monkeypatch.chdir(folder)
+    assert set(remeasure(kept, ["diversity"], registry, SILENT).scores) >= {"recovery", "diversity"}
+    assert reproduce(kept, registry, "scratch", SILENT).held
+    other = request_of(found.record, tmp_path, ())
+    assert (other.attributes, other.attribute_check, other.domain) == ("model1.onnx", "model2.onnx", None)
+    (folder / "model1.txt").rename(folder / "kept.txt")
+    (folder / "model1.txt").write_text("level\nbrightness\n")
+    try:
+        with pytest.raises(UsageError, match="made with other versions"):
+            remeasure(kept, ["cost"], registry, SILENT)
+    finally:
+        (folder / "kept.txt").rename(folder / "model1.txt")
 
 
 def test_one_model_is_held_against_its_second_look(folder: Path, tmp_path: Path) -> None:
