@@ -194,9 +194,10 @@ class Metric:
 
 
 def all_metrics(board: Board) -> list[Metric]:
-    """The full tables of a board, by metric."""
-    found = []
-    for metric, columns in board.metrics().items():
+    """The full tables of a board, by metric, that of the headline first."""
+    found, headline = [], board.headline()
+    first = headline.metric if headline else ""
+    for metric, columns in sorted(board.metrics().items(), key=lambda own: own[0] != first):
         titles, body = grid(columns, board.rows)
         meanings = [(head(shown).name, head(shown).meaning) for shown in columns]
         found.append(

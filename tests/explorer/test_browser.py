@@ -351,8 +351,8 @@ def test_pictures_of_ones_own_come_before_random_latents(
     path.write_text(explorer_of([run], registry, inverted=mine).text, encoding="utf-8")
     page = opened(chromium, path)
     assert page.run("[...document.querySelectorAll('.images figcaption')].map((one) => one.textContent)") == [
-        "mine 0.png, 30.0 dB",
-        "mine 1.png, 31.0 dB",
+        "30.0 dB, mine 0.png",
+        "31.0 dB, mine 1.png",
     ]
     slide(page, 1, 0.3)
     directions = planted(generator.dim(space), space)

@@ -208,7 +208,7 @@
     return frozen.length ? Math.min(...frozen.map((run) => run.frames.images.length)) : Infinity;
   }
   const latents = () => Math.min(state.count, kept());
-  const captionOf = (number) => (pictures[number] ? `${pictures[number].name}, ${pictures[number].note}` : `${number}`);
+  const captionOf = (number) => (pictures[number] ? `${pictures[number].note}, ${pictures[number].name}` : `${number}`);
   const numberAt = (i) => (kept() < Infinity ? (state.first + i) % kept() : state.first + i);
   let held = false;
 
@@ -228,7 +228,7 @@
     side.mix = el("div", { class: "mix", "aria-live": "polite" });
     side.focus = el("div", { class: "focus" });
     side.list = el("div", { class: "list", role: "group", "aria-label": `directions of ${nameOf(run)}` });
-    side.images = el("div", { class: "images" }, ...side.canvases.map((canvas, i) => el("figure", {}, canvas, el("figcaption", { class: pictures[numberAt(i)] ? "mine" : "" }, captionOf(numberAt(i))))));
+    side.images = el("div", { class: "images" }, ...side.canvases.map((canvas, i) => el("figure", {}, canvas, el("figcaption", { class: pictures[numberAt(i)] ? "mine" : "", title: captionOf(numberAt(i)) }, captionOf(numberAt(i))))));
     side.images.dataset.count = latents();
     const hidden = state.blind || DATA.blind, facts = hidden ? `${run.directions.length} directions` : `${run.directions.length} directions in ${run.space}, seed ${run.seed}${run.role === "method" ? "" : `, ${run.role}`}`;
     const chips = hidden ? [] : run.scores.map(([name, value, meaning]) => el("span", { class: "chip", title: meaning }, `${name} `, el("b", {}, value)));
