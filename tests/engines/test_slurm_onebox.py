@@ -6,6 +6,7 @@ node that is taken away.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -60,8 +61,6 @@ class Session:
 
     def job_of(self, seed: int) -> str:
         """The id of the task that runs a cell."""
-        import json
-
         (path,) = (self.out / ".engines" / "slurm" / "jobs").glob(f"toy-none-waits-s{seed}-*.json")
         known = json.loads(path.read_text())
         return f"{known['array']}_{known['task']}"
@@ -162,6 +161,18 @@ def equal_on_both(one: Session) -> None:
     one.say(f"  scores, directions and calibrations of {len(after)} runs: equal to those of SLURM")
 
 
+def contract_kept(box: onebox.OneBox) -> list[str]:
+    """What ``check-plugin slurm`` says on the cluster: the verdict, and what could not be checked there."""
+    command = [sys.executable, "-m", "gdbench", "check-plugin", "slurm", "--json"]
+    environment = {**os.environ, **box.environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)["checks"]
+    statuses = {one["clause"]: one["status"] for one in found}
+    assert [statuses[clause] for clause in ("E01", "E02", "E03", "E04")] == ["passed", "passed", "passed", "skipped"]
+    return [f"  {one['clause']} {one['name']}: {one['status']} {one['reason']}".rstrip() for one in found]
+
+
 def scores(out: Path) -> dict[str, object]:
     """Of each run: its scores, and the hashes of what it discovered and measured."""
     from gdbench.runs.store import find_runs
@@ -210,6 +221,11 @@ def test_the_engine_keeps_its_word_on_two_real_nodes(box: onebox.OneBox, tmp_pat
     equal_on_both(one)
 
 
+@pytest.mark.slow
+def test_the_engine_keeps_the_contract_on_two_real_nodes(box: onebox.OneBox) -> None:
+    contract_kept(box)
+
+
 def test_what_is_committed_says_all_of_it() -> None:
     text = TRANSCRIPT.read_text()
     for word in (
@@ -227,5 +243,6 @@ if __name__ == "__main__":
         story = trial(cluster, Path(place))
         node_lost(story)
         equal_on_both(story)
+        story.say("", "The contract of engines, on the node that is left.", *contract_kept(cluster))
         TRANSCRIPT.parent.mkdir(exist_ok=True)
         TRANSCRIPT.write_text("\n".join(story.lines) + "\n")
