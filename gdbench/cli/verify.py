@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -35,6 +35,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Compare every hash of runs with what is there, and compute every leaderboard below these folders again.
 
+        Weights that the runs name are read too, where they are here; others of their name are no fault, and counted.
         One line for each fault; exits with 5 where there is one.
         """
         from gdbench.runs.verifying import run_folders
@@ -50,11 +51,15 @@ def add(app: typer.Typer, registry: Registry) -> None:
             raise UsageError(f"{', '.join(map(str, folders))}: holds no run and no leaderboard")
         known = _suites(suites) if boards else {}
         faults = [fault for run in runs for fault in run.faults]
+        weights = _of_weights({run.weights for run in runs if run.weights}, offers)
+        faults += weights.faults
         faults += [fault for board in boards for fault in _of_board(board, known, offers)]
         counts = {
             "runs": len(runs),
             "files": sum(run.files for run in runs),
             "boards": len(boards),
+            "weights": weights.read,
+            "weights_not_here": weights.absent,
             "pictures_not_here": sum(run.absent for run in runs),
         }
         for fault in faults:
@@ -68,8 +73,46 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 def _summary(counts: dict[str, int], faults: int) -> str:
     said = f"verified {counts['runs']:,} runs, {counts['files']:,} files, {counts['boards']} leaderboards"
-    absent = f" ({counts['pictures_not_here']} pictures are not here)" if counts["pictures_not_here"] else ""
-    return f"{said}{absent}: {f'{faults} faults' if faults else 'all as recorded'}"
+    said += f", {counts['weights']} weights"
+    absent = [f"{counts[f'{what}_not_here']} {what}" for what in ("pictures", "weights") if counts[f"{what}_not_here"]]
+    missing = f" ({' and '.join(absent)} are not here)" if absent else ""
+    return f"{said}{missing}: {f'{faults} faults' if faults else 'all as recorded'}"
+
+
+class _Weights(NamedTuple):
+    """How many weights that runs name were read, how many are not here (or others of their name), and what is wrong."""
+
+    read: int
+    absent: int
+    faults: list[Fault]
+
+
+def _of_weights(named: set[tuple[str, str, str]], registry: Registry) -> _Weights:
+    """Read the weights of these families, names and hashes; one that is not what its own card says is a fault."""
+    from gdbench.runs.verifying import Fault
+    from gdbench.weights.checkpoints import NO_WEIGHTS, default_folder, find
+
+    read, absent, faults = 0, 0, list[Fault]()
+    for (family, name), hashes in sorted(_by_name(named).items()):
+        if name == NO_WEIGHTS:
+            continue
+        try:
+            found = find(registry.generator(family).spec, name, default_folder(), offline=True)
+        except IntegrityError as error:
+            faults.append(Fault(Path(name), str(error), "get these weights again"))
+        except GdbenchError:
+            absent += len(hashes)
+        else:
+            read += found.sha256 in hashes
+            absent += len(hashes - {found.sha256})
+    return _Weights(read, absent, faults)
+
+
+def _by_name(named: set[tuple[str, str, str]]) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for family, name, digest in named:
+        found.setdefault((family, name), set()).add(digest)
+    return found
 
 
 def _as_row(fault: Fault) -> dict[str, str]:

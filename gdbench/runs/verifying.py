@@ -33,12 +33,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at in one run folder. files: how many were compared. absent: how many pictures are not here."""
+    """What was looked at in one run folder. files: how many were compared. absent: how many pictures are not here.
+
+    weights: family, checkpoint and hash of the weights that the record names; None where nothing can be read.
+    """
 
     folder: Path
     files: int = 0
     absent: int = 0
     faults: tuple[Fault, ...] = ()
+    weights: tuple[str, str, str] | None = None
 
 
 def run_folders(root: Path) -> list[RunFolder]:
@@ -65,7 +69,8 @@ def verify(folder: RunFolder) -> Verified:
     faults += _of_files(folder.path, record.files.items())
     faults += _unrecorded(folder.path, record)
     drawn = sum(name.startswith(AGAIN) for name in absent)
-    return Verified(folder.path, 2 + len(record.files) - len(absent), drawn, tuple(faults))
+    weights = record.cell.generator, record.cell.checkpoint, record.checkpoint_sha256
+    return Verified(folder.path, 2 + len(record.files) - len(absent), drawn, tuple(faults), weights)
 
 
 def _of_record(path: Path) -> Iterator[Fault]:

@@ -154,7 +154,7 @@ def test_the_command_says_what_it_looked_at_and_exits_with_5_for_a_fault(tmp_pat
     exports.write(read_leaderboard(pool, registry, None)[0], pool)
     good = gdbench("verify", tmp_path)
     assert (good.exit_code, good.stderr) == (0, "")
-    assert good.stdout == "verified 3 runs, 18 files, 1 leaderboards: all as recorded\n"
+    assert good.stdout == "verified 3 runs, 18 files, 1 leaderboards, 0 weights: all as recorded\n"
     page = pool / "leaderboard.csv"
     page.write_text(page.read_text() + "toy,better\n")
     (folders[1].path / "tables.parquet").write_text("another")
