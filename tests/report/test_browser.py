@@ -333,6 +333,15 @@ def test_all_metrics_copy_on_the_second_tab(chromium: Browser, report: Path, boa
     page.close()
 
 
+def test_a_part_of_the_coverage_bar_opens_its_list_with_reasons(index: Page) -> None:
+    opened = "[...document.querySelectorAll('details[data-part][open]')].map((one) => one.innerText.trim())"
+    assert index.run(opened) == []
+    for part, words in (("done", "gan-small-alpha-s0-k4"), ("failed", "gan-small-delta-s0-k4: it broke")):
+        index.run(f"document.querySelector('.coverage .{part}').dispatchEvent(new MouseEvent('click'))")
+        (text,) = index.run(opened)
+        assert words in text
+
+
 def test_a_number_leads_to_the_score_of_its_run(index: Page, chromium: Browser, report: Path) -> None:
     place = index.run("document.querySelector('tr[data-role=method] td.number a').getAttribute('href')")
     page = chromium.open(address(report / "index.html").replace("index.html", place))

@@ -97,6 +97,11 @@
     form.addEventListener("change", () => change(Object.fromEntries(new FormData(form))));
     form.addEventListener("submit", (event) => event.preventDefault());
   }
+  for (const part of all(".coverage [data-part]")) {
+    part.addEventListener("click", () => {
+      for (const one of all(".lists details[data-part]")) one.open = one.dataset.part === part.dataset.part;
+    });
+  }
   addEventListener("hashchange", () => { if (location.hash.includes("=") || !location.hash) read(); });
   addEventListener("beforeprint", () => { for (const image of all("img[loading]")) image.loading = "eager"; });
   read();
