@@ -13,7 +13,7 @@ from gdbench.errors import UsageError
 from gdbench.report import charts
 from gdbench.report.evidence import Evidence
 from gdbench.report.images import Verbatim
-from gdbench.report.views import Best, Known, coloured, head, metric_copies, shown_direction
+from gdbench.report.views import Best, Known, coloured, head, metric_copies, page_of, shown_direction
 from gdbench.tiers import CAPS
 
 
@@ -184,23 +184,34 @@ def cost_picture(board: Board, known: Known) -> charts.Picture | None:
 
 @dataclass(frozen=True)
 class Metric:
-    """All columns of a metric as a table. meanings: name -> what it says. copies: kind -> text."""
+    """All columns of a metric as a table. body: a row for each method, texts with the page that each leads to, or "".
+
+    meanings: name -> what it says. copies: kind -> text.
+    """
 
     name: str
     head: tuple[str, ...]
-    body: tuple[tuple[str, ...], ...]
+    body: tuple[tuple[tuple[str, str], ...], ...]
     meanings: tuple[tuple[str, str], ...]
     copies: Mapping[str, Verbatim]
 
 
-def all_metrics(board: Board) -> list[Metric]:
+def all_metrics(board: Board, known: Known) -> list[Metric]:
     """The full tables of a board, by metric, that of the headline first."""
     found, headline = [], board.headline()
     first = headline.metric if headline else ""
     for metric, columns in sorted(board.metrics().items(), key=lambda own: own[0] != first):
         titles, body = grid(columns, board.rows)
         meanings = [(head(shown).name, head(shown).meaning) for shown in columns]
-        found.append(
-            Metric(metric, tuple(titles), tuple(map(tuple, body)), tuple(meanings), metric_copies(board, columns))
+        cells = tuple(
+            tuple(zip(line, _leading(row, columns, known), strict=True))
+            for line, row in zip(body, board.rows, strict=True)
         )
+        found.append(Metric(metric, tuple(titles), cells, tuple(meanings), metric_copies(board, columns)))
     return found
+
+
+def _leading(row: Row, columns: Sequence[Shown], known: Known) -> list[str]:
+    """Where the cells of a row lead: its name nowhere, each number to the score of a run."""
+    runs = [known[run] for run in row.runs if run in known]
+    return ["", *(page_of(row.entry(*shown.name), runs) for shown in columns)]

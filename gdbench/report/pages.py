@@ -207,7 +207,7 @@ def _beyond(board: Board, boards: Sequence[Board], known: Known, most: int) -> d
         "matrices": gallery.matrices(board, known),
         "cost": gallery.cost_picture(board, known),
         "budgets": gallery.budget_picture(board, boards),
-        "metrics": gallery.all_metrics(board),
+        "metrics": gallery.all_metrics(board, known),
     }
 
 

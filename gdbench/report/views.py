@@ -189,7 +189,7 @@ def _row(
         rank=SIGNS.none if row.rank is None else f"{row.rank}{'=' if row.tied else ''}",
         paper=papers.get(method, ""),
         cells=tuple(
-            replace(cell(*each), page=_page_of(each[0], runs)) for each in zip(row.entries, axes, behind, strict=True)
+            replace(cell(*each), page=page_of(each[0], runs)) for each in zip(row.entries, axes, behind, strict=True)
         ),
         runs=tuple(RunLink(one.record.cell.seed, one.record.status, run_page(one.record.id)) for one in runs),
         best=_best(runs, most),
@@ -199,7 +199,7 @@ def _row(
     )
 
 
-def _page_of(entry: Entry, runs: Sequence[Evidence]) -> str:
+def page_of(entry: Entry, runs: Sequence[Evidence]) -> str:
     """The first run that has a number for the entry, else the first that says why there is none."""
     there = [one.record for one in runs if entry.column in one.record.scores.get(entry.metric, {})]
     there.sort(key=lambda record: record.scores[entry.metric][entry.column].value is None)
