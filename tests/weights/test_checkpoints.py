@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -290,6 +291,15 @@ def test_missing_weights_say_how_to_get_them(folder: Path) -> None:
         find(spec, "by-hand", folder)
     assert "licence NC" in licence_of(card)
     assert [verdict.state for verdict in verify([spec], folder)] == ["missing", "missing"]
+
+
+def test_an_imported_file_that_is_gone_names_the_source_to_import_again(official: Path, folder: Path) -> None:
+    card = import_checkpoint(official, [TOY], folder)
+    (weights,) = folder.rglob(f"{card.name}.safetensors")
+    weights.unlink()
+    said = re.escape(f"{card.name}.safetensors is gone; import its source {official.name} again")
+    with pytest.raises(MissingFile, match=said):
+        find(TOY, card.name, folder)
 
 
 def test_a_file_got_by_hand_takes_the_official_card(official: Path, folder: Path) -> None:

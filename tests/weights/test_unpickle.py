@@ -96,6 +96,24 @@ def test_the_refused_global_is_named() -> None:
         read(HOSTILE["getattr chain"])
 
 
+NUMBER = text_global("numpy", "dtype") + b"(S'f8'\nI0\nI1\ntR"
+SCALAR = text_global("numpy.core.multiarray", "scalar")
+PERSISTENT = text_global("torch_utils.persistence", "_reconstruct_persistent_obj")
+FORGED = {  # calls of allowed names with what no honest file passes -> what is said
+    "a scalar of no dtype": (SCALAR + b"(I1\nS'ab'\ntR.", "its dtype is not one"),
+    "a scalar of no bytes": (SCALAR + b"(" + NUMBER + b"I7\ntR.", "numpy data: a int, not bytes"),
+    "another encoding": (text_global("_codecs", "encode") + b"(S'x'\nS'rot13'\ntR.", "other arguments than text"),
+    "an unknown layout": (PERSISTENT + b"(I3\ntR.", "a persistent object of an unknown layout"),
+    "a list as attributes": (text_global("tfutil", "Network") + b")\x81(lb.", "attributes are a list, not a dict"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), FORGED.values(), ids=FORGED.keys())
+def test_forged_arguments_of_allowed_names_are_refused_in_words(data: bytes, said: str) -> None:
+    with pytest.raises(IntegrityError, match=said):
+        read(data)
+
+
 def state_of_class(module: str, name: str, attribute: str, value: bytes) -> bytes:
     """A pickle that sets an attribute on what a global gives, through the slot state of opcode BUILD."""
     return text_global(module, name) + b"(N(S'" + attribute.encode() + b"'\n" + value + b"dtb."
