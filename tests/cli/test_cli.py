@@ -15,7 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from gdbench.cli import COMMANDS, build_app
+from gdbench.registry import load_registry
 from gdbench.runs.store import open_run
 
 ENVIRONMENT = {**os.environ, "XDG_DATA_HOME": "nowhere", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -372,3 +376,14 @@ def test_several_measured_runs_are_one_document(out: Path) -> None:
     assert gdbench(*RUN, "--seed", 1, "--out", out).returncode == 0
     records = json.loads(gdbench("measure", out, "--metric", "cost", "--json").stdout)
     assert [record["cell"]["seed"] for record in records] in ([0, 1], [1, 0])
+
+
+def test_one_command_is_prepared_by_its_own_module_and_keeps_its_name() -> None:
+    registry = load_registry()
+    for commands in COMMANDS.values():
+        group = get_command(build_app(registry, commands[0]))
+        assert list(group.commands) == list(commands)  # type: ignore[attr-defined]
+        assert CliRunner().invoke(build_app(registry, commands[0]), [commands[0], "--help"]).exit_code == 0
+    everything = set(get_command(build_app(registry)).commands)  # type: ignore[attr-defined]
+    assert everything > {command for commands in COMMANDS.values() for command in commands}
+    assert set(get_command(build_app(registry, "zoo")).commands) == everything  # type: ignore[attr-defined]
