@@ -27,7 +27,7 @@ from gdbench.protocols import Factor
 FACTOR = re.compile(r"\w[\w .-]{0,63}")
 """What a factor may be called."""
 MODEL, WEIGHTS = "ViT-B-32", "clip"
-BATCH = 64
+BATCH, LAYERS, LARGEST = 64, 200, 100_000
 Fetched = Callable[[str], Path | None]
 """Gives the checked file of a name that ``gdbench checkpoint fetch`` knows; None for any other name."""
 PLAIN = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "init_logit_scale"}
@@ -163,12 +163,17 @@ def _config(path: Path, model: str) -> dict[str, Any]:
         raise UsageError(f"{path.name}: model {model}: open_clip has no such network (ViT-B-32, ViT-L-14, ...)")
     towers = [config.get("vision_cfg"), config.get("text_cfg")]
     if not all(isinstance(tower, dict) for tower in towers) or not {*config} <= PLAIN or _foreign(towers):
-        raise UsageError(f"{path.name}: model {model}: only CLIP networks without parts of other libraries")
+        raise UsageError(
+            f"{path.name}: model {model}: only CLIP networks of published sizes without parts of other libraries"
+        )
     return config
 
 
 def _foreign(towers: list[Any]) -> bool:
-    return any(key.startswith(("hf_", "timm_")) for tower in towers for key in tower)
+    """Whether parts of another library are asked for, or more than any published network has."""
+    sizes = [(key, value) for tower in towers for key, value in tower.items() if isinstance(value, int)]
+    too_much = any(value > (LAYERS if key == "layers" else LARGEST) for key, value in sizes)
+    return too_much or any(key.startswith(("hf_", "timm_")) for tower in towers for key in tower)
 
 
 def _built(model: str, config: Mapping[str, Any]) -> Any:

@@ -153,6 +153,7 @@ def test_the_weights_to_be_fetched_are_named_with_their_hash(tmp_path: Path) -> 
         ("a: x / y\nmodel: no-such\n" + SETTINGS[17:], UsageError, "open_clip has no such network"),
         ("a: x / y\nmodel: hf-hub:some/where\n" + SETTINGS[17:], UsageError, "open_clip has no such network"),
         ("a: x / y\nmodel: ViT-B-16-SigLIP\n" + SETTINGS[17:], UsageError, "without parts of other libraries"),
+        ("a: x / y\nmodel: endless.json\n" + SETTINGS[17:], UsageError, "of published sizes"),
         ("a: x / y\nmodel: narrow.json\n" + SETTINGS[17:], UsageError, "as open_clip names them: .* has shape"),
         ("a: x / y\nmodel: broken.json\n" + SETTINGS[17:], UsageError, "p.txt: model broken.json|model broken.json"),
         ("a: x / y\nmodel: tiny.json\nweights: none.safetensors\n", MissingFile, "weights none.safetensors: no such"),
@@ -162,6 +163,7 @@ def test_the_weights_to_be_fetched_are_named_with_their_hash(tmp_path: Path) -> 
 )
 def test_faults_of_files_are_one_line(text: str, error: type[Exception], message: str, folder: Path) -> None:
     (folder / "p.txt").write_text(text)
+    (folder / "endless.json").write_text(json.dumps({**CONFIG, "text_cfg": {"layers": 10**9}}))
     (folder / "narrow.json").write_text(json.dumps({**CONFIG, "embed_dim": 16}))
     (folder / "broken.json").write_text(json.dumps({**CONFIG, "vision_cfg": {"layers": "many"}}))
     (folder / "cut.safetensors").write_bytes((folder / "tiny.safetensors").read_bytes()[:1000])
