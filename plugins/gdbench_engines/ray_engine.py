@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from gdbench import EngineSetup, Job, JobState, carried, packed
+from gdbench import EngineSetup, GdbenchError, Job, JobState, carried, packed
 from gdbench_engines.params import RayParams
 
 PASSED = ("PYTHONPATH", "OMP_NUM_THREADS", "XDG_DATA_HOME")
@@ -84,13 +84,21 @@ class Ray:
 
 
 def start(params: RayParams, setup: EngineSetup) -> Ray:
-    """The engine, connected to the cluster of ``address``, or of ``RAY_ADDRESS``, else with this machine alone."""
+    """The engine, connected to the cluster of ``address``, or of ``RAY_ADDRESS``, else with this machine alone.
+
+    Raises GdbenchError where Ray does not start.
+    """
     import ray
 
     owned = not ray.is_initialized()
     if owned:
         os.environ.setdefault("RAY_raylet_start_wait_time_s", str(params.patience))
-        ray.init(address=params.address, include_dashboard=False, log_to_driver=False, logging_level=40)
+        try:
+            ray.init(address=params.address, include_dashboard=False, log_to_driver=False, logging_level=40)
+        except Exception as error:  # Ray's own, and bare ones
+            first = (str(error).strip().splitlines() or [""])[0]
+            longer = f"-p patience={2 * params.patience} waits longer"
+            raise GdbenchError(f"Ray did not start: {type(error).__name__}: {first[:200]}; {longer}") from None
     return Ray(ray, params, setup.at_once, owned)
 
 
