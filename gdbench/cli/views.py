@@ -211,14 +211,15 @@ def _tiers(spec: MethodSpec) -> str:
 def checkpoint_rows(registry: Registry) -> Rows:
     """A row for each checkpoint that a family offers or the user imported: domain, gates, and whether it is here.
 
-    Last the files that domains need.
+    Last the files that domains need, or can use.
     """
     from gdbench.weights import checkpoints, extra_files
 
     specs = [offer.spec for offer in registry.generators.values()]
     rows = [_checkpoint(entry) for entry in checkpoints.entries(specs, checkpoints.default_folder())]
     domains = [offer.spec for offer in registry.domains.values()]
-    return rows + [_extra(extra, spec.name, extra_files.place(extra)) for spec in domains for extra in spec.files]
+    extras = [(extra, spec.name) for spec in domains for extra in (*spec.files, *spec.extras)]
+    return rows + [_extra(extra, domain, extra_files.place(extra)) for extra, domain in extras]
 
 
 def _extra(extra: ExtraFile, domain: str, path: Path) -> dict[str, Any]:
