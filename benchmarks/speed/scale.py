@@ -41,6 +41,14 @@ METHODS = ("random", "coordinate", "duplicated", "dead", "ganspace", "voynov", "
 METHODS += ("hessian-penalty", "orojar", "jacobian", "local-basis")
 SEEDS = 3
 MOST_PAGES = 1500
+LAUNCH = """
+import os, sys
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(child, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime} {used.ru_maxrss}")
+"""
+"""Runs a command and notes what it used; itself small, since the peak of a process counts in its children."""
 PLAN = """
 import sys
 from dataclasses import replace
@@ -138,16 +146,17 @@ def fill(pool: Path, suite: Path, registry: Registry) -> int:
 
 def measured(name: str, runs: int, command: list[str], cwd: Path) -> Measured:
     """CPU seconds and peak memory of a command. Raises SystemExit where it fails."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(command, cwd=cwd, stdout=out, stderr=err)
-        _, status, used = os.wait4(child.pid, 0)
+    with tempfile.NamedTemporaryFile() as used, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        launched = [sys.executable, "-S", "-c", LAUNCH, used.name, *command]
+        subprocess.run(launched, cwd=cwd, stdout=out, stderr=err, check=True)
+        code, cpu, kilobytes = used.read().split()
         out.seek(0)
         err.seek(0)
         said, complained = out.read().decode(), err.read().decode()
-    if os.waitstatus_to_exitcode(status):
+    if int(code):
         raise SystemExit(f"{name}: {complained[-2000:]}")
     line = next(iter(said.split("\n")), "").strip()
-    return Measured(name, runs, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, line[:60])
+    return Measured(name, runs, float(cpu), float(kilobytes) / 1024, line[:60])
 
 
 def commands(suite: Path, pool: Path, place: Path) -> Iterator[tuple[str, list[str]]]:
