@@ -24,7 +24,7 @@ from gdbench.explorer.latents import code_of, draw
 from gdbench.explorer.making import explorer_of
 from gdbench.explorer.subject import subject_of
 from gdbench.registry import Registry, load_registry
-from tests.explorer.made import K, planted, write_run
+from tests.explorer.made import K, planted, write_inverted, write_run
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_a_generator_too_large_for_a_page_is_shown_in_frames(
     subject = subject_of([write_run(tmp_path / "a", planted(80, "z"), "biggan")], registry)
     told = contents(subject, {}, 2)
     assert told["generator"] | {"name": ""} == {
-        "name": "", "shape": [3, 32, 32], "classes": 0, "programs": {}, "tensors": ""
+        "name": "", "shape": [3, 32, 32], "classes": 0, "programs": {}, "tensors": "", "pictures": []
     }  # fmt: skip
     assert len(told["runs"][0]["frames"]["images"]) == 2
     assert "too large" in told["runs"][0]["why"]
@@ -193,3 +193,20 @@ def test_the_command_writes_the_page_and_prints_what_letters_stand_for(tmp_path:
     assert out.stat().st_size < 8_000_000
     data = out.read_text().partition('id="data">')[2].partition("</script>")[0]
     assert json.loads(data)["runs"][0]["name"] == "Method A"
+
+
+def test_pictures_of_ones_own_are_told_and_framed_before_random_latents(tmp_path: Path, registry: Registry) -> None:
+    """Frames of three pictures, though two latents were asked for; codes of other weights and spaces are refused."""
+    runs = [write_run(tmp_path / "a", planted(64, "z"), "toy", "none")]
+    codes = gdbench.load_generator("toy").sample(3, "z", gdbench.Stream(7, "mine").at())
+    mine = write_inverted(tmp_path / "mine", codes, weights="")
+    subject = subject_of(runs, registry, mine)
+    told = contents(subject, {}, 2)
+    assert [one["name"] for one in told["generator"]["pictures"]] == ["mine 0.png", "mine 1.png", "mine 2.png"]
+    assert len(told["runs"][0]["frames"]["images"]) == 3
+    assert torch.equal(subject.code("z", 1).latents, codes.latents[1:2])
+    assert torch.equal(subject.code("z", 3).latents, code_of(subject.generator, None, "z", 3).latents)
+    with pytest.raises(UsageError, match="of other weights"):
+        subject_of(runs, registry, write_inverted(tmp_path / "other", codes, weights="abc"))
+    with pytest.raises(UsageError, match="its codes are in w, the directions of"):
+        subject_of(runs, registry, write_inverted(tmp_path / "w", replace(codes, space="w"), weights=""))
