@@ -333,7 +333,8 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "## How far do labels go?",
         _bullets(supervision(groups)),
         "More: [the width of the latent](ablation.md), [saliency](saliency.md), "
-        "[how much of this an exact edit could reach](../results/ceiling.md).",
+        "[how much of this an exact edit could reach](../results/ceiling.md), "
+        "[settings of the metric beside their alternatives](../results/sensitivity.md).",
     ]
     for group in groups:
         parts += [f"## {group.name}", table(group)]
