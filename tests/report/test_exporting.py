@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,3 +89,30 @@ def test_curved_directions_are_copied_as_they_are(tmp_path: Path) -> None:
     made = export(run, tmp_path / "export")
     assert {"directions.safetensors", "directions.json"} <= {path.name for path in made.files}
     assert any("curved" in line for line in made.lacking)
+
+
+LAST = 'for last; do :; done; printf film > "$last"'
+ENCODERS = {  # what an encoder does -> what is said, and whether there is a film
+    "works": (f"{LAST}; cat > /dev/null", ""),
+    "has no codec": (f"{LAST}; echo no such codec >&2; exit 1", "a.mp4: ffmpeg failed: no such codec"),
+    "says nothing": ("exit 3", "a.mp4: ffmpeg failed: it gave no reason"),
+    "hangs": ("exec sleep 600", "a.mp4: ffmpeg took more than 1 s"),
+}
+
+
+@pytest.mark.parametrize("does", ENCODERS)
+def test_an_encoder_that_fails_is_told_in_a_line_and_leaves_nothing(
+    does: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, said = ENCODERS[does]
+    encoder = tmp_path / "bin" / "ffmpeg"
+    encoder.parent.mkdir()
+    encoder.write_text(f"#!/bin/sh\n{script}\n")
+    encoder.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{encoder.parent}{os.pathsep}{os.environ['PATH']}")
+    if does == "hangs":
+        monkeypatch.setattr(exporting, "SECONDS", 1)
+    film = tmp_path / "a.mp4"
+    made = exporting._write_film([np.zeros((4, 4, 3), np.uint8)] * 2, film)
+    assert made == (([], said) if said else ([film], ""))
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["bin"] if said else ["a.mp4", "bin"])
