@@ -48,9 +48,6 @@ PURPOSES = {
 }
 
 
-FRONT = {"F1": "best directions (F1)", "recall": "most factors found (recall)"}
-
-
 def purposes(groups: Sequence[Group]) -> str:
     """What to use for which purpose: who leads, with intervals, beside random and supervised directions."""
     lines = [f"| you want | {' | '.join(group.name for group in groups)} |", "| --- " * (len(groups) + 1) + "|"]
@@ -274,22 +271,22 @@ def limits(groups: Sequence[Group]) -> str:
 
 
 def front(groups: Sequence[Group]) -> Iterator[str]:
-    """The sentences of README's first screen, for each shown board: who leads, beside random and supervision."""
+    """Two sentences for each shown board on README's first screen: who leads, beside random and supervision."""
     for group in groups:
         if not group.rivals or not group.column(RANDOM, "F1"):
             continue
-        best = "; ".join(f"{words}: {', '.join(_names(group, column))}" for column, words in FRONT.items())
-        yield f"- **{group.name}**: {best}"
+        marks = [
+            f"{word} {np.mean(group.column(method, 'F1')):.2f}"
+            for method, word in ((RANDOM, "random ones"), (SUPERVISED, "learned from labels"))
+            if group.column(method, "F1")
+        ]
+        f1 = max((_mean(entry) for _, entry in _leading(group, "F1")), default=0.0)
+        yield f"- **{group.name}**: the best directions are those of {_names(group, 'F1')} (F1 {f1:.2f}; "
+        yield f"{', '.join(marks)}). The largest part of the factors is recovered by {_names(group, 'recall')}; "
         place = counted(group) - 1
         first = {method: float(first_k(group, method)[:, place].mean()) for method in group.rivals}
         few = sorted(first, key=lambda method: -first[method])[:2]
-        yield f"; if you look at {place + 1} directions only: {', '.join(f'{m} ({first[m]:.2f})' for m in few)}"
-        marks = [
-            f"{word} {np.mean(group.column(method, 'F1')):.2f}"
-            for method, word in ((RANDOM, "random"), (SUPERVISED, "with labels"))
-            if group.column(method, "F1")
-        ]
-        yield f". F1 of {', '.join(marks)}.\n"
+        yield f"of the first {place + 1} directions alone those of {' and '.join(few)} are best.\n"
 
 
 def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
@@ -365,9 +362,10 @@ def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _names(group: Group, column: str) -> list[str]:
-    """The leaders of a column with their means."""
-    return [f"{method} ({_mean(entry):.2f})" for method, entry in _leading(group, column)] or ["nobody"]
+def _names(group: Group, column: str) -> str:
+    """The leaders of a column: ``a``, ``a and b``, ``a, b and c``."""
+    *others, last = [method for method, _ in _leading(group, column)] or ["nobody"]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def main(pool: Path) -> None:
