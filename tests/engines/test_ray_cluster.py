@@ -108,7 +108,7 @@ def _take_away(made: Any, node: Any, go: Path, lines: list[str]) -> None:
     running = {marker: marker.read_text() for marker in markers if marker.exists()}
     lines.append("two cells run; the node of one of them is taken away")
     made.remove_node(node, allow_graceful=False)
-    made.add_node(num_cpus=1, object_store_memory=100_000_000)
+    made.add_node(num_cpus=2, object_store_memory=100_000_000)  # room for it, though another cell waits there too
     _until(lambda: any(marker.read_text() not in ("", number) for marker, number in running.items()))
     lines.append(f"its cell runs again elsewhere; nodes alive: {sum(one['Alive'] for one in ray.nodes())}")
     go.touch()
