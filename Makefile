@@ -23,7 +23,7 @@ browser:
 	-@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || echo "no chromium, and apt installs none: tests in a browser are skipped"
 
 test-slow: $(STAMP)
-	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(JOBS) --dist worksteal --durations=10 -o timeout=1800 -o faulthandler_timeout=1740 | tee results/test-slow.txt
+	set -o pipefail; OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(JOBS) --dist worksteal --durations=10 -o timeout=1800 -o faulthandler_timeout=1740 | sed -u '/^rootdir:/d' | tee results/test-slow.txt
 
 # 300 cells, 50 kills, a full disk and a clock that jumps, as root (a small disk is mounted): an hour on two busy cores.
 soak: $(STAMP)

@@ -42,7 +42,7 @@ def test_a_shipped_table_is_taken_for_its_fingerprint_alone(tmp_path: Path) -> N
     assert replace(mine, _kept={}).cached("key", lambda: {"value": 4.0}) == {"value": 4.0}
 
 
-@pytest.mark.parametrize(("generator", "checkpoint"), SHIPPED, ids="/".join)
+@pytest.mark.parametrize(("generator", "checkpoint"), SHIPPED, ids=["/".join(pair) for pair in SHIPPED])
 def test_every_checkpoint_with_factors_ships_its_numbers(generator: str, checkpoint: str, tmp_path: Path) -> None:
     made = plan(RunRequest(generator, "random", checkpoint, out=tmp_path), REGISTRY)
     beside = numbers_beside(made.checkpoint.path)
@@ -52,7 +52,7 @@ def test_every_checkpoint_with_factors_ships_its_numbers(generator: str, checkpo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("generator", "checkpoint"), SHIPPED, ids="/".join)
+@pytest.mark.parametrize(("generator", "checkpoint"), SHIPPED, ids=["/".join(pair) for pair in SHIPPED])
 def test_shipped_numbers_are_what_the_code_derives(generator: str, checkpoint: str, tmp_path: Path) -> None:
     """To .02: other processors round convolutions otherwise, and medians move by a code."""
     made = plan(RunRequest(generator, "random", checkpoint, out=tmp_path), REGISTRY)
