@@ -156,8 +156,8 @@ def few_places(groups: Sequence[Group]) -> Iterator[str]:
     """Who leads where only J directions may be given, and how far the order at K = 32 agrees with that."""
     for group in groups:
         place = counted(group) - 1
-        scores = {method: first_k(group, method) for method in (*group.rivals, RANDOM)}
-        if len(scores) > 4:
+        scores = {method: first_k(group, method) for method in group.methods if method in (*group.rivals, RANDOM)}
+        if len(scores) > 4 and RANDOM in scores:
             made = intervals({method: list(each[:, place]) for method, each in scores.items()})
             few = sorted(group.rivals, key=lambda method: -made[method].mean)
             rho = spearmanr([made[m].mean for m in few], [scores[m][:, -1].mean() for m in few]).statistic

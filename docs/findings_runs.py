@@ -86,10 +86,10 @@ def companion(suite: str, pool: Path) -> list[RunRecord]:
 
 
 def first_k(group: Group, method: str) -> NDArray[np.float64]:
-    """F1 of the first k directions for k = 1..K (seeds, K)."""
+    """F1 of the first k directions for k = 1..K (seeds, K), of the runs that are measured."""
     ending = "at" if method in ORDERED else "any"
     found = []
-    for run in group.runs[method]:
+    for run in (run for run in group.runs[method] if numbers([run], "recovery", "F1")):
         table = read_tables(group.pool / run.id)["recovery"]
         recall, precision = (table[f"{name}_{ending}"].to_numpy(dtype=float) for name in ("recall", "precision"))
         whole = recall + precision

@@ -74,7 +74,9 @@ def summary(leaderboard: Leaderboard) -> tuple[str, ...]:
     if judged:
         above = sum(mark == "above" for _, mark in judged)
         baselines = _list(sorted({name(baseline) for baseline, _ in judged}))
-        said.append(f"Methods are above {baselines} in {above} of {len(judged)} cases.")
+        columns = _list(sorted({name(shown.column.name) for _, shown in ranked}))
+        cases = f"{above} of {len(judged)} cases, one for each method on each board"
+        said.append(f"Methods are above {baselines} in {columns} in {cases}.")
     return tuple(said)
 
 

@@ -58,7 +58,8 @@ RECOVERY = (
     ),
     Column(
         "precision",
-        "share of the directions that do one known thing, up to ceil(K / J) for each",
+        "mean over the K directions of the share of the one known thing that each does most; "
+        "ceil(K / J) directions count for each of J factors",
         ranked=True,
         range=SHARE,
         brief=True,

@@ -91,12 +91,12 @@ def test_all_boards_together():
         "good leads kappa on gan/small in z.",
         "good leads kappa on x/small in z.",
         "poor leads kappa on y/small in z.",
-        "Methods are above random in 2 of 5 cases.",
+        "Methods are above random in kappa in 2 of 5 cases, one for each method on each board.",
     )
     more = [replace(run, id=f"{run.id}-{n}", cell=replace(run.cell, generator=f"w{n}")) for run in one for n in "ab"]
     assert summary(leaderboard([*one, *two, *three_, *more], COLUMNS, RULES)) == (
         "Of 5 boards good leads 4 and poor 1, ties included.",
         "Alone stand good on 4 and poor on 1.",
-        "Methods are above random in 4 of 9 cases.",
+        "Methods are above random in kappa in 4 of 9 cases, one for each method on each board.",
     )
     assert summary(leaderboard(one, COLUMNS, RULES)) == ()
