@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -205,13 +205,12 @@ def reuse(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
             )
 
 
-def elsewhere(groups: Sequence[Group], pool: Path) -> Iterator[str]:
+def elsewhere(groups: Sequence[Group], runs: Mapping[tuple[str, str], Sequence[RunRecord]]) -> Iterator[str]:
     """The spaces of stylegan2 beside one another, and the best of them beside the leader of the board in w."""
-    found = {key: spaces.values(runs, "recovery", "F1") for key, runs in spaces.read(pool).items()}
-    made = intervals(found)
+    made = intervals({key: numbers(own, "recovery", "F1") for key, own in runs.items()})
     method, space = max(made, key=lambda key: made[key].mean)
     yield f"Directions of stylegan2/scenes32 in w, of single layers (w+) and of style channels (s): {SPACES}"
-    yield spaces.table(spaces.read(pool))
+    yield spaces.table(runs)
     for group in groups:
         if group.name == "stylegan2/scenes32" and (first := group.rivals[:1]):
             board = intervals({name: group.column(name, "F1") for name in group.methods})
@@ -293,6 +292,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     """The whole page."""
     shown = [group for group in groups if group.name in SHOWN]
     budgets, factors = companion("budget-curves", pool), companion("factors-quick", pool)
+    other = spaces.read(pool)
     spared = list(reuse(shown, companion("voynov-reuse", pool)))
     parts = [
         "# What gdbench found",
@@ -322,7 +322,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "their own the mean over random orders.*",
         *(BUDGET if enough(budgets) else ()),
         *(("## Does it cost anything to render less?", _bullets(spared)) if spared else ()),
-        *(("## Does the space decide?", *elsewhere(shown, pool)) if spaces.read(pool) else ()),
+        *(("## Does the space decide?", *elsewhere(shown, other)) if other else ()),
         "## Are learned directions easier to tell apart than random ones?",
         _bullets(told_apart(groups)),
         "What a reader can tell apart, the reward of many methods and a metric of many papers, need not be one known "

@@ -133,7 +133,8 @@ def curves(groups: Sequence[Group], runs: Sequence[RunRecord], path: Path) -> No
             if len(points) > 1:
                 axis.plot(*np.array(points).T, "-o", color=colours[method], markersize=4, lw=1.3, label=method)
         axis.set(title=group.name, xlabel="rendered images", ylabel="F1 of 32 directions", xscale="log")
-        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if axis.lines:
+            axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
     pyplot.close(figure)

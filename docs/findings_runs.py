@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from spaces import numbers
 
 from gdbench.boards.board import Board, Leaderboard
 from gdbench.boards.leaderboard import leaderboard_of
@@ -20,6 +22,7 @@ from gdbench.runs.suite import read_suite
 from gdbench.runs.tables import read_tables
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+Name = TypeVar("Name")
 RANDOM, SUPERVISED = "random", "oracle-linear"
 SHOWN = ("sngan/scenes32", "stylegan2/scenes32")
 """The boards of the picture in README, and of the strips."""
@@ -50,12 +53,6 @@ class Group:
     def rivals(self) -> list[str]:
         """Those of ``methods`` that are no control and no reference."""
         return [method for method in self.methods if self.runs[method][0].role == "method"]
-
-
-def numbers(runs: Sequence[RunRecord], metric: str, column: str) -> list[float]:
-    """The numbers of a column, one for each run that has one."""
-    scores = (run.scores.get(metric, {}).get(column) for run in runs)
-    return [score.value for score in scores if score is not None and score.value is not None]
 
 
 def read(pool: Path) -> tuple[Leaderboard, list[Group]]:
@@ -102,7 +99,7 @@ def counted(group: Group) -> int:
     return round(next(value for method in group.methods for value in group.column(method, "counted")))
 
 
-def intervals(scores: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
+def intervals(scores: Mapping[Name, Sequence[float]]) -> dict[Name, Interval]:
     """Mean of each method with its interval; the variance between seeds is that of all of them together."""
     spread = pooled(scores.values())
     return {name: interval(Sample(mean_of(each), len(each), spread), (0.0, 1.0)) for name, each in scores.items()}

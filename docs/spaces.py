@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gdbench.boards.statistics import Sample, interval, mean_of, pooled
@@ -36,29 +36,29 @@ def read(pool: Path = POOL) -> dict[tuple[str, str], list[RunRecord]]:
     registry, suite = load_registry(), read_suite(SUITE)
     found: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(suite_runs(suite, registry, pool).records, key=lambda record: record.cell.seed):
-        if values([record], "recovery", "F1"):
+        if numbers([record], "recovery", "F1"):
             found.setdefault((record.cell.method, record.cell.space), []).append(record)
     return found
 
 
-def values(runs: Sequence[RunRecord], metric: str, column: str) -> list[float]:
+def numbers(runs: Sequence[RunRecord], metric: str, column: str) -> list[float]:
     """The numbers of a column, one for each run that has one."""
     scores = (run.scores.get(metric, {}).get(column) for run in runs)
     return [score.value for score in scores if score is not None and score.value is not None]
 
 
-def table(found: dict[tuple[str, str], list[RunRecord]]) -> str:
+def table(found: Mapping[tuple[str, str], Sequence[RunRecord]]) -> str:
     """Means over seeds; the interval of F1 is Student's, of the variance between seeds that all rows share."""
-    spread = pooled([values(runs, "recovery", "F1") for runs in found.values()])
+    spread = pooled([numbers(runs, "recovery", "F1") for runs in found.values()])
     lines = [f"| directions | space | seeds | {' | '.join(NUMBERS)} |", "| --- " * (len(NUMBERS) + 3) + "|"]
     for method, space in sorted(found, key=lambda key: (key[0], SPACES.index(key[1]))):
         runs = found[method, space]
         cells = []
         for head, (metric, column, digits) in NUMBERS.items():
-            numbers = values(runs, metric, column)
-            text = f"{mean_of(numbers):.{digits}f}" if numbers else "void"
+            own = numbers(runs, metric, column)
+            text = f"{mean_of(own):.{digits}f}" if own else "void"
             if head == "F1":
-                made = interval(Sample(mean_of(numbers), len(numbers), spread), (0.0, 1.0))
+                made = interval(Sample(mean_of(own), len(own), spread), (0.0, 1.0))
                 half = math.nan if made.high is None else made.high - made.mean
                 text += f" ± {half:.3f}"
             cells.append(text)

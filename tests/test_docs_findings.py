@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from gdbench.record import RunRecord
 
 ROOT = Path(__file__).parent.parent
 POOL = ROOT / "results" / "runs"
@@ -32,3 +35,47 @@ def test_the_page_and_the_first_screen_say_what_the_records_say(findings: Module
 def test_the_table_of_spaces_is_what_the_records_say(findings: ModuleType) -> None:
     page = (ROOT / "docs" / "bring-your-own-gan.md").read_text(encoding="utf-8")
     assert findings.spaces.table(findings.spaces.read(POOL)) in page, "run: python docs/spaces.py"
+
+
+@pytest.fixture(scope="module")
+def shown(findings: ModuleType) -> list[object]:
+    return [group for group in findings.read(POOL)[1] if group.name in findings.SHOWN]
+
+
+def changed(run: RunRecord, metric: str, **values: float) -> RunRecord:
+    """The run with other numbers in some columns of a metric."""
+    own = run.scores[metric]
+    made = {**own, **{column: replace(own[column], value=value) for column, value in values.items()}}
+    return replace(run, scores={**run.scores, metric: made})
+
+
+def test_a_planted_cost_of_reuse_is_told_as_it_is(findings: ModuleType, shown: list) -> None:
+    """Without reuse .02 more precision for each seed: the paired difference is -.02, and certain."""
+    five = shown[0].runs["voynov"]
+    once = []
+    for run in five:
+        more = {name: run.scores["recovery"][name].value + 0.02 for name in ("precision", "F1")}
+        other = changed(run, "recovery", **more)
+        once.append(replace(other, cell=replace(run.cell, method_params={**run.cell.method_params, "reuse": 1})))
+    (said,) = findings.reuse(shown[:1], [*five, *once])
+    assert "precision -0.020 (-0.020 to -0.020), F1 -0.020 (-0.020 to -0.020)" in said
+    assert list(findings.reuse(shown[:1], five)) == []
+
+
+def test_methods_asked_for_j_directions_stand_beside_their_first_j(findings: ModuleType, shown: list) -> None:
+    run = changed(shown[0].runs["voynov"][0], "recovery", F1=0.625)
+    (said,) = findings.anew(shown, [run])
+    assert "voynov 0.625 (1 seed; " in said
+    assert shown[0].name in said
+
+
+def test_budgets_are_drawn_from_three_points_on(findings: ModuleType, shown: list, tmp_path: Path) -> None:
+    run = shown[0].runs["voynov"][0]
+    points = [changed(run, "cost", images=10.0**power) for power in (3, 4, 5)]
+    assert findings.enough(points)
+    assert not findings.enough(points[:2])
+    findings.curves(shown, points, tmp_path / "drawn.png")
+    findings.curves(shown, [], tmp_path / "empty.png")
+    drawn, empty = ((tmp_path / f"{name}.png").read_bytes() for name in ("drawn", "empty"))
+    assert drawn[:4] == empty[:4] == b"\x89PNG"
+    assert drawn != empty

@@ -13,7 +13,7 @@ from gdbench.columns import columns_of
 from gdbench.files import read_bytes, write_text
 from gdbench.report.charts import Picture
 from gdbench.report.evidence import evidence
-from gdbench.report.pages import charts_of, each_page, run_text
+from gdbench.report.pages import charts_of, pages, run_text
 from gdbench.report.places import run_page
 from gdbench.runs.inverted import fitting, read_kept
 from gdbench.runs.pool import suite_runs
@@ -59,7 +59,7 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
     papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
     tests = read_tests(suite.acceptance) if suite and suite.acceptance else None
     shown = [evidence(record, path) for record, path in found]
-    return Made(each_page(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
+    return Made(pages(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
 
 
 def page_of_run(folder: Path, inverted: Path | None = None) -> Made:

@@ -42,18 +42,6 @@ def pages(
     papers: Mapping[str, str],
     missing: Sequence[str] = (),
     tests: Tests | None = None,
-) -> dict[str, str]:
-    """File -> its text, of all that ``each_page`` makes."""
-    return dict(each_page(leaderboard, runs, problems, papers, missing, tests))
-
-
-def each_page(
-    leaderboard: Leaderboard,
-    runs: Sequence[Evidence],
-    problems: Sequence[str],
-    papers: Mapping[str, str],
-    missing: Sequence[str] = (),
-    tests: Tests | None = None,
 ) -> Iterator[tuple[str, str]]:
     """File and text, one after another: the index, a page for each generator, a page for each run.
 

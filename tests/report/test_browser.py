@@ -62,7 +62,7 @@ def board(runs: list[Evidence]) -> Leaderboard:
 @pytest.fixture(scope="module")
 def report(runs: list[Evidence], board: Leaderboard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    for file, text in pages(board, runs, [], {"alpha": "Someone, 2020"}).items():
+    for file, text in dict(pages(board, runs, [], {"alpha": "Someone, 2020"})).items():
         (folder / file).write_text(text, encoding="utf-8")
     return folder
 
@@ -199,7 +199,7 @@ def test_no_string_of_a_stranger_runs(
 ) -> None:
     """Not on loading, clicking or pointing; without the policy too, so that it is escaping that stops it."""
     strange = [hostile(one, text) for one in runs]
-    made = pages(board_of(strange, text), strange, [text], {text: text, f"beta{text}": text}, [text])
+    made = dict(pages(board_of(strange, text), strange, [text], {text: text, f"beta{text}": text}, [text]))
     chosen = [next(file for file in made if file.startswith(kind)) for kind in ("index", "generator", "run")]
     page = chromium.open("about:blank")
     page.send("Page.addScriptToEvaluateOnNewDocument", source=SPY)
@@ -225,7 +225,7 @@ def test_a_picture_is_saved_as_svg_and_png_that_hold_no_script(
     text: str, chromium: Browser, runs: list[Evidence], tmp_path: Path
 ) -> None:
     strange = [hostile(one, text) for one in runs]
-    made = pages(board_of(strange, text), strange, [], {})
+    made = dict(pages(board_of(strange, text), strange, [], {}))
     file = next(file for file in made if file.startswith("generator"))
     (tmp_path / file).write_text(made[file], encoding="utf-8")
     page = chromium.open(address(tmp_path / file))

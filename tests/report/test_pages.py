@@ -64,7 +64,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
 
 @pytest.fixture(scope="module")
 def made(runs: list[Evidence]) -> dict[str, str]:
-    return pages(board_of(runs), runs, ["runs/x: not finished"], PAPERS)
+    return dict(pages(board_of(runs), runs, ["runs/x: not finished"], PAPERS))
 
 
 def without_images(text: str) -> str:
@@ -93,7 +93,7 @@ def test_the_pages_are_the_golden_ones(made: dict[str, str]) -> None:
 
 
 def test_the_same_records_in_any_order_give_the_same_bytes(runs: list[Evidence], made: dict[str, str]) -> None:
-    assert pages(board_of(runs[::-1]), runs[::-1], ["runs/x: not finished"], PAPERS) == made
+    assert dict(pages(board_of(runs[::-1]), runs[::-1], ["runs/x: not finished"], PAPERS)) == made
 
 
 def test_every_page_parses_and_every_link_leads_to_a_page_and_a_place_in_it(made: dict[str, str]) -> None:
@@ -179,7 +179,7 @@ def test_the_page_of_a_run_shows_directions_by_share_and_folds_the_dead(made: di
 
 
 def test_a_run_without_files_has_a_page_too() -> None:
-    text = pages(Leaderboard(()), [Evidence(record("alpha", 0, 0.5))], [], {})[run_page("gan-small-alpha-s0-k4")]
+    text = dict(pages(Leaderboard(()), [Evidence(record("alpha", 0, 0.5))], [], {}))[run_page("gan-small-alpha-s0-k4")]
     assert "Directions" not in Parsed(text).text
     assert "both" in Parsed(text).text
 
@@ -194,7 +194,7 @@ def test_text_of_strangers_is_shown_as_text(text: str, runs: list[Evidence], pla
     """No element or attribute that pages do not have anyway, and no address that leads out."""
     strange = [hostile(one, text) for one in runs]
     papers = dict.fromkeys([text, f"beta{text}"], text)
-    for page, content in pages(board_of(strange, text), strange, [text], papers).items():
+    for page, content in dict(pages(board_of(strange, text), strange, [text], papers)).items():
         assert re.fullmatch(r"(index|run-[a-z0-9._-]*|generator-[a-z0-9._-]*)\.html", page)
         assert len(page) < 120
         assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", content)
@@ -214,7 +214,7 @@ def test_a_reference_with_a_k_of_its_own_stands_below_the_methods(runs: list[Evi
     assert [row.method for row in board.rows][-2:] == ["chance", "taught, K = 2"]
     entry = board.rows[-1].entry("known", "both")
     assert (entry.mean, entry.rank, entry.mark) == (pytest.approx(0.71), None, "")
-    text = pages(apart, [], [], {})["index.html"]
+    text = dict(pages(apart, [], [], {}))["index.html"]
     assert text.count('<table class="board">') == 1
     assert text.count('<path class="reference"') == 1
 
@@ -227,7 +227,7 @@ def test_who_rendered_more_than_the_tier_allows_is_marked(runs: list[Evidence]) 
         else one
         for one in runs
     ]
-    text = pages(board_of(spent), spent, [], {})["index.html"]
+    text = dict(pages(board_of(spent), spent, [], {}))["index.html"]
     rows = re.findall(r'<span class="method">(\w+)</span>(.*?)</th>', text, re.DOTALL)
     assert {name for name, rest in rows if "over budget" in rest} == {"beta"}
     assert "1,000,001 images, more than the tier allows" in text
@@ -248,7 +248,7 @@ def test_budgets_are_a_curve_where_a_method_has_several(runs: list[Evidence]) ->
     (start, stop) = (float(point.split(",")[0]) for point in first.curves[0][1].split())
     assert start < stop
     assert budget_picture(board.boards[0], board.boards[:1]) is None
-    (text,) = [text for page, text in pages(board, [], [], {}).items() if page.startswith("generator-")]
+    (text,) = [text for page, text in dict(pages(board, [], [], {})).items() if page.startswith("generator-")]
     assert text.count('aria-label="both over the budget"') == 1
     assert text.count('<polyline class="curve') == 5
 
@@ -270,7 +270,7 @@ def on_six_generators(runs: list[Evidence], generators: int = 6) -> Leaderboard:
 
 def test_a_critical_difference_is_drawn_from_six_generators_on(runs: list[Evidence]) -> None:
     """Ranks 1, 2.5, 2.5: Nemenyi's difference of three methods on six generators is 2.343 * sqrt(1 / 3) = 1.35."""
-    text = pages(on_six_generators(runs), [], [], {})["index.html"]
+    text = dict(pages(on_six_generators(runs), [], [], {}))["index.html"]
     picture = text.split('aria-label="both: mean ranks over 6 generators"')[1].split("</svg>")[0]
     assert re.findall(r"<title>(\w+): mean rank ([\d.]+)</title>", picture) == [
         ("alpha", "1"),
@@ -281,7 +281,7 @@ def test_a_critical_difference_is_drawn_from_six_generators_on(runs: list[Eviden
     assert len(bars) == 2  # how far it is, and beta with omega
     assert "critical difference 1.35" in picture
     assert "Demšar 2006" in text
-    fewer = pages(on_six_generators(runs, 5), [], [], {})["index.html"]
+    fewer = dict(pages(on_six_generators(runs, 5), [], [], {}))["index.html"]
     assert "mean ranks over" not in fewer
     assert "Demšar" not in fewer
     charts = charts_of(on_six_generators(runs), [])
@@ -303,7 +303,7 @@ def test_the_tests_behind_columns_are_a_table(runs: list[Evidence], tmp_path: Pa
     tests = read_tests(path)
     assert tests is not None
     assert [column for column, _, _ in tests.rows] == ["known.both"]
-    text = Parsed(pages(board_of(runs), runs, [], {}, ["gan x never, seed 0"], tests)["index.html"]).text
+    text = Parsed(dict(pages(board_of(runs), runs, [], {}, ["gan x never, seed 0"], tests))["index.html"]).text
     assert "no: copies: fails" in text
     assert "0.1 < 0.2" in text
     assert "1 not run yet" in text
@@ -320,7 +320,7 @@ def test_names_that_were_changed_are_told_apart() -> None:
 
 def test_columns_that_only_stand_once_are_no_picture(runs: list[Evidence]) -> None:
     columns = {"known": COLUMNS["known"][2:]}
-    text = pages(leaderboard([one.record for one in runs], columns, RULES), runs, [], {})["index.html"]
+    text = dict(pages(leaderboard([one.record for one in runs], columns, RULES), runs, [], {}))["index.html"]
     assert '<figure class="picture">' not in text
 
 
