@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 SMALLEST, LARGEST = 64, 128
 """Side lengths of a tile: smaller images are enlarged pixel by pixel, larger ones are averaged down."""
 GREY, WHITE = (150, 150, 150), (255, 255, 255)
-GAP, BLOCK_GAP, ROW_GAP, MARGIN, LABEL, LINE = 1, 10, 4, 4, 190, 15
+GAP, BLOCK_GAP, ROW_GAP, MARGIN, LABEL, LINE = 1, 10, 4, 4, 236, 15
 TAU = 0.45
 BATCH = 128
 
