@@ -22,6 +22,7 @@ from gdbench.runs.counting import Meter, threads
 from gdbench.runs.device import pick_device
 from gdbench.runs.drawing import draw
 from gdbench.runs.environment import describe
+from gdbench.runs.heap import keep_freed_memory
 from gdbench.runs.measuring import as_scores, measure, voided
 from gdbench.runs.planning import Plan, plan, request_of
 from gdbench.runs.process import no_way_out, same_folder, terminable
@@ -103,6 +104,7 @@ def join_discovery(plan: Plan, group: ProcessGroup) -> None:
     folder, device = RunFolder(plan.request.out / plan.id), pick_device(plan.request.device)
     if device.type == "cuda":
         device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    keep_freed_memory()
     with threads(plan.request.threads), terminable():
         run = stages.load(plan, folder, SILENT, device)
         resume = replace(run.context.resume, every=math.inf)  # rank 0 saves the state
@@ -176,6 +178,7 @@ def _computed(
     stop: StopRequest,
 ) -> tuple[RunRecord, dict[str, str]]:
     """Load, discover, calibrate, measure, draw: the record, and the metrics that failed with their reasons."""
+    keep_freed_memory()
     with threads(plan.request.threads):
         run = stages.load(plan, folder, reporter, pick_device(plan.request.device), stop)
         found = stages.discover(run, registry.packages, group)
