@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import spaces
+from findings_checks import fairness, paper_rca, said, settings
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -76,13 +77,7 @@ def _mean(entry: Entry) -> float:
 
 
 def _entry(entry: Entry) -> str:
-    return "void" if entry.mean is None else _said(Interval(entry.mean, entry.low, entry.high))
-
-
-def _said(found: Interval) -> str:
-    """``.216 ± .012``; the half width is that of the side that no bound cuts."""
-    half = max((abs(found.mean - end) for end in found[1:] if end is not None), default=None)
-    return f"{found.mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
+    return "void" if entry.mean is None else said(Interval(entry.mean, entry.low, entry.high))
 
 
 def _few(group: Group) -> str:
@@ -92,8 +87,8 @@ def _few(group: Group) -> str:
     made = intervals(scores)
     least = next((shown.least for shown in group.board.columns if shown.name == ("recovery", "F1")), 0.0)
     first = leaders({method: scores[method] for method in group.rivals}, least)
-    named = ", ".join(f"**{method}** {_said(made[method])}" for method in first)
-    return f"{named}<br>({RANDOM} {_said(made[RANDOM])})"
+    named = ", ".join(f"**{method}** {said(made[method])}" for method in first)
+    return f"{named}<br>({RANDOM} {said(made[RANDOM])})"
 
 
 def table(group: Group) -> str:
@@ -161,10 +156,10 @@ def few_places(groups: Sequence[Group]) -> Iterator[str]:
             made = intervals({method: list(each[:, place]) for method, each in scores.items()})
             few = sorted(group.rivals, key=lambda method: -made[method].mean)
             rho = spearmanr([made[m].mean for m in few], [scores[m][:, -1].mean() for m in few]).statistic
-            best = ", ".join(f"{method} {_said(made[method])}" for method in few[:3])
+            best = ", ".join(f"{method} {said(made[method])}" for method in few[:3])
             yield (
                 f"On {group.name} the first {place + 1} directions alone, as many as factors count, have F1 {best}; "
-                f"random {_said(made[RANDOM])}. The order at K = J and at K = 32: rank correlation {rho:.2f}."
+                f"random {said(made[RANDOM])}. The order at K = J and at K = 32: rank correlation {rho:.2f}."
             )
 
 
@@ -173,15 +168,15 @@ def anew(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
     for group in groups:
         place, key = counted(group) - 1, group.board.key
         here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
-        said = []
+        told = []
         for method in group.rivals:
             fresh = numbers([run for run in here if run.cell.method == method], "recovery", "F1")
             if fresh:
                 cut = first_k(group, method)[:, place]
                 seeds = f"{len(fresh)} seed{'s' * (len(fresh) > 1)}"
-                said.append((float(np.mean(fresh)), f"{method} {np.mean(fresh):.3f} ({seeds}; {cut.mean():.3f})"))
-        if said:
-            listed = ", ".join(text for _, text in sorted(said, reverse=True))
+                told.append((float(np.mean(fresh)), f"{method} {np.mean(fresh):.3f} ({seeds}; {cut.mean():.3f})"))
+        if told:
+            listed = ", ".join(text for _, text in sorted(told, reverse=True))
             first = f"the first {place + 1} of 32"
             yield f"Asked for {place + 1} directions from the start on {group.name} (in brackets: {first}): {listed}."
 
@@ -194,14 +189,14 @@ def reuse(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
         once = [run for run in here if run.cell.method_params.get("reuse") == 1]
         five = [run for run in here if run not in once]
         if len(once) > 1 and len(once) == len(five):
-            said = []
+            told = []
             for column in ("precision", "F1"):
                 apart = paired(*(numbers(each, "recovery", column) for each in (five, once)))
                 assert apart is not None  # of two pairs or more
-                said.append(f"{column} {apart.mean:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})")
+                told.append(f"{column} {apart.mean:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})")
             yield (
                 f"voynov on {group.name} that serves five pairs from each base image, against once as published, at "
-                f"equal images and the same {len(once)} seeds: {', '.join(said)}."
+                f"equal images and the same {len(once)} seeds: {', '.join(told)}."
             )
 
 
@@ -214,8 +209,8 @@ def elsewhere(groups: Sequence[Group], runs: Mapping[tuple[str, str], Sequence[R
     for group in groups:
         if group.name == "stylegan2/scenes32" and (first := group.rivals[:1]):
             board = intervals({name: group.column(name, "F1") for name in group.methods})
-            best = f"{first[0]}, {_said(board[first[0]])}"
-            yield f"The best here, {method} in {space}, has F1 {_said(made[method, space])}; the best in w, {best}."
+            best = f"{first[0]}, {said(board[first[0]])}"
+            yield f"The best here, {method} in {space}, has F1 {said(made[method, space])}; the best in w, {best}."
 
 
 SPACES = "[what the spaces are](bring-your-own-gan.md#spaces-of-stylegan2-and-3-and-layers)."
@@ -246,8 +241,8 @@ def supervision(groups: Sequence[Group]) -> Iterator[str]:
             best = group.rivals[0]
             yield (
                 f"On {group.name} one supervised direction for each factor has recall {recall:.2f} and precision "
-                f"{precision:.2f}, F1 {_said(f1[SUPERVISED])}; the best without labels is {best}, {_said(f1[best])}, "
-                f"random {_said(f1[RANDOM])}."
+                f"{precision:.2f}, F1 {said(f1[SUPERVISED])}; the best without labels is {best}, {said(f1[best])}, "
+                f"random {said(f1[RANDOM])}."
             )
 
 
@@ -294,6 +289,8 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     budgets, factors = companion("budget-curves", pool), companion("factors-quick", pool)
     other = spaces.read(pool)
     spared = list(reuse(shown, companion("voynov-reuse", pool)))
+    tried, outside = companion("fair-settings", pool), list(paper_rca(companion("mnist-rca", pool)))
+    fair = list(fairness(tried, max(map(_least, shown), default=0.0)))
     parts = [
         "# What gdbench found",
         "Written by `docs/findings.py` from the records in `results/runs`; do not edit. The question: of 32 directions "
@@ -306,7 +303,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         purposes(shown),
         "*Mean over seeds ± half of the 95 % interval, of a variance between seeds that the methods of a board share. "
         "Methods in one cell cannot be told apart; a difference counts from "
-        f"{_least(shown)} on, which reseeded evaluations alone can make.*",
+        f"{max(map(_least, shown)):.3f} on, which reseeded evaluations alone can make.*",
         _bullets(
             (
                 *summary(made),
@@ -322,9 +319,10 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "their own the mean over random orders.*",
         *(BUDGET if enough(budgets) else ()),
         *(("## Does it cost anything to render less?", _bullets(spared)) if spared else ()),
+        *(("## Were the settings fair?", SETTINGS, _bullets(fair), settings(tried)) if fair else ()),
         *(("## Does the space decide?", *elsewhere(shown, other)) if other else ()),
         "## Are learned directions easier to tell apart than random ones?",
-        _bullets(told_apart(groups)),
+        _bullets((*told_apart(groups), *outside)),
         "What a reader can tell apart, the reward of many methods and a metric of many papers, need not be one known "
         "thing: compare with precision above.",
         "## How far do labels go?",
@@ -353,9 +351,15 @@ BUDGET = (
 )
 
 
-def _least(groups: Sequence[Group]) -> str:
-    found = {shown.least for group in groups for shown in group.board.columns if shown.metric == "recovery"}
-    return f"{max(found):.3f}"
+SETTINGS = (
+    "Each learned method with its defaults and with others, on a generator that is on another board (sngan with 64 "
+    "dimensions) and at a seed that is on none (100), at equal images."
+)
+
+
+def _least(group: Group) -> float:
+    """The least difference that counts on a board: the largest of its columns."""
+    return max(shown.least for shown in group.board.columns if shown.metric == "recovery")
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -79,3 +79,46 @@ def test_budgets_are_drawn_from_three_points_on(findings: ModuleType, shown: lis
     drawn, empty = ((tmp_path / f"{name}.png").read_bytes() for name in ("drawn", "empty"))
     assert drawn[:4] == empty[:4] == b"\x89PNG"
     assert drawn != empty
+
+
+def with_params(run: RunRecord, **values: object) -> RunRecord:
+    """The run as if its method had had other parameters."""
+    return replace(run, cell=replace(run.cell, method_params={**run.cell.method_params, **values}))
+
+
+def test_a_planted_better_setting_is_named_and_a_gain_below_the_least_is_none(shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    runs = []
+    for method, gain in (("voynov", 0.05), ("disco", 0.01)):
+        run = changed(shown[0].runs[method][0], "recovery", F1=0.2)
+        better = changed(run, "recovery", F1=0.2 + gain)
+        runs += [run, with_params(better, lr=9.0), with_params(changed(run, "recovery", F1=0.1), lr=8.0)]
+    lines = list(checks.fairness(runs, 0.02))
+    assert lines == [
+        "Of 2 learned methods 1 have no setting among 6 that is better in F1 than the default by more than 0.020: "
+        "disco.",
+        "voynov gains 0.050 with `lr=9.0`: its rows on the boards are of the default.",
+    ]
+    rows = checks.settings(runs).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows[:3]] == ["default", "`lr=9.0`", "`lr=8.0`"]
+
+
+def test_the_papers_own_number_stands_by_kind_of_directions(shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    own = shown[0].runs
+
+    def read(run: RunRecord, accuracy: float) -> RunRecord:
+        score = replace(run.scores["recovery"]["F1"], value=accuracy)
+        return replace(run, scores={**run.scores, "rca_paper": {"accuracy": score}})
+
+    runs = [read(own["random"][seed], 0.25 + seed / 10) for seed in range(3)]
+    runs += [read(run, 0.5) for run in own["voynov"]]
+    assert list(checks.paper_rca(runs)) == []
+    runs += [with_params(read(run, 0.75), reuse=1) for run in own["voynov"]]
+    (line,) = checks.paper_rca(runs)
+    assert "learned as published 0.750" in line
+    assert (
+        line.index("0.750")
+        < line.index("learned with five pairs an image 0.500")
+        < line.index("random directions 0.350")
+    )
