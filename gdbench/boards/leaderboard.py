@@ -32,6 +32,8 @@ def leaderboard(
     rules = rules or Rules()
     chosen = select(records, rules)
     boards = [_board(key, members, columns, chosen.versions, rules) for key, members in chosen.groups]
+    if (place := rules.place) is not None:
+        boards.sort(key=lambda board: place(board.key.generator, board.key.checkpoint, board.key.space))
     titles = Counter(board.title for board in boards)
     named = [
         replace(board, title=f"{board.title}, weights {board.key.weights}") if titles[board.title] > 1 else board

@@ -33,6 +33,7 @@ class Rules:
     repeat only the evaluation. baselines: methods that all are set against. alike: method -> other tiers of the same
     parameters for each tier. spaces, params: generator -> the space and the parameters that stand for it across
     generators. changed: records of changed code count too. domains: domain -> why nothing ranks on its images.
+    place: of generator, checkpoint and space in the suite; by it boards follow one another, by name where none says.
     """
 
     versions: Versions = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Rules:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     changed: bool = False
     domains: Mapping[str, str] = field(default_factory=dict)
+    place: Callable[[str, str, str], int] | None = None
 
     def unranked(self, tier: str, domain: str) -> str:
         """Why nothing ranks in a tier on a domain, or ""."""
@@ -84,6 +86,7 @@ def rules_of(
         params={name: as_plain(build(spec.params, {}, where=name)) for name, spec in generators.items()},
         changed=changed,
         domains={name: offer.spec.unranked for name, offer in registry.domains.items() if offer.spec.unranked},
+        place=suite.place if suite else None,
     )
 
 

@@ -72,6 +72,19 @@ class Suite:
             found.setdefault(method[0], set()).update(self.seeds(here))
         return {method: len(seeds) for method, seeds in found.items() if seeds}
 
+    def place(self, generator: str, checkpoint: str, space: str) -> int:
+        """Where a generator stands among those of this suite, which head it: after them all if it is none of them.
+
+        An entry that leaves checkpoint or space open is for any, but one that names more of it speaks for it.
+        """
+        asked = dict.fromkeys((one.gan, one.checkpoint, one.space) for one in self.requests)
+        meant = [
+            (entry.count(None), place)
+            for place, entry in enumerate(asked)
+            if all(got in (None, had) for got, had in zip(entry, (generator, checkpoint, space), strict=True))
+        ]
+        return min(meant)[1] if meant else len(asked)
+
     @cached_property
     def _by_kind(self) -> Mapping[tuple[str, str, int, str], Sequence[RunRequest]]:
         """The requests by what they never leave open: a leaderboard of many runs asks for each run."""

@@ -65,6 +65,14 @@ def rows(records, rules=None):
     return {row.method: row for row in board(records, rules).rows}
 
 
+def test_boards_stand_in_the_order_of_the_suite_and_else_by_name():
+    records = [record(generator=name) for name in ("one", "three", "two")]
+    order = {"two": 0, "one": 1}
+    suited = leaderboard(records, COLUMNS, Rules(place=lambda generator, *_: order.get(generator, 2)))
+    assert [made.key.generator for made in suited.boards] == ["two", "one", "three"]
+    assert [made.key.generator for made in leaderboard(records, COLUMNS).boards] == ["one", "three", "two"]
+
+
 def kappas(records, rules=None):
     return {name: row.entry("rec", "kappa") for name, row in rows(records, rules).items()}
 

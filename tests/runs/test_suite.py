@@ -68,6 +68,15 @@ def test_seeds_are_asked_for_by_cell_not_by_method_alone(tmp_path):
     assert made.seeds(cell("g1", "m", method_params={"form": "ortho"}, **quick)) == {0, 1, 2}
 
 
+def test_a_generator_stands_where_the_entry_is_that_names_most_of_it(tmp_path):
+    made = suite(
+        tmp_path,
+        "name: s\nmethods: [m]\ngenerators: [{gan: b, checkpoint: x, space: w}, a, {gan: a, checkpoint: digits}, b]\n",
+    )
+    places = [("b", "x", "w"), ("a", "any", "z"), ("a", "digits", "z"), ("b", "x", "z"), ("c", "x", "z")]
+    assert [made.place(*one) for one in places] == [0, 1, 2, 3, 4]
+
+
 def test_what_a_suite_asks_for_on_a_board(tmp_path):
     made = suite(tmp_path, GOOD + "  - {method: other, generators: [g2], k: 8}\n")
     assert made.asked(cell("g1", "whatever")) == {"random": 2, "learned": 1}
