@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import spaces
-from findings_checks import fairness, paper_rca, said, settings
+from findings_checks import fairness, paper_rca, said, saliency, settings, whitened
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -290,6 +290,8 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     other = spaces.read(pool)
     spared = list(reuse(shown, companion("voynov-reuse", pool)))
     tried, outside = companion("fair-settings", pool), list(paper_rca(companion("mnist-rca", pool)))
+    masks = companion("saliency-quick", pool)
+    apart = list(whitened(masks))
     fair = list(fairness(tried, max(map(_least, shown), default=0.0)))
     parts = [
         "# What gdbench found",
@@ -325,6 +327,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         _bullets((*told_apart(groups), *outside)),
         "What a reader can tell apart, the reward of many methods and a metric of many papers, need not be one known "
         "thing: compare with precision above.",
+        *(("## Is a background direction found?", SALIENCY, saliency(masks), _bullets(apart)) if apart else ()),
         "## How far do labels go?",
         _bullets(supervision(groups)),
         "More: [the width of the latent](ablation.md), [saliency](saliency.md), "
@@ -354,6 +357,12 @@ BUDGET = (
 SETTINGS = (
     "Each learned method with its defaults and with others, on a generator that is on another board (sngan with 64 "
     "dimensions) and at a seed that is on none (100), at equal images."
+)
+
+
+SALIENCY = (
+    "One of the directions is chosen automatically as the one that whitens the background, a segmenter learns from its "
+    "masks, and is tested on rendered scenes ([every convention](saliency.md))."
 )
 
 

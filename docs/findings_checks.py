@@ -1,10 +1,13 @@
-"""Checks that docs/findings.py tells: were the settings fair, does the original paper's number come out in kind."""
+"""Checks that docs/findings.py tells: fair settings, the original paper's number in kind, and where saliency stands."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from findings_runs import intervals
+import numpy as np
+from findings_runs import intervals, leaders
+from scipy.stats import spearmanr
 from spaces import numbers
 
 from gdbench.boards.statistics import Interval
@@ -83,3 +86,49 @@ def paper_rca(runs: Sequence[RunRecord]) -> Iterator[str]:
             f"On sngan/mnist32 a reader trained at the paper's own shifts tells 32 directions apart with an accuracy "
             f"of {listed} ({seeds} seeds or more; chance {1 / 32:.3f})."
         )
+
+
+def saliency(runs: Sequence[RunRecord]) -> str:
+    """IoU of each method on each generator, seed by seed, beside the automatic score that chose the direction."""
+    heads = ["generator", "directions", "IoU of the seeds", "mean", "automatic scores", "supervised direction"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for generator, methods in _by_generator(runs).items():
+        made = intervals({method: numbers(own, "saliency", "IoU") for method, own in methods.items()})
+        for method in sorted(made, key=lambda name: -made[name].mean):
+            found, scores = (numbers(methods[method], "saliency", column) for column in ("IoU", "score"))
+            mark = np.mean(numbers(methods[method], "saliency", "ceiling_supervised"))
+            seeds, chosen = (" ".join(f"{value:.2f}" for value in each) for each in (found, scores))
+            lines.append(f"| {generator} | {method} | {seeds} | {said(made[method])} | {chosen} | {mark:.2f} |")
+    return "\n".join(lines)
+
+
+def whitened(runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Whether methods can be told apart by saliency, and what decides it."""
+    for generator, methods in _by_generator(runs).items():
+        scores = {method: numbers(own, "saliency", "IoU") for method, own in methods.items()}
+        every = [run for own in methods.values() for run in own]
+        iou, score = (numbers(every, "saliency", column) for column in ("IoU", "score"))
+        lead, *others = leaders(scores, 0.0)
+        apart = f"{lead} is best" if not others else f"{', '.join((lead, *others))} cannot be told apart"
+        rho = spearmanr(iou, score).statistic
+        within = math.sqrt(np.mean([np.var(found, ddof=1) for found in scores.values()]))
+        yield (
+            f"On {generator} {apart}: standard deviation of IoU between seeds {within:.2f}, and of {len(iou)} runs "
+            f"{sum(value > FOUND for value in iou)} have an IoU above {FOUND}. Rank correlation of IoU and the "
+            f"automatic score of the chosen direction over these runs: {rho:.2f}."
+        )
+
+
+FOUND = 0.5
+"""IoU above which a background direction was found; the supervised one must reach it, or the metric is void."""
+
+
+def _by_generator(runs: Sequence[RunRecord]) -> dict[str, dict[str, list[RunRecord]]]:
+    """GAN/CHECKPOINT -> method -> its runs with a saliency, of generators where two methods have two or more."""
+    found: dict[str, dict[str, list[RunRecord]]] = {}
+    for run in runs:
+        if numbers([run], "saliency", "IoU"):
+            name = f"{run.cell.generator}/{run.cell.checkpoint}"
+            found.setdefault(name, {}).setdefault(run.cell.method, []).append(run)
+    kept = {name: {m: own for m, own in methods.items() if len(own) > 1} for name, methods in found.items()}
+    return {name: methods for name, methods in kept.items() if len(methods) > 1}

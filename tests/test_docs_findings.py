@@ -122,3 +122,27 @@ def test_the_papers_own_number_stands_by_kind_of_directions(shown: list) -> None
         < line.index("learned with five pairs an image 0.500")
         < line.index("random directions 0.350")
     )
+
+
+def test_saliency_says_who_is_best_and_that_equal_ones_cannot_be_told_apart(shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    planted = {"voynov": (0.8, 0.81, 0.79), "random": (0.3, 0.31, 0.32), "disco": (0.31, 0.3, 0.32)}
+
+    def runs(**iou: tuple[float, ...]) -> list[RunRecord]:
+        made = []
+        for method, values in iou.items():
+            for run, value in zip(shown[0].runs[method], values, strict=False):
+                score = replace(run.scores["recovery"]["F1"], value=value)
+                columns = dict.fromkeys(("IoU", "score", "ceiling_supervised"), score)
+                made.append(replace(run, scores={**run.scores, "saliency": columns}))
+        return made
+
+    (best,) = checks.whitened(runs(**planted))
+    assert "voynov is best: standard deviation of IoU between seeds 0.01, and of 9 runs 3 have" in best
+    assert best.endswith("over these runs: 1.00.")
+    (equal,) = checks.whitened(runs(random=planted["random"], disco=planted["disco"]))
+    assert "random, disco cannot be told apart" in equal or "disco, random cannot be told apart" in equal
+    assert (
+        checks.saliency(runs(**planted)).splitlines()[2].startswith("| sngan/scenes32 | voynov | 0.80 0.81 0.79 | 0.8")
+    )
+    assert list(checks.whitened(runs(voynov=planted["voynov"]))) == []
