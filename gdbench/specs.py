@@ -311,6 +311,8 @@ class DomainSpec:
     """Where it was published."""
     unranked: str = ""
     """Why boards of its runs rank nothing; empty where they do."""
+    factors: Mapping[str, str] = field(default_factory=dict)
+    """What each factor is, in a few words for pages and lists: of all factors that the domain names, or empty."""
 
     def __post_init__(self) -> None:
         _check("domain", self.name, NoParams, {"load": self.load})

@@ -314,7 +314,9 @@ def _facts(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if kind == "method":
         own = {**_traits(offer.spec), "tiers": {tier: _plain(offer.spec.tiers.get(tier, {})) for tier in TIERS}}
-    spec = _plain(offer.spec, (*_CODE, "spaces", "curved_with") if own else _CODE)
+    if kind == "domain":
+        own = {"factors": [{"factor": name, "what it is": words} for name, words in offer.spec.factors.items()]}
+    spec = _plain(offer.spec, (*_CODE, "spaces", "curved_with") if kind == "method" else _CODE)
     return {"kind": kind, **spec, **own, "parameters": described, "from": str(offer.provider)}
 
 

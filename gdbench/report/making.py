@@ -57,9 +57,10 @@ def report_of(folder: Path, registry: Registry, suite: Suite | None = None, chan
         there = f"suite {suite.name}: {len(runs.records)} of {len(runs.records) + len(missing)} runs are there"
         board = replace(made, notes=(there, *made.notes))
     papers = {name: offer.spec.citation for name, offer in registry.methods.items()}
+    factors = {name: offer.spec.factors for name, offer in registry.domains.items()}
     tests = read_tests(suite.acceptance) if suite and suite.acceptance else None
     shown = [evidence(record, path) for record, path in found]
-    return Made(pages(board, shown, problems, papers, missing, tests), problems, charts_of(board, shown))
+    return Made(pages(board, shown, problems, papers, missing, tests, factors), problems, charts_of(board, shown))
 
 
 def page_of_run(folder: Path, inverted: Path | None = None) -> Made:

@@ -42,11 +42,13 @@ def pages(
     papers: Mapping[str, str],
     missing: Sequence[str] = (),
     tests: Tests | None = None,
+    factors: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """File and text, one after another: the index, a page for each generator, a page for each run.
 
     problems: a line for each run that is not believed. papers: method -> where it was published. missing: the runs that
-    a suite asks for and that are not there. tests: what was found of the columns that rank.
+    a suite asks for and that are not there. tests: what was found of the columns that rank. factors: domain -> what
+    each of its factors is, in words.
     """
     known = {one.record.id: one for one in sorted(runs, key=lambda one: one.record.id)}
     boards = joined(leaderboard.boards)
@@ -55,7 +57,7 @@ def pages(
     views = [board_view(board, known, papers, most) for board in boards]
     yield INDEX, _index(leaderboard, views, known, _coverage(known, problems, missing), tests)
     for page, own in _by_generator(views).items():
-        yield page, _generator(own, known)
+        yield page, _generator(own, known, factors or {})
     boards_of = {run: view for view in views for row in view.board.rows for run in row.runs}
     for run, one in known.items():
         yield run_page(run), run_text(one, boards_of.get(run))
@@ -179,14 +181,15 @@ def _filters(views: Sequence[BoardView], metrics: Sequence[str]) -> list[tuple[s
     return [(name, found) for name, found in distinct.items() if len(found) > 1]
 
 
-def _generator(views: Sequence[BoardView], known: Known) -> str:
+def _generator(views: Sequence[BoardView], known: Known, factors: Mapping[str, Mapping[str, str]]) -> str:
     most = STRIPS_OF_GENERATOR // len(views)
     key = views[0].board.key
     boards = [view.board for view in views]
     parts = [(view, _beyond(view.board, boards, known, most)) for view in views]
     metrics = [metric.name for _, more in parts for metric in more["metrics"]]
     title = f"{key.generator}/{key.checkpoint}"
-    return _render("generator.html", title=title, parts_of_page=parts, filters=_filters(views, metrics))
+    words = factors.get(key.domain, {})
+    return _render("generator.html", title=title, parts_of_page=parts, filters=_filters(views, metrics), factors=words)
 
 
 def _beyond(board: Board, boards: Sequence[Board], known: Known, most: int) -> dict[str, Any]:

@@ -102,8 +102,13 @@ def check_domain_masks(case: DomainCase) -> None:
 
 
 def check_domain_truth(case: DomainCase) -> None:
-    """truth(n, rng) gives images and one value of each factor: turns in [0, 1), int64 classes, finite numbers."""
+    """truth(n, rng) gives images and one value of each factor: turns in [0, 1), int64 classes, finite numbers.
+
+    What its spec says in words of factors, it says of each.
+    """
     domain = case.load()
+    words, names = case.offer.spec.factors, {factor.name for factor in domain.factors}
+    expect(not words or set(words) == names, f"factors in words are of {sorted(words)}, expected {sorted(names)}")
     images, truth = domain.truth(N, _rng())
     _expect_images(images, N)
     _expect_names(truth, domain)

@@ -19,6 +19,14 @@ def gdbench_domains() -> Iterable[DomainSpec]:
         summary="handwritten digits; digit, and thickness, slant, width, height and area measured from the image",
         load="gdbench_mnist.domain:load",
         offers=("factors", "images"),
+        factors={
+            "digit": "which of the ten digits it is",
+            "thickness": "how thick the strokes are",
+            "slant": "how far the digit leans",
+            "width": "how wide the digit is",
+            "height": "how high the digit is",
+            "area": "how much of the image is ink",
+        },
         citation="LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998; "
         "measures: Castro et al., Morpho-MNIST, JMLR 2019",
     )

@@ -111,6 +111,14 @@ def test_every_page_parses_and_every_link_leads_to_a_page_and_a_place_in_it(made
     assert links > 50
 
 
+def test_a_generator_says_what_the_factors_of_its_domain_are(runs: list[Evidence], made: dict[str, str]) -> None:
+    domain = runs[0].record.domain
+    told = dict(pages(board_of(runs), runs, [], PAPERS, factors={domain: {"scale": "how large <it> is"}}))
+    (page,) = [page for page, text in told.items() if "What the factors are" in text]
+    assert "how large <it> is" in Parsed(told[page]).text
+    assert "What the factors are" not in made[page]
+
+
 def test_the_policy_allows_our_style_and_script_alone(made: dict[str, str]) -> None:
     for text in made.values():
         (policy,) = [
