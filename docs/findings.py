@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import spaces
-from findings_checks import fairness, paper_rca, said, saliency, settings, whitened
+from findings_checks import doublings, fairness, paper_rca, said, saliency, settings, whitened
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -319,7 +319,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "![F1 of the first k directions over k](pictures/along-k.png)",
         "*What a smaller K would say: F1 of the first k directions, mean over seeds; of methods without an order of "
         "their own the mean over random orders.*",
-        *(BUDGET if enough(budgets) else ()),
+        *((*BUDGET, _bullets(doublings(shown, budgets))) if enough(budgets) else ()),
         *(("## Does it cost anything to render less?", _bullets(spared)) if spared else ()),
         *(("## Were the settings fair?", SETTINGS, _bullets(fair), settings(tried)) if fair else ()),
         *(("## Does the space decide?", *elsewhere(shown, other)) if other else ()),
@@ -350,7 +350,8 @@ BUDGET = (
     "## Does budget decide?",
     "![F1 over the number of rendered images](pictures/budget.png)",
     "*Each point is a run of its own at that budget, seed 0, with its own fall of the learning rate; the last is the "
-    "run of the board. Grey: the range of random directions, which cost nothing.*",
+    "run of the board. Grey: the range of random directions, which cost nothing. Below: the slope of F1 over the "
+    "logarithm of the images, with its 95 % interval.*",
 )
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from findings_runs import intervals, leaders
-from scipy.stats import spearmanr
+from findings_runs import Group, intervals, leaders
+from scipy.stats import linregress, spearmanr, t
 from spaces import numbers
 
 from gdbench.boards.statistics import Interval
@@ -67,6 +67,28 @@ def _tried(runs: Sequence[RunRecord]) -> dict[str, dict[str, RunRecord]]:
 def _number(run: RunRecord, column: str, metric: str = "recovery") -> float:
     (value,) = numbers([run], metric, column)
     return value
+
+
+def doublings(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
+    """What a doubling of the budget adds to F1: the slope of F1 over log2 of the images, of one run at each budget."""
+    for group in groups:
+        slopes = []
+        for method in group.rivals:
+            here = [run for run in runs if (run.cell.generator, run.cell.method) == (group.board.key.generator, method)]
+            if len(here) > 3:
+                images, f1 = (np.concatenate([numbers([run], *name) for run in here]) for name in (IMAGES, F1))
+                line = linregress(np.log2(images), f1)
+                half = float(t.ppf(0.975, len(here) - 2)) * line.stderr
+                slopes.append((line.slope, line.slope - half, line.slope + half, method))
+        if slopes:
+            listed = ", ".join(
+                f"{method} {slope:+.3f} ({low:+.3f} to {high:+.3f})"
+                for slope, low, high, method in sorted(slopes)[::-1]
+            )
+            yield f"On {group.name} each doubling of the budget changes F1 by: {listed}."
+
+
+IMAGES, F1 = ("cost", "images"), ("recovery", "F1")
 
 
 def paper_rca(runs: Sequence[RunRecord]) -> Iterator[str]:

@@ -81,6 +81,18 @@ def test_budgets_are_drawn_from_three_points_on(findings: ModuleType, shown: lis
     assert drawn != empty
 
 
+def test_the_slope_of_f1_over_doublings_is_the_planted_one(findings: ModuleType, shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    run = shown[0].runs["voynov"][0]
+    points = [
+        changed(changed(run, "cost", images=1000.0 * 2**step), "recovery", F1=0.1 + 0.02 * step) for step in range(5)
+    ]
+    assert list(checks.doublings(shown[:1], points)) == [
+        "On sngan/scenes32 each doubling of the budget changes F1 by: voynov +0.020 (+0.020 to +0.020)."
+    ]
+    assert list(checks.doublings(shown[:1], points[:3])) == []
+
+
 def with_params(run: RunRecord, **values: object) -> RunRecord:
     """The run as if its method had had other parameters."""
     return replace(run, cell=replace(run.cell, method_params={**run.cell.method_params, **values}))
