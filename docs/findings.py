@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import spaces
-from findings_checks import doublings, fairness, paper_rca, said, saliency, settings, whitened
+from findings_checks import doublings, fairness, paper_rca, remeasured, said, saliency, settings, whitened
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -291,7 +291,8 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     spared = list(reuse(shown, companion("voynov-reuse", pool)))
     tried, outside = companion("fair-settings", pool), list(paper_rca(companion("mnist-rca", pool)))
     masks = companion("saliency-quick", pool)
-    apart = list(whitened(masks))
+    again = companion("saliency-noise", pool.parent / "lenses", "saliency", "IoU")
+    apart = [*whitened(masks), *remeasured(again)] if masks else []
     fair = list(fairness(tried, max(map(_least, shown), default=0.0)))
     parts = [
         "# What gdbench found",

@@ -141,6 +141,21 @@ def whitened(runs: Sequence[RunRecord]) -> Iterator[str]:
         )
 
 
+def remeasured(runs: Sequence[RunRecord]) -> Iterator[str]:
+    """The spread of IoU where the same directions are measured again under other evaluation seeds."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        source = str(run.cell.method_params["source"]).rpartition("/")[2]
+        found.setdefault(source, []).extend(numbers([run], "saliency", "IoU"))
+    for name, values in found.items():
+        if len(values) > 2:
+            yield (
+                f"The directions of `{name}` under {len(values)} evaluation seeds, which draw other codes for the "
+                f"choice and train another segmenter: IoU {min(values):.2f} to {max(values):.2f}, standard deviation "
+                f"{np.std(values, ddof=1):.2f}."
+            )
+
+
 FOUND = 0.5
 """IoU above which a background direction was found; the supervised one must reach it, or the metric is void."""
 

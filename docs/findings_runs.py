@@ -22,6 +22,8 @@ from gdbench.runs.suite import read_suite
 from gdbench.runs.tables import read_tables
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ACCEPTANCE = BENCHMARKS.parent / "plugins" / "gdbench_acceptance" / "offers.py"
+"""It offers the directions that are measured again."""
 Name = TypeVar("Name")
 RANDOM, SUPERVISED = "random", "oracle-linear"
 SHOWN = ("sngan/scenes32", "stylegan2/scenes32")
@@ -76,10 +78,10 @@ def read(pool: Path) -> tuple[Leaderboard, list[Group]]:
     return made, sorted(groups, key=lambda group: (order.get(group.name, len(order)), group.name))
 
 
-def companion(suite: str, pool: Path) -> list[RunRecord]:
-    """The runs with scores of another suite, in order of seed; empty where the pool has none."""
-    found = suite_runs(read_suite(BENCHMARKS / f"{suite}.yaml"), load_registry(), pool).records
-    return sorted((run for run in found if numbers([run], "recovery", "F1")), key=lambda run: run.cell.seed)
+def companion(suite: str, pool: Path, metric: str = "recovery", column: str = "F1") -> list[RunRecord]:
+    """The runs of another suite that have a number there, in order of seed; empty where the pool has none."""
+    found = suite_runs(read_suite(BENCHMARKS / f"{suite}.yaml"), load_registry([ACCEPTANCE]), pool).records
+    return sorted((run for run in found if numbers([run], metric, column)), key=lambda run: run.cell.seed)
 
 
 def first_k(group: Group, method: str) -> NDArray[np.float64]:

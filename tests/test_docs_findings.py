@@ -158,3 +158,17 @@ def test_saliency_says_who_is_best_and_that_equal_ones_cannot_be_told_apart(show
         checks.saliency(runs(**planted)).splitlines()[2].startswith("| sngan/scenes32 | voynov | 0.80 0.81 0.79 | 0.8")
     )
     assert list(checks.whitened(runs(voynov=planted["voynov"]))) == []
+
+
+def test_the_same_directions_measured_again_have_the_planted_spread(shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    score = shown[0].runs["voynov"][0].scores["recovery"]["F1"]
+    source = "results/runs/sngan-scenes32-voynov-s0-b0474809"
+    runs = [
+        replace(with_params(run, source=source), scores={"saliency": {"IoU": replace(score, value=value)}})
+        for run, value in zip(shown[0].runs["random"], (0.5, 0.6, 0.7), strict=False)
+    ]
+    (line,) = checks.remeasured(runs)
+    assert line.startswith("The directions of `sngan-scenes32-voynov-s0-b0474809` under 3 evaluation seeds")
+    assert line.endswith("IoU 0.50 to 0.70, standard deviation 0.10.")
+    assert list(checks.remeasured(runs[:2])) == []
