@@ -68,7 +68,8 @@ def infer_config(
 
 def normalise(x: Tensor) -> Tensor:
     """Scale the vector of channels at every pixel (n, c, ...) to mean square 1 (section 4.2 of the paper)."""
-    return x * (x.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+    length: Tensor = torch.linalg.vector_norm(x, dim=1, keepdim=True)  # its gradient: one pass over x, a square's three
+    return x * (length.square() / x.shape[1] + EPSILON).rsqrt()
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
