@@ -124,18 +124,18 @@ def saliency(runs: Sequence[RunRecord]) -> str:
     return "\n".join(lines)
 
 
-def whitened(runs: Sequence[RunRecord]) -> Iterator[str]:
-    """Whether methods can be told apart by saliency, and what decides it."""
+def whitened(runs: Sequence[RunRecord], least: float) -> Iterator[str]:
+    """Whether methods can be told apart by saliency, and what decides it; ``least`` is the difference that counts."""
     for generator, methods in _by_generator(runs).items():
         scores = {method: numbers(own, "saliency", "IoU") for method, own in methods.items()}
         every = [run for own in methods.values() for run in own]
         iou, score = (numbers(every, "saliency", column) for column in ("IoU", "score"))
-        lead, *others = leaders(scores, 0.0)
-        apart = f"{lead} is best" if not others else f"{', '.join((lead, *others))} cannot be told apart"
+        lead, *others = leaders(scores, least)
+        verdict = f"{lead} is best" if not others else f"{' and '.join((lead, *others))} cannot be told apart"
         rho = spearmanr(iou, score).statistic
         within = math.sqrt(np.mean([np.var(found, ddof=1) for found in scores.values()]))
         yield (
-            f"On {generator} {apart}: standard deviation of IoU between seeds {within:.2f}, and of {len(iou)} runs "
+            f"On {generator} {verdict}: standard deviation of IoU between seeds {within:.2f}, and of {len(iou)} runs "
             f"{sum(value > FOUND for value in iou)} have an IoU above {FOUND}. Rank correlation of IoU and the "
             f"automatic score of the chosen direction over these runs: {rho:.2f}."
         )
