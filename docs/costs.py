@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gdbench.params import as_plain, build
 from gdbench.record import RunRecord
 from gdbench.registry import load_registry
 from gdbench.runs.planning import plan_all
@@ -44,6 +45,17 @@ class Costs:
             quick, _ = self.of(method, checkpoint, "quick")
             return BUDGET * (quick - evaluation) + evaluation, False
         raise SystemExit(f"{method}: no committed run says what it costs")
+
+
+def usual(records: Iterable[RunRecord]) -> Iterator[RunRecord]:
+    """The records with the costs of what a tier does by itself: its own parameters, the default metrics."""
+    registry = load_registry()
+    stages = {"calibrate", *(f"measure:{name}" for name, offer in registry.metrics.items() if offer.spec.default)}
+    for record in records:
+        cell, spec = record.cell, registry.method(record.cell.method).spec
+        own = as_plain(build(spec.params, spec.tiers.get(cell.tier, {}), where=cell.method))
+        kept = stages | ({"discover"} if cell.method_params == own else set())
+        yield replace(record, costs={stage: cost for stage, cost in record.costs.items() if stage in kept})
 
 
 def costs_of(records: Iterable[RunRecord]) -> Costs:
@@ -87,7 +99,7 @@ def words(seconds: float) -> str:
 def page() -> str:
     """The text of the page."""
     records = [record for folder in find_runs(POOL) if (record := folder.read()).status == "done"]
-    costs = costs_of(records)
+    costs = costs_of(usual(records))
     rows = []
     for name in ("scenes-quick", "scenes-standard"):
         cells = cells_of(read_suite(ROOT / "benchmarks" / f"{name}.yaml"), costs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +31,14 @@ def test_a_schedule_is_that_of_the_longest_first(page: ModuleType) -> None:
     assert page.makespan(cells, 1) == sum(cells)
     assert page.makespan(cells, 2) == 7.0  # Graham 1969: 3 + 2 + 2 beside 3 + 2, where 6 would do
     assert page.makespan(cells, 64) == max(cells)
+
+
+def test_a_shorter_training_and_a_metric_on_request_do_not_count(page: ModuleType) -> None:
+    cell = Cell("sngan", "scenes32", "random", 0, 32, "z", "quick", method_params={"whiten": True})
+    stages = ("discover", "calibrate", "measure:recovery", "measure:saliency")
+    run = RunRecord("id", cell, "done", costs=dict.fromkeys(stages, Cost(cpu_seconds=1.0)))
+    other = replace(run, cell=replace(cell, method_params={"whiten": False}))
+    assert [list(one.costs) for one in page.usual([run, other])] == [list(stages[:3]), list(stages[1:3])]
 
 
 def test_costs_are_medians_and_what_is_not_measured_says_so(page: ModuleType) -> None:
