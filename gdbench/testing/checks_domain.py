@@ -102,10 +102,7 @@ def check_domain_masks(case: DomainCase) -> None:
 
 
 def check_domain_truth(case: DomainCase) -> None:
-    """truth(n, rng) gives images and one value of each factor: turns in [0, 1), int64 classes, finite numbers.
-
-    What its spec says in words of factors, it says of each.
-    """
+    """truth(n, rng) gives images and, of each factor, a turn in [0, 1), class or number; words are of all or none."""
     domain = case.load()
     words, names = case.offer.spec.factors, {factor.name for factor in domain.factors}
     expect(not words or set(words) == names, f"factors in words are of {sorted(words)}, expected {sorted(names)}")
