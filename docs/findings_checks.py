@@ -11,7 +11,9 @@ from scipy.stats import linregress, spearmanr, t
 from spaces import numbers
 
 from gdbench.boards.statistics import Interval
+from gdbench.params import as_plain, build
 from gdbench.record import RunRecord
+from gdbench.registry import load_registry
 
 
 def said(found: Interval) -> str:
@@ -54,14 +56,14 @@ DEFAULT = "default"
 
 
 def _tried(runs: Sequence[RunRecord]) -> dict[str, dict[str, RunRecord]]:
-    """method -> what differs from its first run, which the suite gives the defaults -> run."""
-    found: dict[str, dict[str, RunRecord]] = {}
+    """method -> what differs from its defaults -> run, the default first; without methods whose default is missing."""
+    registry, found = load_registry(), dict[str, dict[str, RunRecord]]()
     for run in runs:
-        tried = found.setdefault(run.cell.method, {DEFAULT: run})
-        usual = tried[DEFAULT].cell.method_params
+        spec = registry.method(run.cell.method).spec
+        usual = as_plain(build(spec.params, spec.tiers.get(run.cell.tier, {}), where=spec.name))
         changed = [f"`{name}={value}`" for name, value in run.cell.method_params.items() if value != usual[name]]
-        tried[", ".join(changed) or DEFAULT] = run
-    return found
+        found.setdefault(spec.name, {})[", ".join(changed) or DEFAULT] = run
+    return {name: {DEFAULT: own[DEFAULT], **own} for name, own in found.items() if DEFAULT in own}
 
 
 def _number(run: RunRecord, column: str, metric: str = "recovery") -> float:

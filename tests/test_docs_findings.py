@@ -105,6 +105,9 @@ def test_a_planted_better_setting_is_named_and_a_gain_below_the_least_is_none(sh
         run = changed(shown[0].runs[method][0], "recovery", F1=0.2)
         better = changed(run, "recovery", F1=0.2 + gain)
         runs += [run, with_params(better, lr=9.0), with_params(changed(run, "recovery", F1=0.1), lr=8.0)]
+    runs.append(
+        with_params(shown[0].runs["latentclr"][0], lr=7.0)
+    )  # its default is missing: no setting to compare with
     lines = list(checks.fairness(runs, 0.02))
     assert lines == [
         "Of 2 learned methods 1 have no setting among 6 that is better in F1 than the default by more than 0.020: "
