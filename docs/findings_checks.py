@@ -35,17 +35,18 @@ def settings(runs: Sequence[RunRecord]) -> str:
 
 def fairness(runs: Sequence[RunRecord], least: float) -> Iterator[str]:
     """What each method would gain in F1 with the best of the settings tried; ``least`` is what counts as a gain."""
+    compared = {method: tried for method, tried in _tried(runs).items() if len(tried) > 1}
     gains = {
         method: max((_number(run, "F1") - _number(tried[DEFAULT], "F1"), name) for name, run in tried.items())
-        for method, tried in _tried(runs).items()
-        if len(tried) > 1
+        for method, tried in compared.items()
     }
     if gains:
         best = [method for method, (gain, _) in gains.items() if gain <= least]
-        tried = sum(len(own) for own in _tried(runs).values())
+        named = f" ({', '.join(best)})" if best else ""
+        others = sum(len(tried) - 1 for tried in compared.values())
         yield (
-            f"Of {len(gains)} learned methods {len(best)} have no setting among {tried} that is better in F1 than the "
-            f"default by more than {least:.3f}{': ' * bool(best)}{', '.join(best)}."
+            f"For {len(best)} of {len(gains)} learned methods{named} none of the {others} other settings is better in "
+            f"F1 than the default by more than {least:.3f}."
         )
         for method, (gain, name) in gains.items():
             if gain > least:

@@ -110,8 +110,8 @@ def test_a_planted_better_setting_is_named_and_a_gain_below_the_least_is_none(sh
     )  # its default is missing: no setting to compare with
     lines = list(checks.fairness(runs, 0.02))
     assert lines == [
-        "Of 2 learned methods 1 have no setting among 6 that is better in F1 than the default by more than 0.020: "
-        "disco.",
+        "For 1 of 2 learned methods (disco) none of the 4 other settings is better in F1 than the default by more than "
+        "0.020.",
         "voynov gains 0.050 with `lr=9.0`: its rows on the boards are of the default.",
     ]
     rows = checks.settings(runs).splitlines()[2:]

@@ -17,8 +17,9 @@ def keep_freed_memory() -> bool:
     """Have glibc keep freed memory for the next tensor, in this process from now on; whether it does.
 
     By itself it maps each tensor of more than 32 MB anew and gives it back at once, and the kernel clears its pages
-    every time: up to a third of the CPU time of a discovery. No number changes. With another C library, or where the
-    environment sets glibc's options already (GLIBC_TUNABLES, MALLOC_...), nothing is done.
+    every time: up to two fifths of the CPU time of a step (``benchmarks/speed/heap.py``). No number changes. With
+    another C library, or where the environment sets glibc's options already (GLIBC_TUNABLES, MALLOC_...), nothing is
+    done.
     """
     if sys.platform != "linux" or any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ):
         return False

@@ -73,7 +73,7 @@ class Suite:
         return {method: len(seeds) for method, seeds in found.items() if seeds}
 
     def place(self, generator: str, checkpoint: str, space: str) -> int:
-        """Where a generator stands among those of this suite, which head it: after them all if it is none of them.
+        """The place of a generator in this suite's list of them, counted from 0; the number of them if it is not there.
 
         An entry that leaves checkpoint or space open is for any, but one that names more of it speaks for it.
         """
