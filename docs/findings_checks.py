@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from findings_runs import Group, intervals, leaders
-from scipy.stats import linregress, spearmanr, t
+from findings_runs import Group, correlation, intervals, leaders
+from scipy.stats import linregress, t
 from spaces import numbers
 
 from gdbench.boards.statistics import Interval
@@ -15,29 +15,38 @@ from gdbench.params import as_plain, build
 from gdbench.record import RunRecord
 from gdbench.registry import load_registry
 
+IMAGES, F1 = ("cost", "images"), ("recovery", "F1")
+DEFAULT = "default"
 
-def said(found: Interval) -> str:
+
+def said(found: Interval, digits: int = 3) -> str:
     """``0.216 ± 0.012``; the half width is that of the side that no bound cuts."""
     half = max((abs(found.mean - end) for end in found[1:] if end is not None), default=None)
-    return f"{found.mean:.3f}" + ("" if half is None else f" ± {half:.3f}")
+    return f"{found.mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
 def settings(runs: Sequence[RunRecord]) -> str:
-    """Each setting of each learned method on the generator that no board shows at that seed; the default first."""
-    heads = ["method", "setting", "recall", "precision", "F1", "images"]
+    """Each setting of each learned method on the generator that no board shows at those seeds; the default first."""
+    heads = ["method", "setting", "seeds", "recall", "precision", "F1", "images"]
     lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for method, tried in _tried(runs).items():
-        for name, run in tried.items():
-            cells = [f"{_number(run, column):.3f}" for column in ("recall", "precision", "F1")]
-            lines.append(f"| {method} | {name} | {' | '.join(cells)} | {run.costs['discover'].images} |")
+        for name, own in tried.items():
+            each = list(own.values())
+            means = (np.mean(numbers(each, "recovery", column)) for column in ("recall", "precision", "F1"))
+            cells = [" ".join(map(str, sorted(own))), *(f"{mean:.3f}" for mean in means)]
+            images = max(run.costs["discover"].images for run in each)
+            lines.append(f"| {method} | {name} | {' | '.join(cells)} | {images} |")
     return "\n".join(lines)
 
 
 def fairness(runs: Sequence[RunRecord], least: float) -> Iterator[str]:
-    """What each method would gain in F1 with the best of the settings tried; ``least`` is what counts as a gain."""
+    """What each method would gain in F1 with the best of the settings tried; ``least`` is what counts as a gain.
+
+    A gain is the mean over the seeds that setting and default share.
+    """
     compared = {method: tried for method, tried in _tried(runs).items() if len(tried) > 1}
     gains = {
-        method: max((_number(run, "F1") - _number(tried[DEFAULT], "F1"), name) for name, run in tried.items())
+        method: max((_gain(own, tried[DEFAULT]), name) for name, own in tried.items())
         for method, tried in compared.items()
     }
     if gains:
@@ -50,26 +59,28 @@ def fairness(runs: Sequence[RunRecord], least: float) -> Iterator[str]:
         )
         for method, (gain, name) in gains.items():
             if gain > least:
-                yield f"{method} gains {gain:.3f} with {name}: its rows on the boards are of the default."
+                seeds = len(compared[method][name].keys() & compared[method][DEFAULT].keys())
+                over = f"over {seeds} seeds" if seeds > 1 else "at one seed"
+                yield f"{method} gains {gain:.3f} with {name} {over}: its rows on the boards are of the default."
 
 
-DEFAULT = "default"
-
-
-def _tried(runs: Sequence[RunRecord]) -> dict[str, dict[str, RunRecord]]:
-    """method -> what differs from its defaults -> run, the default first; without methods whose default is missing."""
-    registry, found = load_registry(), dict[str, dict[str, RunRecord]]()
-    for run in runs:
+def _tried(runs: Sequence[RunRecord]) -> dict[str, dict[str, dict[int, RunRecord]]]:
+    """method -> what differs from its defaults -> seed -> run, the default first; no methods without their default."""
+    registry, found = load_registry(), dict[str, dict[str, dict[int, RunRecord]]]()
+    for run in (run for run in runs if numbers([run], *F1)):
         spec = registry.method(run.cell.method).spec
         usual = as_plain(build(spec.params, spec.tiers.get(run.cell.tier, {}), where=spec.name))
         changed = [f"`{name}={value}`" for name, value in run.cell.method_params.items() if value != usual[name]]
-        found.setdefault(spec.name, {})[", ".join(changed) or DEFAULT] = run
+        own = found.setdefault(spec.name, {}).setdefault(", ".join(changed) or DEFAULT, {})
+        own[run.cell.seed] = run
     return {name: {DEFAULT: own[DEFAULT], **own} for name, own in found.items() if DEFAULT in own}
 
 
-def _number(run: RunRecord, column: str, metric: str = "recovery") -> float:
-    (value,) = numbers([run], metric, column)
-    return value
+def _gain(tried: Mapping[int, RunRecord], default: Mapping[int, RunRecord]) -> float:
+    """The mean difference in F1 over the seeds of both; minus infinity where they share none."""
+    shared = tried.keys() & default.keys()
+    pairs = [numbers([tried[seed], default[seed]], *F1) for seed in shared]
+    return float(np.mean([ours - usual for ours, usual in pairs])) if pairs else -math.inf
 
 
 def doublings(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
@@ -89,9 +100,6 @@ def doublings(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[st
                 for slope, low, high, method in sorted(slopes)[::-1]
             )
             yield f"On {group.name} each doubling of the budget changes F1 by: {listed}."
-
-
-IMAGES, F1 = ("cost", "images"), ("recovery", "F1")
 
 
 def paper_rca(runs: Sequence[RunRecord]) -> Iterator[str]:
@@ -135,12 +143,12 @@ def whitened(runs: Sequence[RunRecord], least: float) -> Iterator[str]:
         iou, score = (numbers(every, "saliency", column) for column in ("IoU", "score"))
         lead, *others = leaders(scores, least)
         verdict = f"{lead} is best" if not others else f"{' and '.join((lead, *others))} cannot be told apart"
-        rho = spearmanr(iou, score).statistic
+        rho = correlation(iou, score)
         within = math.sqrt(np.mean([np.var(found, ddof=1) for found in scores.values()]))
         yield (
             f"On {generator} {verdict}: standard deviation of IoU between seeds {within:.2f}, and of {len(iou)} runs "
             f"{sum(value > FOUND for value in iou)} have an IoU above {FOUND}. Rank correlation of IoU and the "
-            f"automatic score of the chosen direction over these runs: {rho:.2f}."
+            f"automatic score of the chosen direction over these runs: {rho}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, spearmanr
 from spaces import numbers
 
 from gdbench.boards.board import Board, Leaderboard
@@ -101,10 +103,23 @@ def counted(group: Group) -> int:
     return round(next(value for method in group.methods for value in group.column(method, "counted")))
 
 
-def intervals(scores: Mapping[Name, Sequence[float]]) -> dict[Name, Interval]:
-    """Mean of each method with its interval; the variance between seeds is that of all of them together."""
+def intervals(scores: Mapping[Name, Sequence[float]], most: float = 1.0) -> dict[Name, Interval]:
+    """Mean of each method with its interval in 0..most; the variance between seeds is that of all of them together."""
     spread = pooled(scores.values())
-    return {name: interval(Sample(mean_of(each), len(each), spread), (0.0, 1.0)) for name, each in scores.items()}
+    return {name: interval(Sample(mean_of(each), len(each), spread), (0.0, most)) for name, each in scores.items()}
+
+
+def correlation(one: Sequence[float], other: Sequence[float]) -> str:
+    """``0.03 (-0.65 to 0.68)``: Spearman's rank correlation of n > 3 pairs with its 95 % interval.
+
+    Fisher's z with the variance (1 + rho² / 2) / (n - 3) of Bonett and Wright, Psychometrika 65, 2000.
+    """
+    rho = float(spearmanr(one, other).statistic)
+    if abs(rho) > 1 - 1e-9:  # at the end of the scale of z there is no interval
+        return f"{rho:.2f}"
+    half = norm.ppf(0.975) * math.sqrt((1 + rho**2 / 2) / (len(one) - 3))
+    low, high = (math.tanh(math.atanh(rho) + step) for step in (-half, half))
+    return f"{rho:.2f} ({low:.2f} to {high:.2f})"
 
 
 def leaders(scores: Mapping[str, Sequence[float]], least: float) -> list[str]:

@@ -112,10 +112,25 @@ def test_a_planted_better_setting_is_named_and_a_gain_below_the_least_is_none(sh
     assert lines == [
         "For 1 of 2 learned methods (disco) none of the 4 other settings is better in F1 than the default by more than "
         "0.020.",
-        "voynov gains 0.050 with `lr=9.0`: its rows on the boards are of the default.",
+        "voynov gains 0.050 with `lr=9.0` at one seed: its rows on the boards are of the default.",
     ]
     rows = checks.settings(runs).splitlines()[2:]
     assert [row.split(" | ")[1] for row in rows[:3]] == ["default", "`lr=9.0`", "`lr=8.0`"]
+
+
+def test_a_setting_gains_by_the_mean_over_the_seeds_it_shares_with_the_default(shown: list) -> None:
+    checks = importlib.import_module("findings_checks")
+    first, second, third = shown[0].runs["voynov"]
+    default = [changed(first, "recovery", F1=0.2), changed(second, "recovery", F1=0.3)]
+    better = [changed(first, "recovery", F1=0.25), changed(second, "recovery", F1=0.32)]
+    runs = [*default, *(with_params(run, lr=9.0) for run in (*better, changed(third, "recovery", F1=0.9)))]
+    *_, line = checks.fairness(runs, 0.02)
+    assert line.startswith("voynov gains 0.035 with `lr=9.0` over 2 seeds")
+    cells = [row.strip("| ").split(" | ") for row in checks.settings(runs).splitlines()[2:]]
+    assert [(name, seeds, f1) for _, name, seeds, _, _, f1, _ in cells] == [
+        ("default", "0 1", "0.250"),
+        ("`lr=9.0`", "0 1 2", "0.490"),
+    ]
 
 
 def test_the_papers_own_number_stands_by_kind_of_directions(shown: list) -> None:
@@ -177,3 +192,10 @@ def test_the_same_directions_measured_again_have_the_planted_spread(shown: list)
     assert line.startswith("The directions of `sngan-scenes32-voynov-s0-b0474809` under 3 evaluation seeds")
     assert line.endswith("IoU 0.50 to 0.70, standard deviation 0.10.")
     assert list(checks.remeasured(runs[:2])) == []
+
+
+def test_a_rank_correlation_stands_with_the_interval_that_can_be_worked_out_by_hand() -> None:
+    runs = importlib.import_module("findings_runs")
+    # sum of squared differences 60: rho = 1 - 6 * 60 / 720; z = atanh(.5) ± 1.95996 * sqrt((1 + .125) / 6)
+    assert runs.correlation(range(1, 10), [6, 3, 2, 4, 5, 1, 9, 8, 7]) == "0.50 (-0.29 to 0.88)"
+    assert runs.correlation(range(5), range(5)) == "1.00"

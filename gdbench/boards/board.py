@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from gdbench.boards.statistics import Interval
 
 
+UNMEASURED = "not measured"
+"""The note of an entry that no run was measured in."""
 Mark = Literal["", "above", "not separable", "below"]
 State = Literal["complete", "incomplete", "void"]
 
@@ -44,6 +47,11 @@ class Entry:
     def state(self) -> State:
         """Whether all, some or none of the expected seeds have the number."""
         return "void" if self.mean is None else "incomplete" if self.n < self.expected else "complete"
+
+    @property
+    def measured(self) -> bool:
+        """Whether a run was measured here, be it without a number."""
+        return self.mean is not None or re.fullmatch(rf"{UNMEASURED}( \(\d+ seeds\))?", self.note) is None
 
 
 @dataclass(frozen=True)

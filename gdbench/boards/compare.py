@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gdbench.boards.board import Key
+from gdbench.boards.board import UNMEASURED, Key
 from gdbench.boards.rules import PROTOCOL
 from gdbench.boards.selection import key_of
 from gdbench.boards.statistics import Difference, gap, mean_of, paired
@@ -110,7 +110,7 @@ def _column(pairs: Sequence[tuple[Kept, Kept]], metric: str, column: Column) -> 
 def _score(record: RunRecord, metric: str, column: str) -> Score:
     if record.status != "done":
         return Score(None, f"{record.status}: {record.reason}")
-    return record.scores.get(metric, {}).get(column) or Score(None, "not measured")
+    return record.scores.get(metric, {}).get(column) or Score(None, UNMEASURED)
 
 
 def _measured(record: RunRecord, metric: str) -> tuple[object, object]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench.boards.answer import Answer, answer, summary
-from gdbench.boards.board import Board, Leaderboard, Shown
+from gdbench.boards.board import Board, Leaderboard, Row, Shown
 from gdbench.boards.cells import (
     SIGNS,
     Symbols,
@@ -21,6 +21,7 @@ from gdbench.boards.cells import (
     grid,
     header,
     inert,
+    label,
     latex,
     markdown,
     markdown_table,
@@ -30,8 +31,11 @@ from gdbench.boards.joined import joined
 from gdbench.console import clean
 from gdbench.files import atomic_write, write_text
 
-FORMAT = 2
-"""Raised when the files say the same in another way. 1 had one table for each metric and no key in its rows."""
+FORMAT = 3
+"""Raised when the files say the same in another way.
+
+1 had one table for each metric and no key in its rows, 2 had rows in the table of a metric that never measured them.
+"""
 FILES = ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex", "leaderboard.parquet")
 
 
@@ -61,13 +65,22 @@ def _board(board: Board, said: Answer) -> Iterator[str]:
         "Mean over seeds (95 % t interval; the variance between seeds is pooled over methods that draw, and over those "
         "that do not) complete/expected seeds, and how it stands to the baseline."
     )
-    for metric, columns in board.metrics().items():
+    tables = [(metric, columns, _measured(columns, board.rows)) for metric, columns in board.metrics().items()]
+    for metric, columns, measured in sorted(tables, key=lambda table: -len(table[2])):
         yield f"### {markdown(metric)}"
-        yield markdown_table(*_escaped_head(*grid(columns, board.rows)))
+        if measured:
+            yield markdown_table(*_escaped_head(*grid(columns, measured)))
+        if others := [label(row) for row in board.rows if row not in measured]:
+            yield markdown(f"Not measured: {', '.join(others)}.")
     lines = [f"{name(row.method)}: {line}" for row in board.rows for line in row.failures]
     lines += [f"{name(row.method)}: runs {', '.join(row.runs)}" for row in board.rows]
     yield "\n".join(f"- {markdown(line)}" for line in lines)
     yield "</details>"
+
+
+def _measured(columns: Sequence[Shown], rows: Sequence[Row]) -> list[Row]:
+    """The rows that the metric of these columns was run on."""
+    return [row for row in rows if any(row.entry(*shown.name).measured for shown in columns)]
 
 
 def short_table(said: Answer, links: bool = False, symbols: Symbols = SIGNS) -> tuple[list[str], list[list[str]]]:

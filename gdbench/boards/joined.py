@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from gdbench.boards.board import Board, Entry, Row, Shown
+from gdbench.boards.board import UNMEASURED, Board, Entry, Row, Shown
 
 
 def joined(boards: Sequence[Board]) -> list[Board]:
@@ -44,7 +44,7 @@ def _guest(row: Row, guest: Board, columns: Sequence[Shown]) -> Row:
     entries = [
         replace(found[shown.name], rank=None, mark="", p=None)
         if shown.name in found
-        else Entry(*shown.name, None, None, None, 0, expected, note="not measured")
+        else Entry(*shown.name, None, None, None, 0, expected, note=UNMEASURED)
         for shown in columns
     ]
     return replace(row, method=f"{row.method}, K = {guest.key.k}", entries=tuple(entries))

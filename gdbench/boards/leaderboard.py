@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gdbench.boards.across import across
-from gdbench.boards.board import Board, Entry, Key, Leaderboard, Row, Shown
+from gdbench.boards.board import UNMEASURED, Board, Entry, Key, Leaderboard, Row, Shown
 from gdbench.boards.rules import ROLES, Rules, Versions, rules_of
 from gdbench.boards.selection import beyond_cap, reasons, select
 from gdbench.boards.statistics import Against, Sample, Spread, against, interval, mean_of, pooled, ranks
@@ -190,7 +190,7 @@ def _score(record: RunRecord, shown: Shown, versions: Versions, common: Mapping[
     metric = shown.metric
     score = record.scores.get(metric, {}).get(shown.column.name)
     if score is None:
-        return Score(None, "not measured")
+        return Score(None, UNMEASURED)
     if record.versions.get(f"metric:{metric}", 0) != versions["metric", metric]:
         return Score(None, "measured with another version of the metric")
     if _params(record, metric) != common[metric]:

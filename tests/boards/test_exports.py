@@ -25,6 +25,7 @@ from gdbench.boards.exports import (
 )
 from gdbench.boards.leaderboard import leaderboard
 from gdbench.boards.rules import Rules
+from gdbench.record import Score
 from tests.boards.test_leaderboard import COLUMNS, GOOD, POOR, board, record, three
 
 RANDOM = three("random", [0.5, 0.5, 0.51], role="control")
@@ -211,6 +212,22 @@ def test_no_cell_is_blank_and_what_is_missing_says_so():
     assert "void 0/3: no number (3 seeds)" in page
 
 
+def test_the_table_of_a_metric_has_the_rows_that_it_measured_and_names_the_others():
+    columns = {"seldom": (Column("s", "", "neither"),), **COLUMNS}
+    versions = {"metric:seldom": 1}
+    runs = [
+        replace(run, scores={**run.scores, "seldom": {"s": score}}, versions={**run.versions, **versions})
+        for run, score in zip(GOOD, [Score(0.25), Score(None, "nothing to see"), Score(0.75)], strict=True)
+    ]
+    page = to_markdown(leaderboard([*runs, *POOR, *RANDOM, record("broken", status="failed")], columns, RULES))
+    full = page[page.index("<details>") :]
+    assert full.index("### rec") < full.index("### seldom"), "what is measured everywhere stands first"
+    table = full[full.index("### seldom") :].split("\n\n")[1:3]
+    assert [line.split(" | ")[0] for line in table[0].split("\n")[2:]] == ["| good", "| broken"]
+    assert "void 0/3: failed: it broke" in table[0]
+    assert table[1] == "Not measured: poor, random (control)."
+
+
 def test_short_tables_have_seven_columns_at_most_the_headline_metrics_first():
     many = tuple(Column(f"c{n}", "", brief=True) for n in range(9))
     columns = {"other": many, **COLUMNS}
@@ -264,5 +281,5 @@ def test_no_records_make_empty_files(tmp_path):
     assert differences(made, tmp_path) == []
     assert made.to_frame().empty
     assert to_csv(made) == "generator\n"
-    assert json.loads(to_json(made)) == {"format": 2, "sentences": [], "boards": [], "notes": [], "across": []}
+    assert json.loads(to_json(made)) == {"format": 3, "sentences": [], "boards": [], "notes": [], "across": []}
     assert to_markdown(made) == "# Leaderboard\n"
