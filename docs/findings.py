@@ -117,13 +117,17 @@ OTHERS = (
 )
 
 
+ENOUGH = 6
+"""Methods on two boards below which nothing is said of their orders: four agree by chance once in 24."""
+
+
 def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
     """Whether the order of methods by F1 is the same from one generator to another."""
     f1 = pd.DataFrame({g.name: {m: float(np.mean(g.column(m, "F1"))) for m in g.rivals} for g in groups})
     found = {}
     for one, other in itertools.combinations(f1, 2):
         both = f1[[one, other]].dropna()
-        if len(both) > 3:
+        if len(both) >= ENOUGH:
             found[one, other] = (spearmanr(both[one], both[other]).statistic, len(both))
             if (one, other) == SHOWN:
                 rho = correlation(both[one], both[other])
@@ -132,7 +136,7 @@ def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
     if found:
         low, high = min(found, key=lambda pair: found[pair][0]), max(found, key=lambda pair: found[pair][0])
         yield (
-            f"Of {len(found)} other pairs of boards with four methods or more it is {found[low][0]:.2f} "
+            f"Of {len(found)} other pairs of boards with six methods or more it is {found[low][0]:.2f} "
             f"({' and '.join(low)}, {found[low][1]} methods) to {found[high][0]:.2f} "
             f"({' and '.join(high)}, {found[high][1]} methods)."
         )
@@ -142,7 +146,7 @@ def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
     """How much the order of methods by F1 changes from one discovery seed to the next."""
     for group in groups:
         rows = np.array([f1[:3] for method in group.rivals if len(f1 := group.column(method, "F1")) >= 3])
-        if len(rows) > 3:
+        if len(rows) >= ENOUGH:
             pairs = [spearmanr(rows[:, a], rows[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
             yield (
                 f"On {group.name} the order of {len(rows)} methods by F1 under two discovery seeds: rank correlation "
