@@ -127,16 +127,17 @@ def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
     found = {}
     for one, other in itertools.combinations(f1, 2):
         both = f1[[one, other]].dropna()
-        if len(both) >= ENOUGH:
+        if len(both) < ENOUGH:
+            continue
+        if (one, other) == SHOWN:
+            rho = correlation(both[one], both[other])
+            yield f"The order of {len(both)} methods by F1 on {one} and {other}: rank correlation {rho}."
+        else:
             found[one, other] = (spearmanr(both[one], both[other]).statistic, len(both))
-            if (one, other) == SHOWN:
-                rho = correlation(both[one], both[other])
-                yield f"The order of {len(both)} methods by F1 on {one} and {other}: rank correlation {rho}."
-    found.pop(SHOWN, None)
     if found:
         low, high = min(found, key=lambda pair: found[pair][0]), max(found, key=lambda pair: found[pair][0])
         yield (
-            f"Of {len(found)} other pairs of boards with six methods or more it is {found[low][0]:.2f} "
+            f"Of {len(found)} other pairs of boards with {ENOUGH} methods or more it is {found[low][0]:.2f} "
             f"({' and '.join(low)}, {found[low][1]} methods) to {found[high][0]:.2f} "
             f"({' and '.join(high)}, {found[high][1]} methods)."
         )
@@ -228,7 +229,7 @@ def told_apart(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         scores = {m: found for m in group.methods if (found := group.column(m, "distinct", "distinct"))}
         if RANDOM in scores and group.rivals:
-            made = intervals(scores, most=32.0)
+            made = intervals(scores, most=group.board.key.k)
             rivals = [method for method in group.rivals if method in made]
             below = [method for method in rivals if made[method].mean < made[RANDOM].mean]
             most = max(rivals, key=lambda method: made[method].mean)
