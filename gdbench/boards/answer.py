@@ -92,12 +92,14 @@ def _each(ranked: Sequence[tuple[Board, Shown]]) -> Iterator[str]:
 
 
 def _counted(ranked: Sequence[tuple[Board, Shown]]) -> Iterator[str]:
-    """On how many boards the methods that lead most often lead, and lead alone."""
+    """On how many boards, of how many ranked methods, those that lead most often lead, and lead alone."""
     leads = Counter(method for board, shown in ranked for method in _leaders(board, shown))
     if leads:
         first, *others = [(name(method), count) for method, count in leads.most_common(NAMED)]
         counts = _list([f"{first[0]} leads {first[1]}", *(f"{one} {n}" for one, n in others)])
-        yield f"Of {len(ranked)} boards {counts}, ties included."
+        sizes = [sum(row.entry(*shown.name).rank is not None for row in board.rows) for board, shown in ranked]
+        many = f"{min(sizes)} to {max(sizes)}" if len(set(sizes)) > 1 else str(sizes[0])
+        yield f"Of {len(ranked)} boards of {many} methods {counts}, ties included."
     alone = Counter(found[0] for board, shown in ranked if len(found := _leaders(board, shown)) == 1)
     if alone:
         yield f"Alone stand {_list([f'{name(method)} on {n}' for method, n in alone.most_common(NAMED)])}."

@@ -95,8 +95,12 @@ def test_all_boards_together():
     )
     more = [replace(run, id=f"{run.id}-{n}", cell=replace(run.cell, generator=f"w{n}")) for run in one for n in "ab"]
     assert summary(leaderboard([*one, *two, *three_, *more], COLUMNS, RULES)) == (
-        "Of 5 boards good leads 4 and poor 1, ties included.",
+        "Of 5 boards of 1 to 2 methods good leads 4 and poor 1, ties included.",
         "Alone stand good on 4 and poor on 1.",
         "Methods are above random in kappa in 4 of 9 cases, one for each method on each board.",
     )
+    equal = [
+        replace(run, id=f"{run.id}-{n}", cell=replace(run.cell, generator=f"w{n}")) for run in one for n in "abcde"
+    ]
+    assert summary(leaderboard(equal, COLUMNS, RULES))[0] == "Of 5 boards of 2 methods good leads 5, ties included."
     assert summary(leaderboard(one, COLUMNS, RULES)) == ()
