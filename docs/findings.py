@@ -155,6 +155,26 @@ def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
             )
 
 
+def tiers_agree(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Whether ten times the images change the order of methods: standard beside quick, at the same seeds."""
+    for group in groups:
+        key = group.board.key
+        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
+        quick, long = {}, {}
+        for method in group.rivals:
+            own = {run.cell.seed: run for run in group.runs[method]}
+            more = [run for run in here if run.cell.method == method and run.cell.seed in own]
+            twins = [numbers([own[run.cell.seed], run], "recovery", "F1") for run in more]
+            pairs = [pair for pair in twins if len(pair) == 2]
+            if pairs:
+                quick[method], long[method] = np.mean(pairs, axis=0)
+        if len(long) >= ENOUGH:
+            order = sorted(long, key=lambda method: -long[method])
+            told = ", ".join(f"{method} {long[method]:.3f} ({quick[method]:.3f})" for method in order)
+            rho = correlation([quick[method] for method in order], [long[method] for method in order])
+            yield f"On {group.name} F1 at standard (at quick): {told}. The two orders: rank correlation {rho}."
+
+
 def few_places(groups: Sequence[Group]) -> Iterator[str]:
     """Who leads where only J directions may be given, and how far the order at K = 32 agrees with that."""
     for group in groups:
@@ -302,6 +322,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
     again = companion("saliency-noise", pool.parent / "lenses", "saliency", "IoU")
     apart = [*whitened(masks, _least(shown, "saliency")), *remeasured(again)] if masks else []
     fair = list(fairness(tried, _least(shown)))
+    longer = list(tiers_agree(shown, companion("scenes-standard", pool)))
     parts = [
         "# What gdbench found",
         "Written by `docs/findings.py` from the records in `results/runs`; do not edit. The question: of 32 directions "
@@ -323,6 +344,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         ),
         "## Does the generator decide, or the seed?",
         _bullets((*generators_agree(groups), *seeds_agree(groups))),
+        *(("## Do ten times the images change the order?", _bullets(longer)) if longer else ()),
         "## Does K decide?",
         _bullets((*few_places(groups), *anew(shown, factors))),
         "![F1 of the first k directions over k](pictures/along-k.png)",

@@ -69,6 +69,20 @@ def test_methods_asked_for_j_directions_stand_beside_their_first_j(findings: Mod
     assert shown[0].name in said
 
 
+def test_orders_at_two_budgets_are_compared_at_the_seeds_they_share(findings: ModuleType, shown: list) -> None:
+    """Planted: ten times the images turn the order round; a seed that quick lacks counts for nothing."""
+    group = shown[0]
+    first = {method: run for method in group.rivals if (run := group.runs[method][0]).cell.seed == 0}
+    made = [changed(run, "recovery", F1=0.5 - run.scores["recovery"]["F1"].value) for run in first.values()]
+    assert len(made) >= findings.ENOUGH
+    other = replace(changed(made[0], "recovery", F1=1.0), cell=replace(made[0].cell, seed=77))
+    (said,) = findings.tiers_agree(shown, [*made, other])
+    assert said.startswith(f"On {group.name} ")
+    assert said.endswith("rank correlation -1.00.")
+    assert "1.000" not in said
+    assert list(findings.tiers_agree(shown, made[: findings.ENOUGH - 1])) == []
+
+
 def test_budgets_are_drawn_from_three_points_on(findings: ModuleType, shown: list, tmp_path: Path) -> None:
     run = shown[0].runs["voynov"][0]
     points = [changed(run, "cost", images=10.0**power) for power in (3, 4, 5)]

