@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,27 +54,38 @@ def scatter(groups: Sequence[Group], path: Path) -> None:
                 names[method] = (float(recall.mean()), float(precision.mean()))
         axis.set(title=f"{group.name}, 10⁵ images, K = 32", xlabel="recall of known factors", ylabel="precision")
         figure.draw_without_rendering()  # so that places on paper are known
-        _name(axis, names)
+        _name(axis, names, colours)
         axis.legend(fontsize=8, loc="upper left")
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
     pyplot.close(figure)
 
 
-def _name(axis: Axes, places: dict[str, tuple[float, float]]) -> None:
-    """Write each name beside its point, higher where another name stands already."""
-    taken: list[tuple[float, float, float]] = []
-    for name, place in sorted(places.items(), key=lambda pair: pair[1][1]):
-        x, y = (float(value) for value in axis.transData.transform(place) * 72 / axis.figure.dpi)
-        x, y, width = x + 5, y + 4, 4.6 * len(name)
-        for left, low, wide in sorted(taken, key=lambda label: label[1]):
-            if x < left + wide and left < x + width and abs(y - low) < LINE:
-                y = low + LINE
-        taken.append((x, y, width))
-        origin = axis.transData.transform(place) * 72 / axis.figure.dpi
-        axis.annotate(name, place, (x - origin[0], y - origin[1]), textcoords="offset points", fontsize=8)
+def _name(axis: Axes, places: dict[str, tuple[float, float]], colours: dict[str, str]) -> None:
+    """Write each name in its colour at the first place near its point that is free of names and of other points."""
+    from matplotlib.patheffects import withStroke
+
+    scale = 72 / axis.figure.dpi
+    points = {name: axis.transData.transform(place) * scale for name, place in places.items()}
+    taken = [(x - DOT, y - DOT, x + DOT, y + DOT) for x, y in points.values()]
+    ends = axis.bbox.x0 * scale, axis.bbox.x1 * scale
+    for name, (x, y) in sorted(points.items(), key=lambda pair: pair[1][1]):
+        width = 4.6 * len(name)
+        for line, side in itertools.product(LINES, (DOT, -DOT - width)):
+            left, low = x + side, y + line * LINE
+            right, high = left + width, low + LINE
+            inside = ends[0] < left and right < ends[1]
+            if inside and not any(left < r and x0 < right and low < t and y0 < high for x0, y0, r, t in taken):
+                break
+        taken.append((left, low, right, high))
+        shown = axis.annotate(name, places[name], (side, line * LINE), textcoords="offset points", fontsize=8)
+        shown.set(color=colours[name], path_effects=[withStroke(linewidth=2, foreground="white", alpha=0.7)])
 
 
+DOT = 5.0
+"""Points (1/72 inch) from the middle of a point to where its name may begin."""
+LINES = (0.4, -1.2, 1.4, -2.2, 2.4, -3.2, 3.4)
+"""Lines that a name may stand above its point, tried in this order; the last where none is free."""
 LINE = 9.0
 """Points from one line of a name to the next."""
 
