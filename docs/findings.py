@@ -5,16 +5,15 @@ Every number and sentence below the introduction is computed here from records a
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import spaces
 from findings_checks import doublings, fairness, paper_rca, remeasured, said, saliency, settings, whitened
+from findings_orders import everywhere, generators_agree, mean_ranks, overall, seeds_agree, tiers_agree
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -30,10 +29,10 @@ from findings_runs import (
     numbers,
     read,
 )
-from scipy.stats import spearmanr
 
 from gdbench.boards.answer import answer, summary
 from gdbench.boards.board import Entry, Leaderboard
+from gdbench.boards.cells import SIGNS
 from gdbench.boards.statistics import Interval, paired
 from gdbench.files import write_text
 from gdbench.record import RunRecord
@@ -115,64 +114,6 @@ OTHERS = (
     ("cost", "images", 0),
     ("cost", "cpu_seconds", 0),
 )
-
-
-ENOUGH = 6
-"""Methods on two boards below which nothing is said of their orders: four agree by chance once in 24."""
-
-
-def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
-    """Whether the order of methods by F1 is the same from one generator to another."""
-    f1 = pd.DataFrame({g.name: {m: float(np.mean(g.column(m, "F1"))) for m in g.rivals} for g in groups})
-    found = {}
-    for one, other in itertools.combinations(f1, 2):
-        both = f1[[one, other]].dropna()
-        if len(both) < ENOUGH:
-            continue
-        if (one, other) == SHOWN:
-            rho = correlation(both[one], both[other])
-            yield f"The order of {len(both)} methods by F1 on {one} and {other}: rank correlation {rho}."
-        else:
-            found[one, other] = (spearmanr(both[one], both[other]).statistic, len(both))
-    if found:
-        low, high = min(found, key=lambda pair: found[pair][0]), max(found, key=lambda pair: found[pair][0])
-        yield (
-            f"Of {len(found)} other pairs of boards with {ENOUGH} methods or more it is {found[low][0]:.2f} "
-            f"({' and '.join(low)}, {found[low][1]} methods) to {found[high][0]:.2f} "
-            f"({' and '.join(high)}, {found[high][1]} methods)."
-        )
-
-
-def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
-    """How much the order of methods by F1 changes from one discovery seed to the next."""
-    for group in groups:
-        rows = np.array([f1[:3] for method in group.rivals if len(f1 := group.column(method, "F1")) >= 3])
-        if len(rows) >= ENOUGH:
-            pairs = [spearmanr(rows[:, a], rows[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
-            yield (
-                f"On {group.name} the order of {len(rows)} methods by F1 under two discovery seeds: rank correlation "
-                f"{min(pairs):.2f} to {max(pairs):.2f}."
-            )
-
-
-def tiers_agree(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
-    """Whether ten times the images change the order of methods: standard beside quick, at the same seeds."""
-    for group in groups:
-        key = group.board.key
-        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
-        quick, long = {}, {}
-        for method in group.rivals:
-            own = {run.cell.seed: run for run in group.runs[method]}
-            more = [run for run in here if run.cell.method == method and run.cell.seed in own]
-            twins = [numbers([own[run.cell.seed], run], "recovery", "F1") for run in more]
-            pairs = [pair for pair in twins if len(pair) == 2]
-            if pairs:
-                quick[method], long[method] = np.mean(pairs, axis=0)
-        if len(long) >= ENOUGH:
-            order = sorted(long, key=lambda method: -long[method])
-            told = ", ".join(f"{method} {long[method]:.3f} ({quick[method]:.3f})" for method in order)
-            rho = correlation([quick[method] for method in order], [long[method] for method in order])
-            yield f"On {group.name} F1 at standard (at quick): {told}. The two orders: rank correlation {rho}."
 
 
 def few_places(groups: Sequence[Group]) -> Iterator[str]:
@@ -342,6 +283,10 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
                 *(f"{group.name}: {line}" for group in shown for line in answer(group.board).sentences[1:]),
             )
         ),
+        "## On every generator",
+        everywhere(groups, made),
+        EVERYWHERE,
+        _bullets(mean_ranks(made)),
         "## Does the generator decide, or the seed?",
         _bullets((*generators_agree(groups), *seeds_agree(groups))),
         *(("## Do ten times the images change the order?", _bullets(longer)) if longer else ()),
@@ -375,6 +320,14 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
                 "visible change; the number is its share on codes that did not choose it. Pale: not found (up to .3).*",
             ]
     return "\n\n".join([*(part for part in parts if part), limits(groups)])
+
+
+EVERYWHERE = (
+    "*F1 less that of random directions on the same board, whose own F1 stands in the first row. "
+    f"{SIGNS.above} above random, {SIGNS.same} not separable from it, {SIGNS.below} below it, {SIGNS.none} no run. "
+    "Bold: first on its board, ties included. Generators differ in what can be found, so these numbers do not add up "
+    "along a row. The mean rank counts each checkpoint once, in its first space.*"
+)
 
 
 BUDGET = (
@@ -426,18 +379,21 @@ def main(pool: Path) -> None:
         curves(shown, budgets, PICTURES / "budget.png")
     for group in shown:
         strips(group, PICTURES / f"strips-{group.name.replace('/', '-')}.png")
-    write_text(DOCS / "findings.md", page(made, [group for group in groups if group.methods], pool))
+    measured = [group for group in groups if group.methods]
+    write_text(DOCS / "findings.md", page(made, measured, pool))
     text = README.read_text(encoding="utf-8")
     if BLOCK.search(text):
-        write_text(README, BLOCK.sub(lambda found: f"{found[1]}{readme(shown)}\n{found[2]}", text))
+        write_text(README, BLOCK.sub(lambda found: f"{found[1]}{readme(made, measured)}\n{found[2]}", text))
 
 
-def readme(shown: Sequence[Group]) -> str:
+def readme(made: Leaderboard, groups: Sequence[Group]) -> str:
     """The answer on README's first screen."""
-    first = [{method for method, _ in _leading(group, "F1")} for group in shown]
-    both = sorted(set.intersection(*first)) if first else []
-    opening = f"{' and '.join(both)} lead on every generator" if both else "No method leads on every generator"
-    return f"{opening}. Of 32 directions found without labels:\n\n{''.join(front(shown)).rstrip()}"
+    first = [{method for method, _ in leading} for group in groups if (leading := _leading(group, "F1"))]
+    always = sorted(set.intersection(*first)) if first else []
+    opening = f"{' and '.join(always)} lead on every generator" if always else "No method leads on every generator"
+    over = "".join(f" {line}" for line in overall(made))
+    shown = [group for group in groups if group.name in SHOWN]
+    return f"{opening}.{over} Of 32 directions found without labels:\n\n{''.join(front(shown)).rstrip()}"
 
 
 if __name__ == "__main__":

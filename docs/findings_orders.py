@@ -1,0 +1,155 @@
+"""The orders of methods that docs/findings.py tells: on every generator, and between generators, seeds and budgets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from findings_runs import RANDOM, SHOWN, SUPERVISED, Group, correlation, numbers
+from scipy.stats import spearmanr
+
+from gdbench.boards.board import Board, Entry, Leaderboard, MeanRank
+from gdbench.boards.cells import SIGNS
+from gdbench.boards.statistics import LEVEL, Interval
+from gdbench.record import RunRecord
+
+ENOUGH = 6
+"""Methods on two boards below which nothing is said of their orders: four agree by chance once in 24."""
+
+
+def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
+    """Whether the order of methods by F1 is the same from one generator to another."""
+    f1 = pd.DataFrame({g.name: {m: float(np.mean(g.column(m, "F1"))) for m in g.rivals} for g in groups})
+    found = {}
+    for one, other in itertools.combinations(f1, 2):
+        both = f1[[one, other]].dropna()
+        if len(both) < ENOUGH:
+            continue
+        if (one, other) == SHOWN:
+            rho = correlation(both[one], both[other])
+            yield f"The order of {len(both)} methods by F1 on {one} and {other}: rank correlation {rho}."
+        else:
+            found[one, other] = (spearmanr(both[one], both[other]).statistic, len(both))
+    if found:
+        low, high = min(found, key=lambda pair: found[pair][0]), max(found, key=lambda pair: found[pair][0])
+        yield (
+            f"Of {len(found)} other pairs of boards with {ENOUGH} methods or more it is {found[low][0]:.2f} "
+            f"({' and '.join(low)}, {found[low][1]} methods) to {found[high][0]:.2f} "
+            f"({' and '.join(high)}, {found[high][1]} methods)."
+        )
+
+
+def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
+    """How much the order of methods by F1 changes from one discovery seed to the next."""
+    for group in groups:
+        rows = np.array([f1[:3] for method in group.rivals if len(f1 := group.column(method, "F1")) >= 3])
+        if len(rows) >= ENOUGH:
+            pairs = [spearmanr(rows[:, a], rows[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+            yield (
+                f"On {group.name} the order of {len(rows)} methods by F1 under two discovery seeds: rank correlation "
+                f"{min(pairs):.2f} to {max(pairs):.2f}."
+            )
+
+
+def tiers_agree(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
+    """Whether ten times the images change the order of methods: standard beside quick, at the same seeds."""
+    for group in groups:
+        key = group.board.key
+        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
+        quick, long = {}, {}
+        for method in group.rivals:
+            own = {run.cell.seed: run for run in group.runs[method]}
+            more = [run for run in here if run.cell.method == method and run.cell.seed in own]
+            twins = [numbers([own[run.cell.seed], run], "recovery", "F1") for run in more]
+            pairs = [pair for pair in twins if len(pair) == 2]
+            if pairs:
+                quick[method], long[method] = np.mean(pairs, axis=0)
+        if len(long) >= ENOUGH:
+            order = sorted(long, key=lambda method: -long[method])
+            told = ", ".join(f"{method} {long[method]:.3f} ({quick[method]:.3f})" for method in order)
+            rho = correlation([quick[method] for method in order], [long[method] for method in order])
+            yield f"On {group.name} F1 at standard (at quick): {told}. The two orders: rank correlation {rho}."
+
+
+def everywhere(groups: Sequence[Group], made: Leaderboard) -> str:
+    """F1 of each method less that of random on each board, and its mean rank; the smallest mean rank first."""
+    rows = {row.method: row for table in made.across if table.column == "F1" for row in table.rows}
+    named = dict.fromkeys(method for group in groups for method in group.rivals)
+    order = [*(method for method in rows if method in named), *(method for method in named if method not in rows)]
+    heads = ["method", *(group.name for group in groups), "mean rank"]
+    lines = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    random = [_f1(group.board, RANDOM) for group in groups]
+    lines.append(f"| *{RANDOM}* | {' | '.join(f'*{_number(entry)}*' for entry in random)} |  |")
+    for method in order:
+        cells = [_over(_f1(group.board, method), base) for group, base in zip(groups, random, strict=True)]
+        lines.append(f"| {method} | {' | '.join(cells)} | {_rank(rows.get(method))} |")
+    labels = [_apart(group.column(SUPERVISED, "F1"), base) for group, base in zip(groups, random, strict=True)]
+    lines.append(f"| *{SUPERVISED} (K = J)* | {' | '.join(f'*{cell}*' for cell in labels)} |  |")
+    return "\n".join(lines)
+
+
+def mean_ranks(made: Leaderboard) -> Iterator[str]:
+    """Who has the smallest mean rank over generators in each column of recovery, and which differences are found."""
+    for table in made.across:
+        if table.metric != "recovery" or table.critical is None:
+            continue
+        first = ", ".join(f"{row.method} {_rank(row)}" for row in table.rows[:3])
+        opening = (
+            f"{table.column}: mean rank of {len(table.rows)} methods on {len(table.generators)} generators {first}"
+        )
+        p = f"p = {table.critical.p:.2g} in Friedman's test"
+        if table.critical.p >= 1 - LEVEL:
+            yield f"{opening}. No difference between them is found over generators ({p})."
+        else:
+            sets = "; ".join(", ".join(names) for names in table.critical.together)
+            yield f"{opening}. They differ ({p}), but cannot be told apart by Nemenyi's within each of: {sets}."
+
+
+def overall(made: Leaderboard) -> Iterator[str]:
+    """One sentence on F1 over all generators: the smallest mean rank, and whether that is a difference."""
+    for table in (
+        table
+        for table in made.across
+        if (table.metric, table.column) == ("recovery", "F1") and table.critical is not None
+    ):
+        assert table.critical is not None
+        best, sure = table.rows[0], table.critical.p < 1 - LEVEL
+        yield (
+            f"Over {len(table.generators)} generators {best.method} has the smallest mean rank of {len(table.rows)} "
+            f"methods in F1, {_rank(best)}; that methods differ over generators is {'' if sure else 'not '}sure "
+            f"(p = {table.critical.p:.2g})."
+        )
+
+
+def _f1(board: Board, method: str) -> Entry | None:
+    return next((row.entry("recovery", "F1") for row in board.rows if row.method == method), None)
+
+
+def _number(entry: Entry | None) -> str:
+    return SIGNS.none if entry is None or entry.mean is None else f"{entry.mean:.3f}"
+
+
+def _over(entry: Entry | None, random: Entry | None) -> str:
+    """``**+0.048** ▲``: the difference to random, bold where it is first on its board."""
+    if entry is None or entry.mean is None:
+        return SIGNS.none
+    apart = _apart([entry.mean], random)
+    return f"{f'**{apart}**' if entry.rank == 1 else apart} {SIGNS.mark(entry)}".rstrip()
+
+
+def _apart(values: Sequence[float], random: Entry | None) -> str:
+    if not values or random is None or random.mean is None:
+        return SIGNS.none
+    return f"{np.mean(values) - random.mean:+.3f}"
+
+
+def _rank(row: MeanRank | None) -> str:
+    """``1.71 (1.00 to 2.74)``; below six generators without interval."""
+    if row is None:
+        return SIGNS.none
+    mean: Interval = row.mean
+    return f"{mean.mean:.2f}" + (
+        "" if mean.low is None or mean.high is None else f" ({mean.low:.2f} to {mean.high:.2f})"
+    )
