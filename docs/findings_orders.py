@@ -10,7 +10,7 @@ import pandas as pd
 from findings_runs import RANDOM, SHOWN, SUPERVISED, Group, correlation, numbers
 from scipy.stats import spearmanr
 
-from gdbench.boards.board import Board, Entry, Leaderboard, MeanRank
+from gdbench.boards.board import Board, Critical, Entry, Leaderboard, MeanRank
 from gdbench.boards.cells import SIGNS
 from gdbench.boards.statistics import LEVEL, Interval
 from gdbench.record import RunRecord
@@ -103,8 +103,19 @@ def mean_ranks(made: Leaderboard) -> Iterator[str]:
         if table.critical.p >= 1 - LEVEL:
             yield f"{opening}. No difference between them is found over generators ({p})."
         else:
-            sets = "; ".join(", ".join(names) for names in table.critical.together)
-            yield f"{opening}. They differ ({p}), but cannot be told apart by Nemenyi's within each of: {sets}."
+            yield f"{opening}. They differ ({p}); Nemenyi's tells apart {_told(table.critical) or 'no two of them'}."
+
+
+def _told(critical: Critical) -> str:
+    """``a from c and d; b from d``: each method with those behind it that share no set with it."""
+    names = [name for name, _ in critical.ranks]
+    behind = {
+        one: [
+            other for other in names[place + 1 :] if not any({one, other} <= set(group) for group in critical.together)
+        ]
+        for place, one in enumerate(names)
+    }
+    return "; ".join(f"{one} from {' and '.join(others)}" for one, others in behind.items() if others)
 
 
 def overall(made: Leaderboard) -> Iterator[str]:
@@ -118,8 +129,8 @@ def overall(made: Leaderboard) -> Iterator[str]:
         best, sure = table.rows[0], table.critical.p < 1 - LEVEL
         yield (
             f"Over {len(table.generators)} generators {best.method} has the smallest mean rank of {len(table.rows)} "
-            f"methods in F1, {_rank(best)}; that methods differ over generators is {'' if sure else 'not '}sure "
-            f"(p = {table.critical.p:.2g})."
+            f"methods in F1, {_rank(best)}, and a difference between methods over all of them is "
+            f"{'' if sure else 'not '}established (Friedman's test, p = {table.critical.p:.2g})."
         )
 
 
