@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 from findings_runs import RANDOM, SHOWN, SUPERVISED, Group, correlation, numbers
 from scipy.stats import spearmanr
 
@@ -20,25 +19,30 @@ ENOUGH = 6
 
 
 def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
-    """Whether the order of methods by F1 is the same from one generator to another."""
-    f1 = pd.DataFrame({g.name: {m: float(np.mean(g.column(m, "F1"))) for m in g.rivals} for g in groups})
-    found = {}
-    for one, other in itertools.combinations(f1, 2):
-        both = f1[[one, other]].dropna()
+    """Whether the order of methods by F1 is the same from one generator to another, of one architecture or of two."""
+    kin, strangers = {}, {}
+    for one, other in itertools.combinations(groups, 2):
+        both = [method for method in one.rivals if method in other.rivals]
         if len(both) < ENOUGH:
             continue
-        if (one, other) == SHOWN:
-            rho = correlation(both[one], both[other])
-            yield f"The order of {len(both)} methods by F1 on {one} and {other}: rank correlation {rho}."
-        else:
-            found[one, other] = (spearmanr(both[one], both[other]).statistic, len(both))
-    if found:
-        low, high = min(found, key=lambda pair: found[pair][0]), max(found, key=lambda pair: found[pair][0])
-        yield (
-            f"Of {len(found)} other pairs of boards with {ENOUGH} methods or more it is {found[low][0]:.2f} "
-            f"({' and '.join(low)}, {found[low][1]} methods) to {found[high][0]:.2f} "
-            f"({' and '.join(high)}, {found[high][1]} methods)."
-        )
+        f1 = [[float(np.mean(group.column(method, "F1"))) for method in both] for group in (one, other)]
+        if (one.name, other.name) == SHOWN:
+            names = f"{len(both)} methods by F1 on {one.name} and {other.name}"
+            yield f"The order of {names}: rank correlation {correlation(*f1)}."
+        alike = _architecture(one) == _architecture(other)
+        (kin if alike else strangers)[f"{one.name} and {other.name}"] = float(spearmanr(*f1).statistic)
+    for kind, found in (("share architecture, space and domain", kin), ("differ in one of these", strangers)):
+        if found:
+            low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+            yield (
+                f"Rank correlations of the {len(found)} pair{'s' * (len(found) > 1)} of boards that {kind}: median "
+                f"{np.median(list(found.values())):.2f}, {found[low]:.2f} ({low}) to {found[high]:.2f} ({high})."
+            )
+
+
+def _architecture(group: Group) -> tuple[str, str, str]:
+    key = group.board.key
+    return key.generator, key.space, key.domain
 
 
 def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:

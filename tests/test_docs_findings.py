@@ -85,6 +85,17 @@ def test_methods_asked_for_j_directions_stand_beside_their_first_j(findings: Mod
     assert shown[0].name in said
 
 
+def test_pairs_of_one_architecture_are_told_apart_from_others(findings: ModuleType, shown: list) -> None:
+    """A board beside itself under another name agrees wholly, and is no stranger."""
+    own, *rest = findings.generators_agree([shown[0], replace(shown[0], name="twin")])
+    assert own.startswith(
+        "Rank correlations of the 1 pair of boards that share architecture, space and domain: median 1.00"
+    )
+    assert rest == []
+    _, other = findings.generators_agree(shown)
+    assert other.startswith("Rank correlations of the 1 pair of boards that differ in one of these")
+
+
 def test_orders_at_two_budgets_are_compared_at_the_seeds_they_share(findings: ModuleType, shown: list) -> None:
     """Planted: ten times the images turn the order round; a seed that quick lacks counts for nothing."""
     group = shown[0]
