@@ -9,7 +9,7 @@ generators:
 methods:
   - random
   - {method: learned, params: {form: unit}, seeds: [0]}
-  - {method: other, k: 8, metrics: [one], generators: [first, second/small]}   # a generator, or one checkpoint of it
+  - {method: other, k: 8, metrics: [one], generators: [first, second/small/w]}   # GAN, GAN/CHECKPOINT or with /SPACE
 runs: NAME                                 # optional, "runs": another folder of runs than that which suites share, for
                                            # runs that measure the same cells with other parameters of metrics
 acceptance: FILE                           # optional, beside this file: metrics that failed there are not ranked
@@ -138,13 +138,18 @@ class _Generator:
 
     @property
     def names(self) -> list[str]:
-        """What a method's list of generators may call it: GAN, and GAN/CHECKPOINT where it names one."""
-        return [self.gan] if self.checkpoint is None else [self.gan, f"{self.gan}/{self.checkpoint}"]
+        """What a method's list of generators may call it: GAN, GAN/CHECKPOINT, GAN/CHECKPOINT/SPACE as far as named."""
+        names = [self.gan]
+        for part in (self.checkpoint, self.space):
+            if part is None:
+                break
+            names.append(f"{names[-1]}/{part}")
+        return names
 
 
 @dataclass(frozen=True)
 class _Method:
-    """k, seeds and metrics: None is the suite's. generators: what it is run on, GAN or GAN/CHECKPOINT; None is all."""
+    """k, seeds and metrics: None is the suite's. generators: what it is run on, by its names; None is all."""
 
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)

@@ -148,6 +148,16 @@ def test_a_method_may_be_restricted_to_one_checkpoint(tmp_path):
         read_suite(path)
 
 
+def test_a_method_may_be_restricted_to_one_space(tmp_path):
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        "name: mine\nseeds: [0]\ngenerators: [{gan: a, checkpoint: b, space: w}, {gan: a, checkpoint: b, space: z}]\n"
+        "methods: [{method: one, generators: [a/b/z]}, {method: two, generators: [a/b]}]\n"
+    )
+    asked = [(one.method, one.space) for one in read_suite(path).requests]
+    assert sorted(asked) == [("one", "z"), ("two", "w"), ("two", "z")]
+
+
 def test_what_cells_need_is_the_suites_and_then_the_methods(tmp_path):
     made = suite(
         tmp_path,
