@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import spaces
 from findings_checks import doublings, fairness, paper_rca, remeasured, said, saliency, settings, whitened
-from findings_orders import everywhere, generators_agree, mean_ranks, overall, seeds_agree, tiers_agree
+from findings_orders import everywhere, generators_agree, mean_ranks, once, overall, seeds_agree, tiers_agree
 from findings_pictures import along_k, curves, enough, scatter, strips
 from findings_runs import (
     RANDOM,
@@ -135,8 +135,7 @@ def few_places(groups: Sequence[Group]) -> Iterator[str]:
 def anew(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
     """What methods find that are asked for J directions from the start, beside their first J of 32."""
     for group in groups:
-        place, key = counted(group) - 1, group.board.key
-        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
+        place, here = counted(group) - 1, group.among(runs)
         told = []
         for method in group.rivals:
             fresh = numbers([run for run in here if run.cell.method == method], "recovery", "F1")
@@ -153,8 +152,7 @@ def anew(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
 def reuse(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
     """Whether serving five pairs from one base image costs voynov anything, at equal images."""
     for group in groups:
-        key = group.board.key
-        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
+        here = group.among(runs)
         once = [run for run in here if run.cell.method_params.get("reuse") == 1]
         five = [run for run in here if run not in once]
         if len(once) > 1 and len(once) == len(five):
@@ -286,7 +284,7 @@ def page(made: Leaderboard, groups: Sequence[Group], pool: Path) -> str:
         "## On every generator",
         everywhere(groups, made),
         EVERYWHERE,
-        _bullets(mean_ranks(made)),
+        _bullets((*mean_ranks(made), *once(groups, made))),
         "## Does the generator decide, or the seed?",
         _bullets((*generators_agree(groups), *seeds_agree(groups))),
         *(("## Do ten times the images change the order?", _bullets(longer)) if longer else ()),

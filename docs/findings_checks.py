@@ -88,7 +88,7 @@ def doublings(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[st
     for group in groups:
         slopes = []
         for method in group.rivals:
-            here = [run for run in runs if (run.cell.generator, run.cell.method) == (group.board.key.generator, method)]
+            here = group.among(runs, method)
             if len(here) > 3:
                 images, f1 = (np.concatenate([numbers([run], *name) for run in here]) for name in (IMAGES, F1))
                 line = linregress(np.log2(images), f1)

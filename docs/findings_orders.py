@@ -9,9 +9,10 @@ import numpy as np
 from findings_runs import RANDOM, SHOWN, SUPERVISED, Group, correlation, numbers
 from scipy.stats import spearmanr
 
-from gdbench.boards.board import Board, Critical, Entry, Leaderboard, MeanRank
+from gdbench.boards.across import ALIKE
+from gdbench.boards.board import Across, Board, Critical, Entry, Leaderboard, MeanRank
 from gdbench.boards.cells import SIGNS
-from gdbench.boards.statistics import LEVEL, Interval
+from gdbench.boards.statistics import LEVEL, friedman
 from gdbench.record import RunRecord
 
 ENOUGH = 6
@@ -31,7 +32,7 @@ def generators_agree(groups: Sequence[Group]) -> Iterator[str]:
             yield f"The order of {names}: rank correlation {correlation(*f1)}."
         alike = _architecture(one) == _architecture(other)
         (kin if alike else strangers)[f"{one.name} and {other.name}"] = float(spearmanr(*f1).statistic)
-    for kind, found in (("share architecture, space and domain", kin), ("differ in one of these", strangers)):
+    for kind, found in (("share architecture, space and domain", kin), ("differ in at least one of these", strangers)):
         if found:
             low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
             yield (
@@ -60,12 +61,10 @@ def seeds_agree(groups: Sequence[Group]) -> Iterator[str]:
 def tiers_agree(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[str]:
     """Whether ten times the images change the order of methods: standard beside quick, at the same seeds."""
     for group in groups:
-        key = group.board.key
-        here = [run for run in runs if (run.cell.generator, run.cell.checkpoint) == (key.generator, key.checkpoint)]
         quick, long = {}, {}
         for method in group.rivals:
             own = {run.cell.seed: run for run in group.runs[method]}
-            more = [run for run in here if run.cell.method == method and run.cell.seed in own]
+            more = [run for run in group.among(runs, method) if run.cell.seed in own]
             twins = [numbers([own[run.cell.seed], run], "recovery", "F1") for run in more]
             pairs = [pair for pair in twins if len(pair) == 2]
             if pairs:
@@ -79,7 +78,8 @@ def tiers_agree(groups: Sequence[Group], runs: Sequence[RunRecord]) -> Iterator[
 
 def everywhere(groups: Sequence[Group], made: Leaderboard) -> str:
     """F1 of each method less that of random on each board, and its mean rank; the smallest mean rank first."""
-    rows = {row.method: row for table in made.across if table.column == "F1" for row in table.rows}
+    tables = [table for table in made.across if (table.metric, table.column) == ("recovery", "F1")]
+    rows = {row.method: row for table in tables for row in table.rows}
     named = dict.fromkeys(method for group in groups for method in group.rivals)
     order = [*(method for method in rows if method in named), *(method for method in named if method not in rows)]
     heads = ["method", *(group.name for group in groups), "mean rank"]
@@ -96,18 +96,42 @@ def everywhere(groups: Sequence[Group], made: Leaderboard) -> str:
 
 def mean_ranks(made: Leaderboard) -> Iterator[str]:
     """Who has the smallest mean rank over generators in each column of recovery, and which differences are found."""
-    for table in made.across:
-        if table.metric != "recovery" or table.critical is None:
-            continue
+    for table, critical in _tables(made):
         first = ", ".join(f"{row.method} {_rank(row)}" for row in table.rows[:3])
-        opening = (
-            f"{table.column}: mean rank of {len(table.rows)} methods on {len(table.generators)} generators {first}"
-        )
-        p = f"p = {table.critical.p:.2g} in Friedman's test"
-        if table.critical.p >= 1 - LEVEL:
-            yield f"{opening}. No difference between them is found over generators ({p})."
+        what = f"{table.column}: mean rank of {len(table.rows)} methods on {len(table.generators)} generators {first}"
+        p = f"p = {critical.p:.2g} in Friedman's test"
+        if critical.p >= 1 - LEVEL:
+            yield f"{what}. No difference between them is found over generators ({p})."
         else:
-            yield f"{opening}. They differ ({p}); Nemenyi's tells apart {_told(table.critical) or 'no two of them'}."
+            yield f"{what}. They differ ({p}); Nemenyi's tells apart {_told(critical) or 'no two of them'}."
+
+
+def once(groups: Sequence[Group], made: Leaderboard) -> Iterator[str]:
+    """What is left of these tests where checkpoints of one architecture on one domain count once, whichever it is."""
+    told, alike, kinds = [], "", {}
+    for table, _ in _tables(made):
+        alike, kinds = _alike(table), dict[tuple[str, str], list[list[float]]]()
+        for group in (group for group in groups if group.name in table.generators):
+            scores = [float(np.mean(group.column(row.method, table.column))) for row in table.rows]
+            kinds.setdefault((group.board.key.generator, group.board.key.domain), []).append(scores)
+        p = [friedman(choice) for choice in itertools.product(*kinds.values())]
+        told.append(f"{table.column} {min(p):.2g} to {max(p):.2g}")
+    if alike:
+        yield (
+            f"These tests take generators for independent, but {alike}. With one of them at a time, {len(kinds)} "
+            f"generators in all, p is, whichever it is: {', '.join(told)}."
+        )
+
+
+def _tables(made: Leaderboard) -> Iterator[tuple[Across, Critical]]:
+    """The tables of recovery that are tested."""
+    for table in made.across:
+        if table.metric == "recovery" and table.critical is not None:
+            yield table, table.critical
+
+
+def _alike(table: Across) -> str:
+    return "; ".join(note for note in table.notes if note.endswith(ALIKE))
 
 
 def _told(critical: Critical) -> str:
@@ -124,18 +148,15 @@ def _told(critical: Critical) -> str:
 
 def overall(made: Leaderboard) -> Iterator[str]:
     """One sentence on F1 over all generators: the smallest mean rank, and whether that is a difference."""
-    for table in (
-        table
-        for table in made.across
-        if (table.metric, table.column) == ("recovery", "F1") and table.critical is not None
-    ):
-        assert table.critical is not None
-        best, sure = table.rows[0], table.critical.p < 1 - LEVEL
-        yield (
-            f"Over {len(table.generators)} generators {best.method} has the smallest mean rank of {len(table.rows)} "
-            f"methods in F1, {_rank(best)}, and a difference between methods over all of them is "
-            f"{'' if sure else 'not '}established (Friedman's test, p = {table.critical.p:.2g})."
-        )
+    for table, critical in _tables(made):
+        if table.column == "F1":
+            best, sure = table.rows[0], critical.p < 1 - LEVEL
+            alike = f" ({note})" if (note := _alike(table)) else ""
+            yield (
+                f"Over {len(table.generators)} generators{alike} {best.method} has the smallest mean rank of "
+                f"{len(table.rows)} methods in F1, {_rank(best)}; a difference between methods over all of them is "
+                f"{'' if sure else 'not '}established (Friedman's test, p = {critical.p:.2g})."
+            )
 
 
 def _f1(board: Board, method: str) -> Entry | None:
@@ -164,7 +185,5 @@ def _rank(row: MeanRank | None) -> str:
     """``1.71 (1.00 to 2.74)``; below six generators without interval."""
     if row is None:
         return SIGNS.none
-    mean: Interval = row.mean
-    return f"{mean.mean:.2f}" + (
-        "" if mean.low is None or mean.high is None else f" ({mean.low:.2f} to {mean.high:.2f})"
-    )
+    mean, low, high = row.mean
+    return f"{mean:.2f}" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")

@@ -140,7 +140,7 @@ def curves(groups: Sequence[Group], runs: Sequence[RunRecord], path: Path) -> No
         free = group.column(RANDOM, "F1")
         axis.axhspan(min(free), max(free), color="0.9", zorder=0)
         for method in group.rivals:
-            here = [run for run in runs if (run.cell.generator, run.cell.method) == (group.board.key.generator, method)]
+            here = group.among(runs, method)
             points = sorted((numbers([run], "cost", "images")[0], numbers([run], "recovery", "F1")[0]) for run in here)
             if len(points) > 1:
                 axis.plot(*np.array(points).T, "-o", color=colours[method], markersize=4, lw=1.3, label=method)

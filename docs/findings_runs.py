@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr
 from spaces import numbers
 
-from gdbench.boards.board import Board, Leaderboard
+from gdbench.boards.board import Board, Key, Leaderboard
 from gdbench.boards.leaderboard import leaderboard_of
 from gdbench.boards.statistics import Interval, Sample, interval, mean_of, pooled, ranks
 from gdbench.columns import columns_of
@@ -47,6 +47,10 @@ class Group:
         """The numbers of a column of a method, one for each seed that has one."""
         return numbers(self.runs.get(method, []), metric, column)
 
+    def among(self, runs: Iterable[RunRecord], method: str | None = None) -> list[RunRecord]:
+        """Those of other runs that are on this board's generator, checkpoint and space; of one method, or of all."""
+        return [run for run in runs if _on(run, self.board.key) and method in (None, run.cell.method)]
+
     @property
     def methods(self) -> list[str]:
         """Methods with a number, best F1 first; controls and references too."""
@@ -71,13 +75,17 @@ def read(pool: Path) -> tuple[Leaderboard, list[Group]]:
             continue
         runs: dict[str, list[RunRecord]] = {}
         for record in sorted(found.records, key=lambda record: record.cell.seed):
-            cell = record.cell
-            if (cell.generator, cell.checkpoint, cell.space) == (key.generator, key.checkpoint, key.space):
-                runs.setdefault(cell.method, []).append(record)
+            if _on(record, key):
+                runs.setdefault(record.cell.method, []).append(record)
         twin = " in z" if (key.generator, key.space) == ("stylegan2", "z") else ""
         groups.append(Group(f"{key.generator}/{key.checkpoint}{twin}", board, runs, pool))
     order = {name: place for place, name in enumerate(SHOWN)}
     return made, sorted(groups, key=lambda group: (order.get(group.name, len(order)), group.name))
+
+
+def _on(run: RunRecord, key: Key) -> bool:
+    cell = run.cell
+    return (cell.generator, cell.checkpoint, cell.space) == (key.generator, key.checkpoint, key.space)
 
 
 def companion(suite: str, pool: Path, metric: str = "recovery", column: str = "F1") -> list[RunRecord]:

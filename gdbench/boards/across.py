@@ -27,6 +27,9 @@ from gdbench.boards.statistics import (
     runs_within,
 )
 
+ALIKE = "one architecture on one domain"
+"""How the note ends that says that some of the generators are no independent witnesses."""
+
 
 def across(boards: Sequence[Board], rules: Rules) -> tuple[Across, ...]:
     """The tables of all columns that rank methods on two checkpoints at least, by tier and K."""
@@ -157,7 +160,7 @@ def _architectures(boards: Sequence[Board]) -> Iterator[str]:
     counts = Counter((board.key.generator, board.key.domain) for board in boards)
     for (generator, domain), count in counts.items():
         if count > 1:
-            yield f"{count} of the {len(boards)} are {generator} on {domain}: one architecture on one domain"
+            yield f"{count} of the {len(boards)} are {generator} on {domain}: {ALIKE}"
 
 
 def _mean(entry: Entry) -> float:
